@@ -1,0 +1,1 @@
+"""What the roles share: jobs, messages, settings, ports and their adapters."""

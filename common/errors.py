@@ -1,0 +1,29 @@
+"""Errors the service raises on purpose, arranged by what a caller does next."""
+
+
+class DarkroomError(Exception):
+    """Base of every error raised deliberately by this code."""
+
+
+class TransientError(DarkroomError):
+    """The same call may succeed later: hold the delivery, or answer 503."""
+
+
+class PermanentError(DarkroomError):
+    """Repeating the call cannot help: fail the job, or answer 4xx."""
+
+
+class BrokerUnavailableError(TransientError):
+    """RabbitMQ cannot be reached, does not answer in time, or takes no messages now."""
+
+
+class StoreUnavailableError(TransientError):
+    """MongoDB cannot be reached, or did not answer in time."""
+
+
+class StaleJobError(PermanentError):
+    """Somebody else moved the job first: what the caller knew is no longer true."""
+
+
+class MalformedMessageError(PermanentError):
+    """The body of a delivery is not a message of ours."""

@@ -1,0 +1,133 @@
+"""A classification job, the states it passes through and the moves between them."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NewType
+
+JobId = NewType("JobId", str)
+OwnerId = NewType("OwnerId", str)
+
+
+class JobState(StrEnum):
+    PENDING = "pending"  # recorded; its message waits in the queue, or for the courier
+    PROCESSING = "processing"  # claimed by a consumer, its owner
+    DONE = "done"
+    FAILED = "failed"
+
+
+LEGAL_MOVES: Final[Mapping[JobState, frozenset[JobState]]] = {
+    JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED}),
+    # Back to PENDING: the owner died or lost its engine, and another shall try.
+    JobState.PROCESSING: frozenset({JobState.PENDING, JobState.DONE, JobState.FAILED}),
+    JobState.DONE: frozenset(),
+    JobState.FAILED: frozenset(),
+}
+
+
+class IllegalMoveError(Exception):
+    """A job was asked to move to a state it cannot reach: a bug, not an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    label: str
+    probability: float  # softmax over all labels, 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What the header of a submitted image says; its bytes are stored apart."""
+
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a model said of an image, and how long that took."""
+
+    predictions: tuple[Prediction, ...]
+    model: str
+    model_version: str
+    queue_ms: float
+    inference_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a job failed, as problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One image on its way to a result.
+
+    ``fence`` rises with every claim and every giving back and never falls; a write that
+    names an old fence changes nothing. ``attempts`` counts the claims.
+    """
+
+    job_id: JobId
+    model: str
+    top_k: int
+    image: Image
+    created_at: datetime
+    metadata: Mapping[str, str | int | float | bool | None]
+    state: JobState = JobState.PENDING
+    fence: int = 0
+    attempts: int = 0
+    owner: OwnerId | None = None
+    published_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: Result | None = None
+    error: Failure | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return not LEGAL_MOVES[self.state]
+
+    @property
+    def queue_ms(self) -> float:
+        """How long the job waited for its claim; 0 while it waits, or if clocks disagree."""
+        if self.started_at is None:
+            return 0.0
+        return max(0.0, (self.started_at - self.created_at).total_seconds() * 1000)
+
+    def claim(self, owner: OwnerId) -> "Job":
+        """Take the job to work on it: one more attempt."""
+        moved = self._moved_to(JobState.PROCESSING)
+        return replace(moved, owner=owner, fence=self.fence + 1, attempts=self.attempts + 1)
+
+    def succeed(self, result: Result) -> "Job":
+        return replace(self._moved_to(JobState.DONE), result=result, owner=None)
+
+    def fail(self, error: Failure) -> "Job":
+        return replace(self._moved_to(JobState.FAILED), error=error, owner=None)
+
+    def give_back(self, reason: Failure, *, max_attempts: int) -> "Job":
+        """Let another attempt follow, or fail with *reason* if this was the last."""
+        if self.attempts >= max_attempts:
+            return self.fail(replace(reason, detail=f"{reason.detail} (attempt {self.attempts})"))
+        moved = self._moved_to(JobState.PENDING)
+        return replace(moved, owner=None, started_at=None, published_at=None, fence=self.fence + 1)
+
+    def _moved_to(self, target: JobState) -> "Job":
+        if target not in LEGAL_MOVES[self.state]:
+            raise IllegalMoveError(f"job {self.job_id}: {self.state} -> {target}")
+        return replace(self, state=target)
+
+
+def new_job_id() -> JobId:
+    """Make an id that nobody can guess: 122 random bits."""
+    return JobId(uuid.uuid4().hex)

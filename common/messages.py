@@ -1,0 +1,42 @@
+"""The message that names a job to the consumers; docs/asyncapi.yaml is its contract."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Final, Self
+
+from common.errors import MalformedMessageError
+from common.jobs import Job, JobId
+
+MESSAGE_TYPE: Final = "classify.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifyMessage:
+    """Asks for one job to be classified. Never the image: large messages hurt RabbitMQ."""
+
+    id: JobId
+    model: str
+    fence: int
+
+    @classmethod
+    def for_job(cls, job: Job) -> Self:
+        return cls(id=job.job_id, model=job.model, fence=job.fence)
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read a message from the body of a delivery.
+
+        Raises:
+            MalformedMessageError: Repeating cannot help; dead-letter the delivery.
+        """
+        try:
+            fields = json.loads(body)
+        except (ValueError, RecursionError) as exc:
+            raise MalformedMessageError(f"not JSON: {body[:100]!r}") from exc
+        match fields:
+            case {"id": str(job_id), "model": str(model), "fence": int(fence)}:
+                return cls(id=JobId(job_id), model=model, fence=fence)
+        raise MalformedMessageError(f"not a {MESSAGE_TYPE} message: {body[:100]!r}")

@@ -1,0 +1,1 @@
+"""Jobs, images and workers in MongoDB."""

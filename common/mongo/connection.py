@@ -1,0 +1,89 @@
+"""How MongoDB is reached, how sure its writes are, and what its errors mean to us."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pymongo import ASCENDING, MongoClient, ReadPreference, WriteConcern
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+
+from common.errors import StoreUnavailableError
+
+Document = dict[str, Any]
+
+# https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+_INDEX_OPTIONS_CONFLICT: Final = 85
+_CLOCK_CHECK_S: Final = 60.0
+
+
+def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
+    """Make a client, which connects at first use; to be closed by the caller.
+
+    Not to be carried across a fork: pymongo's threads and locks do not survive one.
+    """
+    timeout_ms = int(timeout_s * 1000)
+    return MongoClient(
+        url,
+        appname="darkroom",
+        tz_aware=True,
+        serverSelectionTimeoutMS=timeout_ms,
+        connectTimeoutMS=timeout_ms,
+        socketTimeoutMS=timeout_ms,
+    )
+
+
+def open_database(client: MongoClient[Document], name: str) -> Database[Document]:
+    """Open a database whose acknowledged writes survive the loss of its primary.
+
+    Set here, not in the URL: an accepted job must not depend on how somebody wrote a
+    connection string. Reads go to the primary, since a move decided on old data is lost work.
+    """
+    return client.get_database(
+        name,
+        write_concern=WriteConcern(w="majority", j=True),
+        read_preference=ReadPreference.PRIMARY,
+    )
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Tell an outage of the store from everything else."""
+    try:
+        yield
+    except PyMongoError as exc:
+        raise StoreUnavailableError(f"MongoDB: {exc}") from exc
+
+
+def ensure_ttl_index(collection: Collection[Document], field: str, *, seconds: int) -> None:
+    """Let documents expire *seconds* after the date in *field*, also if it was set otherwise."""
+    try:
+        collection.create_index(field, expireAfterSeconds=seconds)
+    except OperationFailure as exc:
+        if exc.code != _INDEX_OPTIONS_CONFLICT:
+            raise
+        collection.drop_index([(field, ASCENDING)])
+        collection.create_index(field, expireAfterSeconds=seconds)
+
+
+class ServerClock:
+    """The store's clock, by which all processes compare times.
+
+    The machines' own clocks may disagree by more than a lease.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        self._offset_ms = 0.0
+        self._checked_s = -_CLOCK_CHECK_S
+
+    def now_ms(self) -> int:
+        """Return the server's time in milliseconds since 1970."""
+        if time.monotonic() - self._checked_s >= _CLOCK_CHECK_S:
+            with translated_errors():
+                server = self._database.client.admin.command("hello")["localTime"]
+            self._checked_s = time.monotonic()
+            self._offset_ms = server.timestamp() * 1000 - self._checked_s * 1000
+        return int(time.monotonic() * 1000 + self._offset_ms)

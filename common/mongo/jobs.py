@@ -1,0 +1,169 @@
+"""Jobs and their images as documents, keyed by job id; every move is a compare-and-set.
+
+Two fields exist for the queries of the courier alone. They are whole numbers of
+milliseconds, absent where nothing is due, so that a sparse index finds what is due among
+any number of finished records: ``publish_due_ms`` (nobody has published the job yet) and
+``image_due_ms`` (its image does not know yet that it may expire).
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Final
+
+from pymongo import ReturnDocument
+from pymongo.database import Database
+
+from common.errors import StaleJobError
+from common.jobs import Job, JobId, JobState, OwnerId
+from common.mongo.connection import Document, ServerClock, ensure_ttl_index, translated_errors
+from common.mongo.documents import from_document, to_document
+
+# An update of more images at once would keep the store busy for too long.
+_RETIRE_AT_ONCE: Final = 200
+
+# Dates come from the server's clock. (nx-27017 stores a date given to $set as text.)
+_STAMP_OF_STATE: Final = {
+    JobState.PROCESSING: "started_at",
+    JobState.DONE: "finished_at",
+    JobState.FAILED: "finished_at",
+}
+
+
+class MongoJobStore:
+    """The jobs and the images of one database."""
+
+    def __init__(self, database: Database[Document], *, publish_after_s: float = 5.0) -> None:
+        self._jobs = database["jobs"]
+        self._images = database["images"]
+        self._clock = ServerClock(database)
+        self._publish_after_ms = int(publish_after_s * 1000)
+
+    def ensure_indexes(self, *, retention_s: int) -> None:
+        """Make the indexes that the queries below and the retention need."""
+        with translated_errors():
+            ensure_ttl_index(self._jobs, "finished_at", seconds=retention_s)
+            ensure_ttl_index(self._images, "finished_at", seconds=retention_s)
+            self._jobs.create_index("state")
+            self._jobs.create_index("publish_due_ms", sparse=True)
+            self._jobs.create_index("image_due_ms", sparse=True)
+
+    def add(self, job: Job, image: bytes) -> None:
+        """Record a new pending job and its image.
+
+        The image comes first, so that no consumer meets a job without one. Until
+        ``mark_published`` the record is its own outbox: the courier publishes it.
+        """
+        due = {"publish_due_ms": self._clock.now_ms() + self._publish_after_ms}
+        with translated_errors():
+            self._images.insert_one({"_id": job.job_id, "bytes": image})
+            self._jobs.insert_one(to_document(job) | due)
+
+    def get(self, job_id: JobId) -> Job | None:
+        """Return the job, or None if it is unknown or expired."""
+        with translated_errors():
+            document = self._jobs.find_one({"_id": job_id})
+        return None if document is None else from_document(document)
+
+    def image(self, job_id: JobId) -> bytes | None:
+        """Return the bytes of the job's image, or None if it is gone."""
+        with translated_errors():
+            document = self._images.find_one({"_id": job_id})
+        return None if document is None else bytes(document["bytes"])
+
+    def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
+        """Take a pending job that still stands at *fence*; None if there is none.
+
+        One round trip for what ``Job.claim`` and ``save`` do in two.
+        """
+        with translated_errors():
+            document = self._jobs.find_one_and_update(
+                {"_id": job_id, "state": JobState.PENDING.value, "fence": fence},
+                {
+                    "$set": {"state": JobState.PROCESSING.value, "owner": owner},
+                    "$inc": {"fence": 1, "attempts": 1},
+                    "$currentDate": {"started_at": True},
+                    # It was published, or there would be no delivery to claim it for.
+                    "$unset": {"publish_due_ms": ""},
+                },
+                return_document=ReturnDocument.AFTER,
+            )
+        return None if document is None else from_document(document)
+
+    def save(self, job: Job, *, previous: Job) -> None:
+        """Replace *previous* by *job*, unless somebody moved it first.
+
+        Raises:
+            StaleJobError: The stored job is no longer *previous*.
+            StoreUnavailableError: Whether the job was saved is unknown.
+        """
+        unmoved = {"_id": job.job_id, "state": previous.state.value, "fence": previous.fence}
+        with translated_errors():
+            matched = self._jobs.update_one(unmoved, self._update(job)).matched_count
+        if matched == 0:
+            raise StaleJobError(f"job {job.job_id} is no longer {previous.state} at its fence")
+
+    def mark_published(self, job_id: JobId, *, fence: int) -> None:
+        """Note that the message of the job at *fence* reached the queue.
+
+        A consumer may have claimed the job before its publisher gets here: then the
+        fence has moved on, and there is nothing left to note.
+        """
+        with translated_errors():
+            self._jobs.update_one(
+                {"_id": job_id, "fence": fence},
+                {"$unset": {"publish_due_ms": ""}, "$currentDate": {"published_at": True}},
+            )
+
+    def take_unpublished(self, *, lease_s: float) -> Job | None:
+        """Take a job whose publishing is due, so that no other courier does for *lease_s*."""
+        now_ms = self._clock.now_ms()
+        with translated_errors():
+            document = self._jobs.find_one_and_update(
+                {"publish_due_ms": {"$lte": now_ms}},
+                {"$set": {"publish_due_ms": now_ms + int(lease_s * 1000)}},
+                return_document=ReturnDocument.AFTER,
+            )
+        return None if document is None else from_document(document)
+
+    def processing(self) -> Iterable[Job]:
+        """Return the jobs that are being worked on, or seem to be."""
+        with translated_errors():
+            documents = self._jobs.find({"state": JobState.PROCESSING.value}).to_list()
+        return [from_document(document) for document in documents]
+
+    def retire_images(self) -> int:
+        """Let the images of finished jobs expire with them; return how many were due.
+
+        Done for many at once by the courier, since a consumer would pay a round trip a job.
+        """
+        due = {"image_due_ms": {"$lte": self._clock.now_ms()}}
+        with translated_errors():
+            found = self._jobs.find(due, {"_id": True}).limit(_RETIRE_AT_ONCE)
+            job_ids = [document["_id"] for document in found]
+            if job_ids:
+                these = {"_id": {"$in": job_ids}}
+                self._images.update_many(these, {"$currentDate": {"finished_at": True}})
+                self._jobs.update_many(these, {"$unset": {"image_due_ms": ""}})
+        return len(job_ids)
+
+    def _update(self, job: Job) -> Document:
+        fields = {
+            "state": job.state.value,
+            "fence": job.fence,
+            "attempts": job.attempts,
+            "owner": job.owner,
+            "result": None if job.result is None else asdict(job.result),
+            "error": None if job.error is None else asdict(job.error),
+            "publish_due_ms": self._clock.now_ms() if job.state is JobState.PENDING else None,
+            "image_due_ms": self._clock.now_ms() if job.is_finished else None,
+        }
+        absent = {name: "" for name, value in fields.items() if value is None}
+        if job.state is JobState.PENDING:
+            absent |= {"started_at": "", "published_at": ""}
+        update: Document = {
+            "$set": {name: value for name, value in fields.items() if value is not None},
+            "$unset": absent,
+        }
+        if (stamp := _STAMP_OF_STATE.get(job.state)) is not None:
+            update["$currentDate"] = {stamp: True}
+        return update

@@ -1,0 +1,64 @@
+"""The consumers that live, in the collection ``workers``."""
+
+from dataclasses import asdict
+
+from pymongo.database import Database
+
+from common.jobs import OwnerId
+from common.mongo.connection import Document, ServerClock, ensure_ttl_index, translated_errors
+from common.workers import ModelState, ServedModel, Worker
+
+_RETENTION_S = 86_400
+
+
+class MongoWorkerRegistry:
+    """Who consumes from the queue, by heartbeat."""
+
+    def __init__(self, database: Database[Document], *, lease_s: float) -> None:
+        self._workers = database["workers"]
+        self._clock = ServerClock(database)
+        self._lease_ms = int(lease_s * 1000)
+
+    def ensure_indexes(self) -> None:
+        """Let the records of workers that died go after a day."""
+        with translated_errors():
+            ensure_ttl_index(self._workers, "seen_at", seconds=_RETENTION_S)
+            self._workers.create_index("heartbeat_ms")
+
+    def beat(self, worker: Worker) -> None:
+        """Record that *worker* lives now, and what it serves."""
+        fields = asdict(worker)
+        del fields["worker_id"]
+        with translated_errors():
+            self._workers.update_one(
+                {"_id": worker.worker_id},
+                {
+                    "$set": fields | {"heartbeat_ms": self._clock.now_ms()},
+                    "$currentDate": {"seen_at": True},
+                },
+                upsert=True,
+            )
+
+    def forget(self, worker_id: OwnerId) -> None:
+        """Remove a worker that stopped cleanly."""
+        with translated_errors():
+            self._workers.delete_one({"_id": worker_id})
+
+    def living(self) -> tuple[Worker, ...]:
+        """Return the workers whose heartbeat is younger than the lease."""
+        oldest_ms = self._clock.now_ms() - self._lease_ms
+        with translated_errors():
+            documents = self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}).to_list()
+        return tuple(_from_document(document) for document in documents)
+
+
+def _from_document(document: Document) -> Worker:
+    return Worker(
+        worker_id=OwnerId(document["_id"]),
+        host=document["host"],
+        pid=document["pid"],
+        models=tuple(
+            ServedModel(**{**model, "state": ModelState(model["state"])})
+            for model in document["models"]
+        ),
+    )

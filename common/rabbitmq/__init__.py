@@ -1,0 +1,1 @@
+"""The exchange, the queue and the publisher in RabbitMQ."""

@@ -1,0 +1,213 @@
+"""A publisher that any thread may use and that never keeps a caller waiting for long."""
+
+import threading
+from concurrent.futures import Future
+from typing import Final
+
+import pika
+import structlog
+from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+from pika.exceptions import AMQPError
+from pika.frame import Method
+from pika.spec import Basic, BasicProperties
+
+from common.errors import BrokerUnavailableError
+from common.messages import MESSAGE_TYPE, ClassifyMessage
+from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, declare
+from common.retries import until_stopped
+
+log = structlog.stdlib.get_logger(__name__)
+
+_REOPEN_AFTER_S: Final = 0.2
+
+_Confirm = Future[None]
+
+
+class RabbitPublisher:
+    """Publishes with confirms over one connection, which lives in a thread of its own.
+
+    pika's connections belong to one thread and need their heartbeats served, while uWSGI's
+    request threads come and go; so they hand their messages over and wait for the confirm,
+    at most *timeout_s*. Once RabbitMQ is known not to take messages (gone, silent, or in
+    alarm) callers are refused at once, until it does again.
+    """
+
+    def __init__(self, parameters: pika.URLParameters, *, timeout_s: float) -> None:
+        self._parameters = parameters
+        self._timeout_s = timeout_s
+        self._closing = threading.Event()
+        self._session: _Session | None = None
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether RabbitMQ takes messages, as far as is known."""
+        session = self._session
+        return session is not None and session.accepts
+
+    def publish(self, message: ClassifyMessage) -> None:
+        """Send *message* as a persistent message and wait for the confirm.
+
+        Raises:
+            BrokerUnavailableError: Whether the message arrived is unknown.
+        """
+        session = self._session
+        if session is None or not session.accepts:
+            raise BrokerUnavailableError("RabbitMQ takes no messages now")
+        confirm = session.send(message)
+        try:
+            confirm.result(self._timeout_s)
+        except TimeoutError:
+            session.is_silent = True
+            raise BrokerUnavailableError(
+                f"RabbitMQ did not confirm within {self._timeout_s} s"
+            ) from None
+
+    def close(self) -> None:
+        """Close the connection and end the thread."""
+        self._closing.set()
+        if (session := self._session) is not None:
+            session.close()
+        self._thread.join(self._timeout_s)
+
+    def _run(self) -> None:
+        opening = until_stopped(self._closing, AMQPError, OSError)
+        while not self._closing.is_set():
+            try:
+                opening(self._declare_topology)
+                self._session = _Session(self._parameters)
+                self._session.run()
+            except (AMQPError, OSError) as exc:
+                log.warning("the connection to RabbitMQ failed", error=repr(exc))
+            self._session = None
+            self._closing.wait(_REOPEN_AFTER_S)
+
+    def _declare_topology(self) -> None:
+        with pika.BlockingConnection(self._parameters) as connection:
+            declare(connection.channel())
+
+
+class _Session:
+    """One connection, from opening to end. Other threads only call ``send`` and ``close``."""
+
+    def __init__(self, parameters: pika.URLParameters) -> None:
+        self.is_silent = False  # a confirm is overdue: a frozen broker, or a dead network
+        self._is_blocked = False  # RabbitMQ has a memory or disk alarm
+        self._channel: Channel | None = None
+        self._sent = 0
+        self._unconfirmed: dict[int, tuple[str, _Confirm]] = {}
+        self._connection = SelectConnection(
+            parameters,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_end,
+            on_close_callback=self._on_end,
+        )
+
+    @property
+    def accepts(self) -> bool:
+        return self._channel is not None and not self._is_blocked and not self.is_silent
+
+    def run(self) -> None:
+        """Serve the connection until it ends."""
+        try:
+            self._connection.ioloop.start()
+        finally:
+            self._connection.ioloop.close()
+
+    def send(self, message: ClassifyMessage) -> _Confirm:
+        """Publish *message*; the future ends with its confirm. Safe from any thread."""
+        confirm: _Confirm = Future()
+        self._connection.ioloop.add_callback_threadsafe(lambda: self._publish(message, confirm))
+        return confirm
+
+    def close(self) -> None:
+        """Close the connection. Safe from any thread."""
+        self._connection.ioloop.add_callback_threadsafe(self._close)
+
+    def _publish(self, message: ClassifyMessage, confirm: _Confirm) -> None:
+        if self._channel is None:
+            confirm.set_exception(BrokerUnavailableError("the connection to RabbitMQ was lost"))
+            return
+        self._sent += 1
+        self._unconfirmed[self._sent] = (message.id, confirm)
+        self._channel.basic_publish(
+            exchange=EXCHANGE,
+            routing_key=ROUTING_KEY,
+            body=message.encode(),
+            properties=BasicProperties(
+                content_type="application/json",
+                delivery_mode=pika.DeliveryMode.Persistent.value,
+                message_id=message.id,
+                type=MESSAGE_TYPE,
+            ),
+            mandatory=True,  # without it an unroutable message vanishes silently
+        )
+
+    def _on_open(self, connection: SelectConnection) -> None:
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+        connection.channel(on_open_callback=self._on_channel)
+
+    def _on_channel(self, channel: Channel) -> None:
+        channel.add_on_close_callback(lambda _channel, reason: self._on_channel_closed(reason))
+        channel.add_on_return_callback(self._on_return)
+        channel.confirm_delivery(self._on_confirm, callback=lambda _ok: self._ready(channel))
+
+    def _ready(self, channel: Channel) -> None:
+        self._channel = channel
+        log.info("publishing to RabbitMQ")
+
+    def _on_confirm(self, frame: Method[Basic.Ack | Basic.Nack]) -> None:
+        self.is_silent = False
+        last = frame.method.delivery_tag
+        tags = (
+            [tag for tag in self._unconfirmed if tag <= last] if frame.method.multiple else [last]
+        )
+        for tag in tags:
+            _, confirm = self._unconfirmed.pop(tag)
+            if confirm.done():  # returned as unroutable, and confirmed all the same
+                continue
+            if isinstance(frame.method, Basic.Ack):
+                confirm.set_result(None)
+            else:
+                confirm.set_exception(BrokerUnavailableError("RabbitMQ refused the message"))
+
+    def _on_return(
+        self, _channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes
+    ) -> None:
+        log.warning("the queue is missing", reply=method.reply_text)
+        for message_id, confirm in self._unconfirmed.values():
+            if message_id == properties.message_id and not confirm.done():
+                confirm.set_exception(BrokerUnavailableError("the queue is missing"))
+        self._close()  # the next connection declares the queue again
+
+    def _on_blocked(self, _connection: SelectConnection, _frame: object) -> None:
+        log.warning("RabbitMQ takes no messages: it has an alarm")
+        self._is_blocked = True
+        self._refuse_unconfirmed("RabbitMQ has an alarm and takes no messages")
+
+    def _on_unblocked(self, _connection: SelectConnection, _frame: object) -> None:
+        log.info("RabbitMQ takes messages again")
+        self._is_blocked = False
+
+    def _on_channel_closed(self, reason: Exception) -> None:
+        log.warning("RabbitMQ closed the channel", reason=repr(reason))
+        self._close()
+
+    def _on_end(self, _connection: SelectConnection, reason: BaseException) -> None:
+        log.info("the connection to RabbitMQ ended", reason=str(reason))
+        self._channel = None
+        self._refuse_unconfirmed("the connection to RabbitMQ was lost")
+        self._connection.ioloop.stop()
+
+    def _refuse_unconfirmed(self, reason: str) -> None:
+        for _, confirm in self._unconfirmed.values():
+            if not confirm.done():
+                confirm.set_exception(BrokerUnavailableError(reason))
+
+    def _close(self) -> None:
+        self._channel = None
+        if not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()

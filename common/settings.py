@@ -1,0 +1,159 @@
+"""Settings, read from the environment once, in the composition root."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "DARKROOM_"
+
+S = TypeVar("S", bound=BaseSettings)
+
+ModelNames = Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    """Everything the roles need to know about their surroundings.
+
+    Durations and sizes carry their unit in the name. Secrets stay out of ``repr``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    amqp_url: SecretStr = Field(
+        SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"), description="RabbitMQ, as an AMQP URL"
+    )
+    mongo_url: SecretStr = Field(
+        SecretStr("mongodb://127.0.0.1:27017"), description="MongoDB, as a connection string"
+    )
+    mongo_database: str = Field(
+        "darkroom",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="the database that holds the collections",
+    )
+    models: ModelNames = Field(
+        ("digits",),
+        description="which models to serve: folders or torchvision names, comma-separated",
+    )
+    default_model: str = Field(
+        "", description="the model of a job that names none; empty: the first of `DARKROOM_MODELS`"
+    )
+    models_dir: Path = Field(
+        Path("models"), description="where the folders of models lie; relative to the code's folder"
+    )
+    state_dir: Path = Field(
+        Path(".darkroom"), description="where everything that is written lies; relative likewise"
+    )
+    max_image_bytes: int = Field(
+        10 * 1024**2, ge=1024, le=14 * 1024**2, description="largest image accepted, in bytes"
+    )
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, le=1_000_000_000, description="largest image accepted, in pixels"
+    )
+    retention_s: int = Field(
+        86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job can be asked for"
+    )
+    max_attempts: int = Field(3, ge=1, le=100, description="claims before a job is failed")
+    job_time_limit_s: float = Field(
+        60, gt=0, le=86_400, description="an engine that takes longer over one job is killed"
+    )
+    engine_start_limit_s: float = Field(
+        300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"
+    )
+    grace_s: float = Field(
+        25, gt=0, le=3600, description="how long a stopping role may take over what it has in hand"
+    )
+    lease_s: float = Field(
+        15, ge=1, le=3600, description="a worker whose heartbeat is older counts as dead"
+    )
+    publish_timeout_s: float = Field(
+        0.5, gt=0, le=10, description="how long a request waits for RabbitMQ's confirm"
+    )
+    publish_after_s: float = Field(
+        5, gt=0, le=3600, description="the courier publishes what stayed unpublished this long"
+    )
+    store_timeout_s: float = Field(
+        3, gt=0, le=60, description="how long one call to MongoDB may take"
+    )
+    amqp_heartbeat_s: int = Field(
+        10, ge=2, le=600, description="RabbitMQ connections silent for two of these are dropped"
+    )
+    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="the least severe line that is logged"
+    )
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+        return value
+
+    @model_validator(mode="after")
+    def _default_is_served(self) -> Self:
+        if self.default_model and self.default_model not in self.models:
+            raise ValueError(
+                f"{PREFIX}DEFAULT_MODEL={self.default_model!r} is not allowed; "
+                f"allowed: one of {PREFIX}MODELS ({', '.join(self.models)})"
+            )
+        return self
+
+    @property
+    def model(self) -> str:
+        """The model of a job that names none."""
+        return self.default_model or self.models[0]
+
+    @property
+    def weights_dir(self) -> Path:
+        """Where downloaded weights are kept."""
+        return self.state_dir / "weights"
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest request body: the largest image as base64, and room for the fields."""
+        return -(-self.max_image_bytes * 4 // 3) + 64 * 1024
+
+
+def load_or_exit(kind: type[S]) -> S:
+    """Read settings of *kind* from the environment; a bad value ends the process.
+
+    Exits with status 2 after one line that names variable, value and what is allowed.
+    """
+    try:
+        return kind()
+    except ValidationError as exc:
+        sys.exit("darkroom: " + describe(kind, exc.errors(include_url=False)[0]))
+
+
+def describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
+    """Say in one line which variable is wrong, what it holds and what is allowed."""
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    field = str(error["loc"][0])
+    # A connection string may hold a password, which must not reach a log.
+    value = "(hidden)" if field.endswith("_url") else repr(error["input"])
+    return f"{PREFIX}{field.upper()}={value} is not allowed; allowed: {allowed(kind, field)}"
+
+
+def allowed(kind: type[BaseSettings], field: str) -> str:
+    """Describe the values that *field* takes."""
+    schema: dict[str, Any] = kind.model_json_schema()["properties"][field]
+    if "enum" in schema:
+        return "one of " + ", ".join(map(str, schema["enum"]))
+    if "pattern" in schema:
+        return f"text that matches {schema['pattern']}"
+    limits = [
+        f"{words} {schema[key]:,}".replace(",", "")
+        for key, words in (
+            ("minimum", "at least"),
+            ("exclusiveMinimum", "more than"),
+            ("maximum", "at most"),
+        )
+        if key in schema
+    ]
+    noun = {"integer": "a whole number", "number": "a number", "array": "a comma-separated list"}
+    return " ".join([noun.get(schema.get("type", ""), "text"), " and ".join(limits)]).strip()

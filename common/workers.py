@@ -1,0 +1,60 @@
+"""What a consumer tells of itself: that it lives, and which models it serves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from common.jobs import OwnerId
+
+# A worker may miss two heartbeats and still count as alive.
+HEARTBEATS_A_LEASE: Final = 3
+
+
+class ModelState(StrEnum):
+    LOADING = "loading"
+    READY = "ready"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """One model as one consumer sees it; *reason* says why it is unavailable."""
+
+    name: str
+    state: ModelState
+    reason: str = ""
+    version: str = ""
+    labels: int = 0
+    description: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        return self.state is ModelState.READY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One consumer process. Its id is new at every start, so a restart is a new owner."""
+
+    worker_id: OwnerId
+    host: str
+    pid: int
+    models: tuple[ServedModel, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        return any(model.is_ready for model in self.models)
+
+
+_PREFERENCE = (ModelState.READY, ModelState.LOADING, ModelState.UNAVAILABLE)
+
+
+def merge_models(workers: Iterable[Worker]) -> dict[str, ServedModel]:
+    """Combine what several workers say of each model: the best state of any counts."""
+    best: dict[str, ServedModel] = {}
+    for model in (model for worker in workers for model in worker.models):
+        known = best.get(model.name)
+        if known is None or _PREFERENCE.index(model.state) < _PREFERENCE.index(known.state):
+            best[model.name] = model
+    return best
