@@ -1,0 +1,1 @@
+"""The HTTP role: an image in, a ticket out."""

@@ -1,0 +1,47 @@
+"""The Flask application, made of parts that are handed in."""
+
+from typing import Protocol
+
+import structlog
+from flask import Flask
+
+from api import health, jobs, models, openapi, page, problems
+from api.catalog import ModelCatalog
+from api.intake import Limits
+from api.submission import Submission
+from common.ports import JobStore, Publisher, WorkerRegistry
+from common.settings import Settings
+
+# A form has an image and a few fields; more parts only cost time.
+_MAX_FORM_PARTS = 20
+
+
+class OpenPublisher(Publisher, Protocol):
+    """A publisher that knows whether RabbitMQ takes messages."""
+
+    @property
+    def is_open(self) -> bool: ...
+
+
+def create_app(
+    settings: Settings, *, store: JobStore, registry: WorkerRegistry, publisher: OpenPublisher
+) -> Flask:
+    """Make the application. It connects to nothing by itself."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = _MAX_FORM_PARTS
+    catalog = ModelCatalog(registry, configured=settings.models, default=settings.model)
+    submission = Submission(
+        store=store,
+        publisher=publisher,
+        catalog=catalog,
+        limits=Limits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels),
+    )
+    app.before_request(structlog.contextvars.clear_contextvars)
+    problems.register(app)
+    app.register_blueprint(jobs.create_blueprint(store, submission))
+    app.register_blueprint(models.create_blueprint(catalog))
+    app.register_blueprint(health.create_blueprint(registry, lambda: publisher.is_open))
+    app.register_blueprint(openapi.create_blueprint(settings))
+    app.register_blueprint(page.create_blueprint())
+    return app

@@ -1,0 +1,64 @@
+"""Which models can be asked for, by what the living consumers tell."""
+
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from api.problems import ProblemError
+from common.ports import WorkerRegistry
+from common.workers import ModelState, ServedModel, merge_models
+
+_MAX_AGE_S: Final = 1.0
+_UNAVAILABLE_RETRY_AFTER_S: Final = 30
+
+
+class ModelCatalog:
+    """The models that are configured, and those that any consumer serves.
+
+    What the consumers told is kept for a second, so that submissions do not ask each time.
+    """
+
+    def __init__(
+        self, registry: WorkerRegistry, *, configured: Sequence[str], default: str
+    ) -> None:
+        self.default = default
+        self._registry = registry
+        self._configured = {
+            name: ServedModel(name=name, state=ModelState.LOADING) for name in configured
+        }
+        self._read_at_s = -_MAX_AGE_S
+        self._models: Mapping[str, ServedModel] = self._configured
+
+    def models(self) -> Mapping[str, ServedModel]:
+        """Return the models by name. One that no consumer told of yet counts as loading."""
+        if time.monotonic() - self._read_at_s >= _MAX_AGE_S:
+            self._models = self._configured | merge_models(self._registry.living())
+            self._read_at_s = time.monotonic()
+        return self._models
+
+    def choose(self, name: str | None) -> str:
+        """Return the name of the model that a submission gets.
+
+        Raises:
+            ProblemError: No such model (422), or it is unavailable for now (503).
+        """
+        models = self.models()
+        chosen = models.get(name or self.default)
+        if chosen is None:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "model-unknown",
+                "There is no such model",
+                f"There is no model {name!r}; there are: {', '.join(sorted(models))}.",
+                models=sorted(models),
+            )
+        if chosen.state is ModelState.UNAVAILABLE:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "model-unavailable",
+                "The model is unavailable",
+                f"The model {chosen.name!r} is unavailable: {chosen.reason}",
+                headers={"Retry-After": str(_UNAVAILABLE_RETRY_AFTER_S)},
+            )
+        return chosen.name

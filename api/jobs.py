@@ -1,0 +1,53 @@
+"""The resource ``/jobs``."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, request
+
+from api.payload import read_payload
+from api.problems import ProblemError
+from api.schemas import JobView, as_json
+from api.submission import Submission
+from common.jobs import Job, JobId
+from common.ports import JobStore
+
+# A job seldom takes longer, and whoever is in a hurry may ask sooner.
+_RETRY_AFTER_S = 1
+
+
+def create_blueprint(store: JobStore, submission: Submission) -> Blueprint:
+    """Make the views of jobs."""
+    jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+    @jobs.post("")
+    def submit() -> Response:
+        """Accept an image and say where its result will appear."""
+        job = submission.submit(read_payload(request))
+        response = _respond(job, HTTPStatus.ACCEPTED)
+        response.headers["Location"] = f"/jobs/{job.job_id}"
+        return response
+
+    @jobs.get("/<job_id>")
+    def show(job_id: str) -> Response:
+        """Report one job, with its predictions once it has them."""
+        job = store.get(JobId(job_id))
+        if job is None:
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                "job-not-found",
+                "The job is unknown or expired",
+                "No job has this id; it was never accepted, or its time of retention is over.",
+            )
+        return _respond(job, HTTPStatus.OK)
+
+    return jobs
+
+
+def _respond(job: Job, status: HTTPStatus) -> Response:
+    response = jsonify(as_json(JobView.of(job)))
+    response.status_code = status
+    response.headers["X-Job-Id"] = job.job_id
+    response.headers["Cache-Control"] = "no-store"
+    if not job.is_finished:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    return response

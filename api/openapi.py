@@ -1,0 +1,193 @@
+"""The description of the API (OpenAPI 3.1), made from the schemas that the code validates with."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+from openapi_pydantic import OpenAPI
+from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
+from pydantic import BaseModel
+
+from api.intake import FORMATS
+from api.problems import MEDIA_TYPE
+from api.schemas import (
+    FormOptions,
+    HealthView,
+    JobOptions,
+    JobView,
+    JsonSubmission,
+    ModelList,
+    ProblemView,
+    ReadinessView,
+)
+from common.settings import Settings
+
+
+def create_blueprint(settings: Settings) -> Blueprint:
+    """Make the view of the description."""
+    openapi = Blueprint("openapi", __name__)
+
+    @openapi.get("/openapi.json")
+    def show() -> Response:
+        """Describe the API."""
+        return jsonify(_cached(settings))
+
+    return openapi
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """Build the description as a JSON object."""
+    document = OpenAPI.model_validate(
+        {
+            "info": {
+                "title": "Darkroom",
+                "version": version("darkroom"),
+                "description": "Hand in an image, take a ticket, come back for what is in it.",
+            },
+            "paths": {
+                "/jobs": {"post": _submit(settings)},
+                "/jobs/{job_id}": {"get": _show_job()},
+                "/models": {
+                    "get": {
+                        "operationId": "listModels",
+                        "summary": "What can be asked for",
+                        "responses": {"200": _json("The models", ModelList)} | _problems(503),
+                    }
+                },
+                "/healthz": {
+                    "get": {
+                        "operationId": "isAlive",
+                        "summary": "Liveness of the process that answers",
+                        "responses": {"200": _json("It is alive", HealthView)},
+                    }
+                },
+                "/readyz": {
+                    "get": {
+                        "operationId": "isReady",
+                        "summary": "Whether a job handed in now would be classified soon",
+                        "responses": {"200": _json("It is ready", ReadinessView)} | _problems(503),
+                    }
+                },
+                "/openapi.json": {
+                    "get": {
+                        "operationId": "describeApi",
+                        "summary": "This description",
+                        "responses": {
+                            "200": {
+                                "description": "OpenAPI 3.1",
+                                "content": {"application/json": {"schema": {"type": "object"}}},
+                            }
+                        },
+                    }
+                },
+            },
+        }
+    )
+    return construct_open_api_with_schema_class(document).model_dump(
+        mode="json", by_alias=True, exclude_none=True
+    )
+
+
+_cached = cache(describe)
+
+
+def _submit(settings: Settings) -> dict[str, Any]:
+    return {
+        "operationId": "submitJob",
+        "summary": "Hand in an image",
+        "description": (
+            f"At most {settings.max_image_bytes} bytes and {settings.max_image_pixels} pixels; "
+            f"{', '.join(FORMATS)}. A raw body takes its options from the query, a form from "
+            "its fields."
+        ),
+        "parameters": [
+            {
+                "name": name,
+                "in": "query",
+                "description": f"for a raw body: {field.description}",
+                "schema": {"type": "integer" if field.annotation is int else "string"},
+            }
+            for name, field in JobOptions.model_fields.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "allOf": [
+                            _schema(FormOptions),
+                            {
+                                "type": "object",
+                                "required": ["image"],
+                                "properties": {"image": {"type": "string", "format": "binary"}},
+                            },
+                        ]
+                    }
+                },
+                "image/*": {"schema": {"type": "string", "format": "binary"}},
+                "application/json": {"schema": _schema(JsonSubmission)},
+            },
+        },
+        "responses": {
+            "202": _json("The job, accepted and recorded", JobView)
+            | {
+                "headers": {
+                    "Location": {
+                        "description": "where the result will appear",
+                        "schema": {"type": "string"},
+                    },
+                    "Retry-After": _RETRY_AFTER,
+                }
+            }
+        }
+        | _problems(400, 413, 415, 422, 503),
+    }
+
+
+def _show_job() -> dict[str, Any]:
+    return {
+        "operationId": "showJob",
+        "summary": "One job, with its result once it has one",
+        "parameters": [
+            {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+        ],
+        "responses": {
+            "200": _json("The job; while it is unfinished with Retry-After", JobView)
+            | {"headers": {"Retry-After": _RETRY_AFTER}}
+        }
+        | _problems(404, 503),
+    }
+
+
+_RETRY_AFTER = {"description": "seconds to wait", "schema": {"type": "integer"}}
+
+_MEANINGS = {
+    400: "The request cannot be read",
+    404: "The job is unknown or expired",
+    413: "The image or the body is too large",
+    415: "This is no image, or not in an accepted format",
+    422: "A field or the image is not acceptable",
+    503: "Not now; Retry-After says when",
+}
+
+
+def _problems(*statuses: int) -> dict[str, Any]:
+    return {
+        str(status): {
+            "description": _MEANINGS[status],
+            "content": {MEDIA_TYPE: {"schema": _schema(ProblemView)}},
+        }
+        for status in statuses
+    }
+
+
+def _json(description: str, view: type[BaseModel]) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": _schema(view)}},
+    }
+
+
+def _schema(view: type[BaseModel]) -> PydanticSchema[BaseModel]:
+    return PydanticSchema(schema_class=view)

@@ -1,0 +1,30 @@
+"""The web page: hand in an image, see what is in it."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response
+
+_FOLDER = Path(__file__).parent / "static"
+
+# Everything the page needs comes from here, and it talks to nobody else. Previews of the
+# chosen image are blobs.
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+def create_blueprint() -> Blueprint:
+    """Make the page and its files."""
+    page = Blueprint("page", __name__, static_folder=_FOLDER, static_url_path="/static")
+
+    @page.get("/")
+    def show() -> Response:
+        """Show the page."""
+        return page.send_static_file("index.html")
+
+    @page.after_request
+    def restrict(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    return page

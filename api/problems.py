@@ -1,0 +1,134 @@
+"""Errors as problem details (RFC 9457), on every path."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from common.errors import StoreUnavailableError
+from common.problems import problem_type
+
+log = structlog.stdlib.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_STORE_RETRY_AFTER_S = 2
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem.
+
+    Args:
+        status: The HTTP status.
+        name: The last part of the problem type, explained in docs/problems.md.
+        title: What kind of problem it is: the same for every occurrence.
+        detail: What happened here, and what the client can do about it.
+        headers: Further headers, such as ``Retry-After``.
+        members: Further members of the problem, for programs.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        name: str,
+        title: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers or {}
+        self.document = {
+            "type": problem_type(name),
+            "title": title,
+            "status": status.value,
+            "detail": detail,
+            **members,
+        }
+
+    def response(self) -> Response:
+        return Response(
+            json.dumps(self.document),
+            status=self.status.value,
+            content_type=MEDIA_TYPE,
+            headers=self.headers,
+        )
+
+
+def invalid_fields(error: ValidationError) -> ProblemError:
+    """Say which fields are wrong, and what each may be."""
+    errors = [
+        {"field": ".".join(map(str, one["loc"])), "message": _in_words(one["msg"])}
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "invalid-fields",
+        "Some fields are not valid",
+        "; ".join(f"{one['field']}: {one['message']}" for one in errors),
+        errors=errors,
+    )
+
+
+def register(app: Flask) -> None:
+    """Answer every error of *app* with a problem."""
+    app.register_error_handler(ProblemError, ProblemError.response)
+    app.register_error_handler(StoreUnavailableError, _store_unavailable)
+    app.register_error_handler(RequestEntityTooLarge, lambda _: _body_too_large(app))
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _in_words(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _store_unavailable(error: StoreUnavailableError) -> Response:
+    log.error("the store is unavailable", error=str(error))
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store-unavailable",
+        "The store is unavailable",
+        "Nothing was accepted. Send the request again after the time in Retry-After.",
+        headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
+    ).response()
+
+
+def _body_too_large(app: Flask) -> Response:
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "body-too-large",
+        "The request body is too large",
+        f"A request body may have at most {limit} bytes.",
+        limit_bytes=limit,
+    ).response()
+
+
+def _http_error(error: HTTPException) -> Response:
+    """Keep the status and the headers (``Allow``, say) of an error of HTTP itself."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    kept = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return ProblemError(
+        status,
+        status.phrase.lower().replace(" ", "-"),
+        status.phrase,
+        error.description or status.description,
+        headers=kept,
+    ).response()
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected error", exc_info=error)
+    return ProblemError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal-server-error",
+        "Internal Server Error",
+        "This is a fault of the service, not of the request; its log has more.",
+    ).response()
