@@ -1,0 +1,1 @@
+"""The classifying role: deliveries in, acks out."""

@@ -1,0 +1,65 @@
+"""Tell the registry that this consumer lives, and what it serves."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from common.errors import StoreUnavailableError
+from common.ports import WorkerRegistry
+from common.workers import HEARTBEATS_A_LEASE, Worker
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Heartbeat:
+    """Beats in a thread of its own while it is entered, and says goodbye at the end.
+
+    Args:
+        registry: Where the heartbeats go.
+        describe: Returns what to tell; called at each beat.
+        lease_s: After this long without a beat the consumer counts as dead.
+    """
+
+    def __init__(
+        self, registry: WorkerRegistry, describe: Callable[[], Worker], *, lease_s: float
+    ) -> None:
+        self._registry = registry
+        self._describe = describe
+        self._interval_s = lease_s / HEARTBEATS_A_LEASE
+        self._due = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stopping = True
+        self._due.set()
+        self._thread.join()
+        try:
+            self._registry.forget(self._describe().worker_id)
+        except StoreUnavailableError as exc:  # then the lease runs out
+            log.warning("could not say goodbye", error=str(exc))
+
+    def beat_now(self) -> None:
+        """Beat at once: something has changed."""
+        self._due.set()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._due.clear()
+            try:
+                self._registry.beat(self._describe())
+            except StoreUnavailableError as exc:
+                log.warning("no heartbeat", error=str(exc))
+            self._due.wait(self._interval_s)

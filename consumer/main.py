@@ -1,0 +1,103 @@
+"""The composition root of the consumer."""
+
+import os
+import signal
+import socket
+import threading
+import uuid
+from contextlib import ExitStack, closing
+from functools import partial
+
+import structlog
+
+from common import logs
+from common.errors import StoreUnavailableError
+from common.jobs import OwnerId
+from common.mongo.connection import connect, open_database
+from common.mongo.jobs import MongoJobStore
+from common.mongo.workers import MongoWorkerRegistry
+from common.rabbitmq.topology import parameters
+from common.retries import until_stopped
+from common.settings import Settings, load_or_exit
+from common.workers import Worker as WorkerRecord
+from consumer.engine import Engine
+from consumer.handler import Handler
+from consumer.heartbeat import Heartbeat
+from consumer.protocol import EngineConfig
+from consumer.worker import Worker
+
+log = structlog.stdlib.get_logger(__name__)
+
+_PREFETCH_COUNT = 1
+_LOOK_AGAIN_S = 0.1
+
+
+def main() -> int:
+    """Consume until SIGTERM or SIGINT; return the exit status."""
+    settings = load_or_exit(Settings)
+    logs.configure(role="consumer", level=settings.log_level, style=settings.log_format)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    owner = OwnerId(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    with ExitStack() as opened:
+        client = opened.enter_context(
+            connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
+        )
+        database = open_database(client, settings.mongo_database)
+        registry = MongoWorkerRegistry(database, lease_s=settings.lease_s)
+        engine = Engine(
+            _engine_config(settings),
+            start_limit_s=settings.engine_start_limit_s,
+            time_limit_s=settings.job_time_limit_s,
+            stopping=stopping,
+        )
+        heartbeat = opened.enter_context(
+            Heartbeat(registry, partial(_describe, owner, engine), lease_s=settings.lease_s)
+        )
+        opened.enter_context(closing(engine))
+        engine.start(on_change=heartbeat.beat_now)
+        handler = Handler(
+            store=MongoJobStore(database, publish_after_s=settings.publish_after_s),
+            registry=registry,
+            classifier=engine,
+            owner=owner,
+            max_attempts=settings.max_attempts,
+            patiently=until_stopped(stopping, StoreUnavailableError),
+        )
+        worker = Worker(
+            parameters(
+                settings.amqp_url.get_secret_value(),
+                heartbeat_s=settings.amqp_heartbeat_s,
+                name="consumer",
+            ),
+            handler.handle,
+            stopping=stopping,
+        )
+        _wait_for_a_model(engine, stopping)
+        worker.run(prefetch_count=_PREFETCH_COUNT, grace_s=settings.grace_s)
+    log.info("stopped")
+    return 0
+
+
+def _engine_config(settings: Settings) -> EngineConfig:
+    return EngineConfig(
+        models=settings.models,
+        models_dir=settings.models_dir.absolute(),
+        weights_dir=settings.weights_dir.absolute(),
+        max_image_pixels=settings.max_image_pixels,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+
+
+def _describe(owner: OwnerId, engine: Engine) -> WorkerRecord:
+    return WorkerRecord(
+        worker_id=owner, host=socket.gethostname(), pid=os.getpid(), models=engine.models
+    )
+
+
+def _wait_for_a_model(engine: Engine, stopping: threading.Event) -> None:
+    """Take no deliveries while there is no model to answer them with."""
+    while not (stopping.is_set() or any(model.is_ready for model in engine.models)):
+        stopping.wait(_LOOK_AGAIN_S)

@@ -1,0 +1,1 @@
+"""The three kinds of models, and how each is loaded."""

@@ -1,0 +1,7 @@
+"""What can be wrong with a model."""
+
+from common.errors import PermanentError
+
+
+class ModelUnavailableError(PermanentError):
+    """The model cannot be served here; the text says why, for people."""

@@ -1,0 +1,171 @@
+"""A model in a folder of its own, described by its ``model.toml``: see models/README.md."""
+
+import importlib
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from PIL.Image import Resampling
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors.torch import load_file
+
+from consumer.models import torchvision_zoo
+from consumer.models.classifier import TorchClassifier
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.model import Model, digest
+from consumer.models.predictor import PredictorModel
+from consumer.preprocessing import Preprocessing
+
+DESCRIPTION_FILE = "model.toml"
+_TORCHVISION = "torchvision:"
+
+Side = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class PreprocessingTable(BaseModel):
+    """``[preprocessing]``, spelled out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["RGB", "L"] = "RGB"
+    invert: bool = False
+    resize: Side | tuple[Side, Side] | None = None
+    crop: tuple[Side, Side] | None = None
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = (
+        "bilinear"
+    )
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def build(self) -> Preprocessing:
+        fields = self.model_dump()
+        return Preprocessing(**fields | {"interpolation": Resampling[self.interpolation.upper()]})
+
+
+class ModelFile(BaseModel):
+    """What a ``model.toml`` may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str = ""
+    architecture: str | None = None
+    weights: str | None = None
+    program: str | None = None
+    predictor: str | None = None
+    labels: str | tuple[str, ...] | None = None
+    preprocessing: str | PreprocessingTable | None = None
+    measured: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.predictor is not None:
+            return self
+        if (self.program is None) == (self.architecture is None or self.weights is None):
+            raise ValueError("needs architecture and weights, or program, or predictor")
+        if self.labels is None or self.preprocessing is None:
+            raise ValueError("needs labels and preprocessing")
+        return self
+
+
+def load(folder: Path) -> Model:
+    """Load the model that lies in *folder*.
+
+    Raises:
+        ModelUnavailableError: Its ``model.toml`` is wrong, or a file is missing.
+    """
+    try:
+        described = ModelFile.model_validate(
+            tomllib.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+        )
+    except (tomllib.TOMLDecodeError, ValidationError, OSError) as exc:
+        raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
+    if described.predictor is not None:
+        return _load_predictor(folder, described.predictor, described.description)
+    return _load_classifier(folder, described)
+
+
+def _load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
+    predictor = _object_at(folder, named)()
+    predictor.load()
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_source(path))
+    return PredictorModel(predictor=predictor, version=digest(*files), description=description)
+
+
+def _is_source(path: Path) -> bool:
+    return "__pycache__" not in path.parts
+
+
+def _load_classifier(folder: Path, described: ModelFile) -> TorchClassifier:
+    weights = folder / (described.program or described.weights or "")
+    if described.program is not None:
+        network: torch.nn.Module = torch.export.load(weights).module()
+    else:
+        network = _network(folder, described.architecture or "", weights).eval()
+    return TorchClassifier(
+        network=network,
+        labels=_labels(folder, described.labels or ()),
+        preprocessing=_preprocessing(described.preprocessing),
+        version=digest(weights),
+        description=described.description,
+    )
+
+
+def _network(folder: Path, architecture: str, weights: Path) -> torch.nn.Module:
+    if architecture.startswith(_TORCHVISION):
+        network = torchvision_zoo.architecture(architecture.removeprefix(_TORCHVISION))
+    else:
+        network = _object_at(folder, architecture)()
+    if weights.suffix == ".safetensors":
+        state = load_file(weights)
+    else:
+        # weights_only: a pickle could run any code.
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    network.load_state_dict(state)
+    return network
+
+
+def _labels(folder: Path, labels: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(labels, str):
+        return labels
+    if labels.startswith(_TORCHVISION):
+        named = labels.removeprefix(_TORCHVISION)
+        return torchvision_zoo.labels_of(torchvision_zoo.weights_by_name(named))
+    return tuple((folder / labels).read_text(encoding="utf-8").splitlines())
+
+
+def _preprocessing(described: str | PreprocessingTable | None) -> Preprocessing:
+    if isinstance(described, PreprocessingTable):
+        return described.build()
+    if described is None or not described.startswith(_TORCHVISION):
+        raise ModelUnavailableError(f"{DESCRIPTION_FILE}: preprocessing is {described!r}")
+    named = described.removeprefix(_TORCHVISION)
+    return torchvision_zoo.preprocessing_of(torchvision_zoo.weights_by_name(named))
+
+
+def _object_at(folder: Path, named: str) -> Any:
+    """Find ``module:name``, in a file of the folder, or among the installed packages."""
+    module_name, _, name = named.partition(":")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # so that its files may import each other
+    file = folder / f"{module_name}.py"
+    if not file.is_file():
+        return getattr(importlib.import_module(module_name), name)
+    # Two models may both have a network.py; each gets a module of its own.
+    spec = importlib.util.spec_from_file_location(f"darkroom_{folder.name}_{module_name}", file)
+    if spec is None or spec.loader is None:
+        raise ModelUnavailableError(f"{file.name} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
+    return str(error)

@@ -1,0 +1,44 @@
+"""What every kind of model can do."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import PIL.Image
+
+from common.jobs import Prediction
+
+_DIGEST_DIGITS = 16
+
+
+class Model(Protocol):
+    """A loaded model."""
+
+    @property
+    def version(self) -> str:
+        """A digest of the weights: the same weights, the same version."""
+        ...
+
+    @property
+    def label_count(self) -> int:
+        """How many labels it tells apart; 0 if it does not say."""
+        ...
+
+    @property
+    def description(self) -> str: ...
+
+    def predict(
+        self, images: Sequence[PIL.Image.Image], *, top_k: int
+    ) -> list[tuple[Prediction, ...]]:
+        """Name the *top_k* most probable labels of each image, the most probable first."""
+        ...
+
+
+def digest(*files: Path) -> str:
+    """Make a version of the contents of *files*."""
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as opened:
+            total.update(hashlib.file_digest(opened, "sha256").digest())
+    return f"sha256:{total.hexdigest()[:_DIGEST_DIGITS]}"

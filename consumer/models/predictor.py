@@ -1,0 +1,55 @@
+"""A model that is the user's own code: any framework, or none."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import PIL.Image
+
+from common.jobs import Prediction
+
+
+class Predictor(Protocol):
+    """What the user's class offers."""
+
+    def load(self) -> None:
+        """Get ready; called once, before the first image."""
+        ...
+
+    def predict(self, images: list[PIL.Image.Image]) -> Iterable[Iterable[tuple[str, float]]]:
+        """Return (label, probability) pairs, in any order, for each upright RGB image."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictorModel:
+    """A user's predictor behind the interface of all models."""
+
+    predictor: Predictor
+    version: str
+    description: str = ""
+    label_count: int = 0
+
+    def predict(
+        self, images: Sequence[PIL.Image.Image], *, top_k: int
+    ) -> list[tuple[Prediction, ...]]:
+        """Ask the predictor, and keep the *top_k* most probable labels of each image.
+
+        Raises:
+            ValueError: It returned something else than label and probability for each image.
+        """
+        answers = [_checked(pairs) for pairs in self.predictor.predict(list(images))]
+        if len(answers) != len(images):
+            raise ValueError(f"{len(answers)} answers for {len(images)} images")
+        return [
+            tuple(sorted(answer, key=lambda one: one.probability, reverse=True)[:top_k])
+            for answer in answers
+        ]
+
+
+def _checked(pairs: Iterable[tuple[str, float]]) -> list[Prediction]:
+    predictions = [Prediction(str(label), float(probability)) for label, probability in pairs]
+    for one in predictions:
+        if not 0 <= one.probability <= 1:
+            raise ValueError(f"the probability of {one.label!r} is {one.probability}, not in 0..1")
+    return predictions

@@ -1,0 +1,55 @@
+"""What the parent and its engine say to each other. No torch here: the parent has none."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from common.jobs import Failure, Prediction
+from common.workers import ServedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """All an engine is told when it starts."""
+
+    models: tuple[str, ...]
+    models_dir: Path
+    weights_dir: Path
+    max_image_pixels: int
+    log_level: str
+    log_format: Literal["console", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The engine's first word: every model is loaded and warm, or unavailable."""
+
+    models: tuple[ServedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is in this image?"""
+
+    image: bytes
+    model: str
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The most probable labels, and how long decoding, preprocessing and model took."""
+
+    predictions: tuple[Prediction, ...]
+    model_version: str
+    inference_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no answer, and never will be: asking again cannot help."""
+
+    reason: Failure
+
+
+Reply = Answer | Refusal
