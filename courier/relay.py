@@ -1,0 +1,32 @@
+"""Publish what the API could not: the jobs that stayed unpublished."""
+
+import structlog
+
+from common.messages import ClassifyMessage
+from common.ports import Outbox, Publisher
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A job that is taken and then not published comes up again after this time.
+_LEASE_S = 5.0
+
+
+def relay(outbox: Outbox, publisher: Publisher, *, at_most: int) -> int:
+    """Publish at most *at_most* jobs whose publishing is due; return how many were.
+
+    Each job is taken by compare-and-set first, so several couriers share the work. One that
+    dies in between leaves the job to the others, and a second message does no harm.
+
+    Raises:
+        BrokerUnavailableError: RabbitMQ takes no messages; what is left waits.
+        StoreUnavailableError: So does the store.
+    """
+    for published in range(at_most):
+        job = outbox.take_unpublished(lease_s=_LEASE_S)
+        if job is None:
+            return published
+        with structlog.contextvars.bound_contextvars(job_id=job.job_id):
+            publisher.publish(ClassifyMessage.for_job(job))
+            outbox.mark_published(job.job_id, fence=job.fence)
+            log.info("published a job that had stayed unpublished")
+    return at_most
