@@ -8,7 +8,7 @@ from flask import Flask
 from api.app import create_app
 from common import logs
 from common.errors import StoreUnavailableError
-from common.mongo.connection import connect, open_database
+from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
 from common.rabbitmq.publisher import RabbitPublisher
@@ -23,7 +23,8 @@ def compose(settings: Settings) -> Flask:
     logs.configure(role="api", level=settings.log_level, style=settings.log_format)
     client = connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
     database = open_database(client, settings.mongo_database)
-    store = MongoJobStore(database, publish_after_s=settings.publish_after_s)
+    now_ms = ServerClock(database).now_ms
+    store = MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s)
     publisher = RabbitPublisher(
         parameters(
             settings.amqp_url.get_secret_value(),
@@ -38,7 +39,7 @@ def compose(settings: Settings) -> Flask:
         store.ensure_indexes(retention_s=settings.retention_s)
     except StoreUnavailableError as exc:  # the courier makes them when the store is there
         log.warning("starting without the store", error=str(exc))
-    registry = MongoWorkerRegistry(database, lease_s=settings.lease_s)
+    registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
     return create_app(settings, store=store, registry=registry, publisher=publisher)
 
 

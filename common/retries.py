@@ -26,7 +26,9 @@ def until_stopped(stopping: threading.Event, *errors: type[Exception]) -> Retryi
     """
     return Retrying(
         retry=retry_if_exception_type(errors),
-        wait=wait_exponential_jitter(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=_JITTER_S),
+        wait=wait_exponential_jitter(
+            multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S, jitter=_JITTER_S
+        ),
         stop=stop_when_event_set(stopping),
         sleep=sleep_using_event(stopping),
         before_sleep=_log_failure,

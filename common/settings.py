@@ -2,17 +2,50 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AmqpDsn,
+    Field,
+    MongoDsn,
+    SecretStr,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "DARKROOM_"
 
+_BAD_SETTING: Final = 2
+
 S = TypeVar("S", bound=BaseSettings)
 
-ModelNames = Annotated[tuple[str, ...], NoDecode, Field(min_length=1)]
+# A name is also that of a folder below `DARKROOM_MODELS_DIR`, and must not lead out of it.
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ModelNames = Annotated[tuple[ModelName, ...], NoDecode, Field(min_length=1)]
+
+
+def _is_url_of(kind: type[AmqpDsn | MongoDsn]) -> AfterValidator:
+    adapter: TypeAdapter[AmqpDsn | MongoDsn] = TypeAdapter(kind)
+
+    def check(value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        adapter.validate_python(url)
+        # An @ in a password must be written as %40; the drivers disagree on what it means.
+        if url.partition("?")[0].count("@") > 1:
+            raise ValueError("more than one @")
+        return value
+
+    return AfterValidator(check)
+
+
+def _says(allowed: str) -> dict[str, Any]:
+    return {"allowed": allowed}
 
 
 class Settings(BaseSettings):
@@ -23,11 +56,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    amqp_url: SecretStr = Field(
-        SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"), description="RabbitMQ, as an AMQP URL"
+    amqp_url: Annotated[SecretStr, _is_url_of(AmqpDsn)] = Field(
+        SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"),
+        description="RabbitMQ, as an AMQP URL",
+        json_schema_extra=_says("amqp[s]://user:password@host:port/vhost, percent-encoded"),
     )
-    mongo_url: SecretStr = Field(
-        SecretStr("mongodb://127.0.0.1:27017"), description="MongoDB, as a connection string"
+    mongo_url: Annotated[SecretStr, _is_url_of(MongoDsn)] = Field(
+        SecretStr("mongodb://127.0.0.1:27017"),
+        description="MongoDB, as a connection string",
+        json_schema_extra=_says("mongodb[+srv]://user:password@host:port/..., percent-encoded"),
     )
     mongo_database: str = Field(
         "darkroom",
@@ -37,6 +74,7 @@ class Settings(BaseSettings):
     models: ModelNames = Field(
         ("digits",),
         description="which models to serve: folders or torchvision names, comma-separated",
+        json_schema_extra=_says("comma-separated names of letters, digits, . _ -, a letter or digit first"),
     )
     default_model: str = Field(
         "", description="the model of a job that names none; empty: the first of `DARKROOM_MODELS`"
@@ -93,6 +131,13 @@ class Settings(BaseSettings):
             return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         return value
 
+    @field_validator("models_dir", "state_dir", mode="before")
+    @classmethod
+    def _is_given(cls, value: object) -> object:
+        if value == "":  # Path("") would be the code's own folder
+            raise ValueError("is empty")
+        return value
+
     @model_validator(mode="after")
     def _default_is_served(self) -> Self:
         if self.default_model and self.default_model not in self.models:
@@ -126,7 +171,8 @@ def load_or_exit(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as exc:
-        sys.exit("darkroom: " + describe(kind, exc.errors(include_url=False)[0]))
+        sys.stderr.write(f"darkroom: {describe(kind, exc.errors(include_url=False)[0])}\n")
+        sys.exit(_BAD_SETTING)
 
 
 def describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
@@ -135,13 +181,15 @@ def describe(kind: type[BaseSettings], error: ErrorDetails) -> str:
         return str(error["ctx"]["error"])
     field = str(error["loc"][0])
     # A connection string may hold a password, which must not reach a log.
-    value = "(hidden)" if field.endswith("_url") else repr(error["input"])
+    value = "(hidden)" if field.endswith("_url") else repr(error["input"] or "")
     return f"{PREFIX}{field.upper()}={value} is not allowed; allowed: {allowed(kind, field)}"
 
 
 def allowed(kind: type[BaseSettings], field: str) -> str:
     """Describe the values that *field* takes."""
     schema: dict[str, Any] = kind.model_json_schema()["properties"][field]
+    if "allowed" in schema:
+        return str(schema["allowed"])
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if "pattern" in schema:
@@ -156,4 +204,6 @@ def allowed(kind: type[BaseSettings], field: str) -> str:
         if key in schema
     ]
     noun = {"integer": "a whole number", "number": "a number", "array": "a comma-separated list"}
+    if schema.get("format") == "path":
+        return "the path of a folder"
     return " ".join([noun.get(schema.get("type", ""), "text"), " and ".join(limits)]).strip()

@@ -50,7 +50,7 @@ class Engine:
         self._stopping = stopping
         self._on_change: Callable[[], None] = lambda: None
         self._closing = threading.Event()
-        self._ready = threading.Event()
+        self._changed = threading.Condition()
         self._asking = threading.Lock()
         self._child: _Child | None = None
         self._models = _all(config.models, ModelState.LOADING)
@@ -83,9 +83,7 @@ class Engine:
         Raises:
             EngineNotReadyError: There is none, and the process is stopping.
         """
-        while not self._ready.wait(_LOOK_AGAIN_S):
-            if self._stopping.is_set() or self._closing.is_set():
-                raise EngineNotReadyError("the engine is not ready, and will not be")
+        self._ready_child()
 
     def ask(self, question: Question) -> Reply:
         """Ask the child and wait for its reply.
@@ -96,11 +94,7 @@ class Engine:
             EngineNotReadyError: There is none, and the process is stopping.
         """
         with self._asking:
-            self.wait_until_ready()
-            child = self._child
-            if child is None:
-                raise EngineDiedError("the engine ended between two questions")
-            return child.ask(question, self._time_limit_s)
+            return self._ready_child().ask(question, self._time_limit_s)
 
     def close(self) -> None:
         """End the child, whatever it does."""
@@ -114,19 +108,18 @@ class Engine:
         failures = 0
         while not self._closing.is_set():
             child = self._child = _Child(self._config)
+            if self._closing.is_set():
+                child.process.kill()
             models = child.wait_until_ready(self._start_limit_s)
             if models is not None:
                 failures = 0
                 self._tell(models)
-                self._ready.set()
             else:
                 failures += 1
                 child.process.kill()
             end = child.wait_for_end()
             if self._closing.is_set():
                 return
-            self._ready.clear()
-            self._child = None
             log.error("the engine ended and is started again", end=end)
             self._tell(_all(self._config.models, ModelState.UNAVAILABLE, f"the engine {end}"))
             if failures:
@@ -134,7 +127,17 @@ class Engine:
 
     def _tell(self, models: tuple[ServedModel, ...]) -> None:
         self._models = models
+        with self._changed:
+            self._changed.notify_all()
         self._on_change()
+
+    def _ready_child(self) -> "_Child":
+        with self._changed:
+            while (child := self._child) is None or not child.is_ready:
+                if self._stopping.is_set() or self._closing.is_set():
+                    raise EngineNotReadyError("the engine is not ready, and will not be")
+                self._changed.wait(_LOOK_AGAIN_S)
+            return child
 
 
 class _Child:
@@ -149,6 +152,7 @@ class _Child:
         )
         self.process.start()
         theirs.close()
+        self.is_ready = False
         self._ended = threading.Event()
 
     def wait_until_ready(self, limit_s: float) -> tuple[ServedModel, ...] | None:
@@ -157,24 +161,28 @@ class _Child:
             first = self._connection.recv() if self._connection.poll(limit_s) else None
         except (EOFError, OSError):
             return None
+        self.is_ready = isinstance(first, Ready)
         return first.models if isinstance(first, Ready) else None
 
     def ask(self, question: Question, limit_s: float) -> Reply:
         try:
             self._connection.send(question)
             # The pipe's end is readable too when the child has ended.
-            if not self._connection.poll(limit_s):
-                self.process.kill()
-                raise EngineTimeoutError(f"took longer than {limit_s:g} s and was killed")
-            reply: Reply = self._connection.recv()
+            if self._connection.poll(limit_s):
+                reply: Reply = self._connection.recv()
+                return reply
         except (EOFError, OSError):
+            self.is_ready = False
             self._ended.wait(_REAP_S)
             raise EngineDiedError(_describe(self.process.exitcode)) from None
-        return reply
+        self.is_ready = False
+        self.process.kill()
+        raise EngineTimeoutError(f"took longer than {limit_s:g} s and was killed")
 
     def wait_for_end(self) -> str:
         """Wait for the end of the process, and say how it ended."""
         self.process.join()
+        self.is_ready = False
         self._ended.set()
         self._connection.close()
         return _describe(self.process.exitcode)

@@ -13,7 +13,7 @@ import structlog
 from common import logs
 from common.errors import StoreUnavailableError
 from common.jobs import OwnerId
-from common.mongo.connection import connect, open_database
+from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
 from common.rabbitmq.topology import parameters
@@ -45,7 +45,9 @@ def main() -> int:
             connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
         )
         database = open_database(client, settings.mongo_database)
-        registry = MongoWorkerRegistry(database, lease_s=settings.lease_s)
+        now_ms = ServerClock(database).now_ms
+        store = MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s)
+        registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
         engine = Engine(
             _engine_config(settings),
             start_limit_s=settings.engine_start_limit_s,
@@ -58,7 +60,7 @@ def main() -> int:
         opened.enter_context(closing(engine))
         engine.start(on_change=heartbeat.beat_now)
         handler = Handler(
-            store=MongoJobStore(database, publish_after_s=settings.publish_after_s),
+            store=store,
             registry=registry,
             classifier=engine,
             owner=owner,

@@ -10,7 +10,7 @@ import structlog
 
 from common import logs
 from common.errors import TransientError
-from common.mongo.connection import connect, open_database
+from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
 from common.rabbitmq.publisher import RabbitPublisher
@@ -40,8 +40,9 @@ def main() -> int:
             connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
         )
         database = open_database(client, settings.mongo_database)
-        store = MongoJobStore(database, publish_after_s=settings.publish_after_s)
-        registry = MongoWorkerRegistry(database, lease_s=settings.lease_s)
+        now_ms = ServerClock(database).now_ms
+        store = MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s)
+        registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
         publisher = opened.enter_context(closing(_publisher(settings)))
         rescuer = Rescuer(
             store,

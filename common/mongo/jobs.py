@@ -6,7 +6,7 @@ any number of finished records: ``publish_due_ms`` (nobody has published the job
 ``image_due_ms`` (its image does not know yet that it may expire).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Final
 
@@ -15,7 +15,7 @@ from pymongo.database import Database
 
 from common.errors import StaleJobError
 from common.jobs import Job, JobId, JobState, OwnerId
-from common.mongo.connection import Document, ServerClock, ensure_ttl_index, translated_errors
+from common.mongo.connection import Document, ensure_ttl_index, translated_errors
 from common.mongo.documents import from_document, to_document
 
 # An update of more images at once would keep the store busy for too long.
@@ -30,12 +30,24 @@ _STAMP_OF_STATE: Final = {
 
 
 class MongoJobStore:
-    """The jobs and the images of one database."""
+    """The jobs and the images of one database.
 
-    def __init__(self, database: Database[Document], *, publish_after_s: float = 5.0) -> None:
+    Args:
+        database: Where they lie.
+        now_ms: The clock that all processes share, in milliseconds since 1970.
+        publish_after_s: How long a job may stay unpublished before its publishing is due.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        *,
+        now_ms: Callable[[], int],
+        publish_after_s: float,
+    ) -> None:
         self._jobs = database["jobs"]
         self._images = database["images"]
-        self._clock = ServerClock(database)
+        self._now_ms = now_ms
         self._publish_after_ms = int(publish_after_s * 1000)
 
     def ensure_indexes(self, *, retention_s: int) -> None:
@@ -53,7 +65,7 @@ class MongoJobStore:
         The image comes first, so that no consumer meets a job without one. Until
         ``mark_published`` the record is its own outbox: the courier publishes it.
         """
-        due = {"publish_due_ms": self._clock.now_ms() + self._publish_after_ms}
+        due = {"publish_due_ms": self._now_ms() + self._publish_after_ms}
         with translated_errors():
             self._images.insert_one({"_id": job.job_id, "bytes": image})
             self._jobs.insert_one(to_document(job) | due)
@@ -116,7 +128,7 @@ class MongoJobStore:
 
     def take_unpublished(self, *, lease_s: float) -> Job | None:
         """Take a job whose publishing is due, so that no other courier does for *lease_s*."""
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         with translated_errors():
             document = self._jobs.find_one_and_update(
                 {"publish_due_ms": {"$lte": now_ms}},
@@ -128,7 +140,7 @@ class MongoJobStore:
     def processing(self) -> Iterable[Job]:
         """Return the jobs that are being worked on, or seem to be."""
         with translated_errors():
-            documents = self._jobs.find({"state": JobState.PROCESSING.value}).to_list()
+            documents = list(self._jobs.find({"state": JobState.PROCESSING.value}))
         return [from_document(document) for document in documents]
 
     def retire_images(self) -> int:
@@ -136,7 +148,7 @@ class MongoJobStore:
 
         Done for many at once by the courier, since a consumer would pay a round trip a job.
         """
-        due = {"image_due_ms": {"$lte": self._clock.now_ms()}}
+        due = {"image_due_ms": {"$lte": self._now_ms()}}
         with translated_errors():
             found = self._jobs.find(due, {"_id": True}).limit(_RETIRE_AT_ONCE)
             job_ids = [document["_id"] for document in found]
@@ -154,8 +166,8 @@ class MongoJobStore:
             "owner": job.owner,
             "result": None if job.result is None else asdict(job.result),
             "error": None if job.error is None else asdict(job.error),
-            "publish_due_ms": self._clock.now_ms() if job.state is JobState.PENDING else None,
-            "image_due_ms": self._clock.now_ms() if job.is_finished else None,
+            "publish_due_ms": self._now_ms() if job.state is JobState.PENDING else None,
+            "image_due_ms": self._now_ms() if job.is_finished else None,
         }
         absent = {name: "" for name, value in fields.items() if value is None}
         if job.state is JobState.PENDING:

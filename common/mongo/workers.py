@@ -1,22 +1,31 @@
 """The consumers that live, in the collection ``workers``."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from pymongo.database import Database
 
 from common.jobs import OwnerId
-from common.mongo.connection import Document, ServerClock, ensure_ttl_index, translated_errors
+from common.mongo.connection import Document, ensure_ttl_index, translated_errors
 from common.workers import ModelState, ServedModel, Worker
 
 _RETENTION_S = 86_400
 
 
 class MongoWorkerRegistry:
-    """Who consumes from the queue, by heartbeat."""
+    """Who consumes from the queue, by heartbeat.
 
-    def __init__(self, database: Database[Document], *, lease_s: float) -> None:
+    Args:
+        database: Where the workers are recorded.
+        now_ms: The clock that all processes share, in milliseconds since 1970.
+        lease_s: How long a heartbeat proves life.
+    """
+
+    def __init__(
+        self, database: Database[Document], *, now_ms: Callable[[], int], lease_s: float
+    ) -> None:
         self._workers = database["workers"]
-        self._clock = ServerClock(database)
+        self._now_ms = now_ms
         self._lease_ms = int(lease_s * 1000)
 
     def ensure_indexes(self) -> None:
@@ -33,7 +42,7 @@ class MongoWorkerRegistry:
             self._workers.update_one(
                 {"_id": worker.worker_id},
                 {
-                    "$set": fields | {"heartbeat_ms": self._clock.now_ms()},
+                    "$set": fields | {"heartbeat_ms": self._now_ms()},
                     "$currentDate": {"seen_at": True},
                 },
                 upsert=True,
@@ -46,9 +55,9 @@ class MongoWorkerRegistry:
 
     def living(self) -> tuple[Worker, ...]:
         """Return the workers whose heartbeat is younger than the lease."""
-        oldest_ms = self._clock.now_ms() - self._lease_ms
+        oldest_ms = self._now_ms() - self._lease_ms
         with translated_errors():
-            documents = self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}).to_list()
+            documents = list(self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}))
         return tuple(_from_document(document) for document in documents)
 
 

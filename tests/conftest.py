@@ -1,0 +1,25 @@
+"""What all tests share: a marker a folder, and the stores to test against."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded.store import EmbeddedStore
+from tests.servers import free_port, running
+
+_TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(item.path.relative_to(_TESTS).parts[0])
+
+
+@pytest.fixture(scope="session")
+def embedded_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An nx-27017 server of its own."""
+    store = EmbeddedStore(folder=tmp_path_factory.mktemp("store"), port=free_port())
+    store.prepare()
+    with running(store.program()):
+        yield store.url

@@ -1,0 +1,89 @@
+"""Every store that there is: the fake, mongomock, nx-27017 and, if named, a real MongoDB."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import mongomock
+import pytest
+
+from common.mongo.connection import connect, open_database
+from common.mongo.jobs import MongoJobStore
+from common.mongo.workers import MongoWorkerRegistry
+from common.ports import JobStore, Outbox, WorkerRegistry
+from tests.fakes import InMemoryRegistry, InMemoryStore
+
+PUBLISH_AFTER_S = 5.0
+LEASE_S = 15.0
+
+
+class Store(JobStore, Outbox, Protocol):
+    """All that a store offers."""
+
+
+@dataclass(frozen=True)
+class StoreUnderTest:
+    """One store, its registry of workers, and a way to let time pass for both."""
+
+    jobs: Store
+    registry: WorkerRegistry
+    pass_time: Callable[[float], None]
+
+
+class MovableClock:
+    """A clock that only a test moves on."""
+
+    def __init__(self) -> None:
+        self._now_ms = 1_700_000_000_000
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def pass_time(self, seconds: float) -> None:
+        self._now_ms += int(seconds * 1000)
+
+
+_REAL = ["real"] if os.environ.get("DARKROOM_TEST_MONGO_URL") else []
+
+
+@pytest.fixture(params=["fake", "mongomock", "nx-27017", *_REAL])
+def store(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
+    """Each kind of store in turn, empty."""
+    match request.param:
+        case "fake":
+            yield _fake()
+        case "mongomock":
+            yield _on_database(mongomock.MongoClient(tz_aware=True)["darkroom"])
+        case "nx-27017":
+            yield from _on_server(request.getfixturevalue("embedded_mongo_url"))
+        case "real":
+            yield from _on_server(os.environ["DARKROOM_TEST_MONGO_URL"])
+
+
+def _fake() -> StoreUnderTest:
+    jobs = InMemoryStore(publish_after_s=PUBLISH_AFTER_S)
+    registry = InMemoryRegistry(lease_s=LEASE_S)
+
+    def pass_time(seconds: float) -> None:
+        jobs.now_s += seconds
+        registry.now_s += seconds
+
+    return StoreUnderTest(jobs, registry, pass_time)
+
+
+def _on_server(url: str) -> Iterator[StoreUnderTest]:
+    name = f"contract-{uuid.uuid4().hex[:12]}"
+    with connect(url, timeout_s=5) as client:
+        yield _on_database(open_database(client, name))
+        client.drop_database(name)
+
+
+def _on_database(database: Any) -> StoreUnderTest:
+    clock = MovableClock()
+    jobs = MongoJobStore(database, now_ms=clock.now_ms, publish_after_s=PUBLISH_AFTER_S)
+    jobs.ensure_indexes(retention_s=3600)
+    registry = MongoWorkerRegistry(database, now_ms=clock.now_ms, lease_s=LEASE_S)
+    registry.ensure_indexes()
+    return StoreUnderTest(jobs, registry, clock.pass_time)

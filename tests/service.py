@@ -1,0 +1,99 @@
+"""The API over fakes, as a client sees it; every answer is held against the description."""
+
+import json
+import re
+from base64 import b64encode
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from api import schemas
+from api.app import create_app
+from api.openapi import describe
+from common.settings import Settings
+from common.workers import ModelState
+from tests.examples import OWNER, a_model, a_worker
+from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Api:
+    """The application, the fakes behind it, and the ways to hand in an image."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.store = InMemoryStore()
+        self.registry = InMemoryRegistry(
+            a_worker(
+                OWNER,
+                a_model("digits", labels=10, description="handwritten digits"),
+                a_model("resnet18", ModelState.UNAVAILABLE, reason="no weights here"),
+            )
+        )
+        self.publisher = RecordingPublisher()
+        self.settings = Settings(**settings)
+        self.app = create_app(
+            self.settings, store=self.store, registry=self.registry, publisher=self.publisher
+        )
+        self.app.test_client_class = DescribedClient
+        self.client = self.app.test_client()
+
+    def submit_body(self, image: bytes, content_type: str | None, **query: Any) -> TestResponse:
+        return self.client.post("/jobs", data=image, content_type=content_type, query_string=query)
+
+    def submit_form(self, image: bytes, *, filename: str = "a.png", **fields: str) -> TestResponse:
+        return self.client.post("/jobs", data={"image": (BytesIO(image), filename), **fields})
+
+    def submit_json(self, image: bytes, **fields: Any) -> TestResponse:
+        return self.client.post("/jobs", json={"base64": b64encode(image).decode(), **fields})
+
+
+class DescribedClient(FlaskClient):
+    """Fails where an answer is not what the OpenAPI description promises."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            _check_problem(response)
+        operation = _operation(self.application, response)
+        if operation is not None:
+            _check_described(response, operation["responses"])
+        return response
+
+
+def _check_problem(response: TestResponse) -> None:
+    assert response.content_type == PROBLEM_TYPE
+    problem = json.loads(response.data)
+    schemas.ProblemView.model_validate(problem)
+    assert problem["status"] == response.status_code
+    assert problem["type"].startswith("urn:darkroom:problem:")
+    assert problem["title"]
+    assert problem["detail"]
+
+
+def _operation(app: Flask, response: TestResponse) -> dict[str, Any] | None:
+    request = response.request
+    try:
+        rule, _ = app.url_map.bind("").match(request.path, request.method, return_rule=True)
+    except HTTPException:
+        return None
+    path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+    found: dict[str, Any] | None = describe(Settings())["paths"].get(path, {}).get(
+        request.method.lower()
+    )
+    return found
+
+
+def _check_described(response: TestResponse, described: dict[str, Any]) -> None:
+    status = "default" if response.status_code == 500 else str(response.status_code)
+    schema = described[status]["content"][response.content_type]["schema"]
+    if "$ref" in schema:
+        view = getattr(schemas, schema["$ref"].rpartition("/")[2])
+        answer = json.loads(response.data)
+        # Back and forth, so that no member is there that the schema does not have.
+        assert schemas.as_json(view.model_validate(answer)) == answer

@@ -1,0 +1,118 @@
+"""What the courier publishes and whom it rescues."""
+
+import pytest
+
+from common.errors import BrokerUnavailableError
+from common.jobs import JobState, OwnerId
+from common.problems import failure
+from courier.relay import relay
+from courier.rescue import Rescuer
+from tests.examples import OWNER, a_job, a_worker
+from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
+
+
+@pytest.fixture
+def store() -> InMemoryStore:
+    return InMemoryStore()
+
+
+def test_a_job_that_stayed_unpublished_is_published_once(store: InMemoryStore) -> None:
+    publisher = RecordingPublisher()
+    job = a_job()
+    store.add(job, b"pixels")
+    store.now_s += 6
+
+    assert relay(store, publisher, at_most=10) == 1
+    assert relay(store, publisher, at_most=10) == 0
+
+    assert [message.id for message in publisher.published] == [job.job_id]
+
+
+def test_a_young_job_is_left_to_the_api(store: InMemoryStore) -> None:
+    publisher = RecordingPublisher()
+    store.add(a_job(), b"pixels")
+
+    assert relay(store, publisher, at_most=10) == 0
+    assert publisher.published == []
+
+
+def test_a_round_publishes_no_more_than_it_may(store: InMemoryStore) -> None:
+    publisher = RecordingPublisher()
+    for _ in range(5):
+        store.add(a_job(), b"pixels")
+    store.now_s += 6
+
+    assert relay(store, publisher, at_most=3) == 3
+    assert relay(store, publisher, at_most=3) == 2
+
+
+def test_without_a_broker_the_job_stays_due(store: InMemoryStore) -> None:
+    publisher = RecordingPublisher()
+    publisher.is_open = False
+    store.add(a_job(), b"pixels")
+    store.now_s += 6
+    with pytest.raises(BrokerUnavailableError):
+        relay(store, publisher, at_most=10)
+
+    publisher.is_open = True
+    store.now_s += 6
+
+    assert relay(store, publisher, at_most=10) == 1
+
+
+def test_a_job_given_back_is_published_with_its_new_fence(store: InMemoryStore) -> None:
+    publisher = RecordingPublisher()
+    held = a_job().claim(OWNER)
+    store.jobs[held.job_id] = held
+    reason = failure("engine-died", "The engine died", "")
+    store.save(held.give_back(reason, max_attempts=3), previous=held)
+
+    relay(store, publisher, at_most=10)
+
+    assert [message.fence for message in publisher.published] == [2]
+
+
+def rescuer(store: InMemoryStore, registry: InMemoryRegistry, *, confirm_s: float = 0) -> Rescuer:
+    return Rescuer(store, registry, max_attempts=3, confirm_s=confirm_s)
+
+
+def test_the_job_of_a_dead_consumer_is_given_back() -> None:
+    held = a_job().claim(OwnerId("dead"))
+    store = InMemoryStore(held)
+
+    assert rescuer(store, InMemoryRegistry(a_worker(OWNER))).rescue() == 1
+
+    given_back = store.jobs[held.job_id]
+    assert (given_back.state, given_back.fence) == (JobState.PENDING, 2)
+
+
+def test_the_job_of_a_living_consumer_is_left_alone() -> None:
+    held = a_job().claim(OWNER)
+    store = InMemoryStore(held)
+
+    assert rescuer(store, InMemoryRegistry(a_worker(OWNER))).rescue() == 0
+    assert store.jobs[held.job_id] == held
+
+
+def test_a_job_that_outlived_its_last_attempt_fails_and_says_why() -> None:
+    held = a_job(attempts=2).claim(OwnerId("dead"))
+    store = InMemoryStore(held)
+
+    rescuer(store, InMemoryRegistry()).rescue()
+
+    failed = store.jobs[held.job_id]
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert failed.error.type.endswith("consumer-died")
+
+
+def test_a_silent_owner_gets_time_to_speak_after_an_outage() -> None:
+    held = a_job().claim(OWNER)
+    store, registry = InMemoryStore(held), InMemoryRegistry()
+    patient = rescuer(store, registry, confirm_s=3600)
+    assert patient.rescue() == 0
+
+    registry.beat(a_worker(OWNER))
+
+    assert patient.rescue() == 0
+    assert store.jobs[held.job_id] == held

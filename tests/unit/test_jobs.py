@@ -1,0 +1,76 @@
+"""The law of a job's life."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.jobs import LEGAL_MOVES, IllegalMoveError, Job, JobState, Result
+from common.problems import failure
+from tests.examples import OWNER, TABBY, a_job
+
+REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+RESULT = Result(
+    predictions=(TABBY,), model="digits", model_version="sha256:0", queue_ms=1.0, inference_ms=2.0
+)
+
+MOVES = {
+    JobState.PENDING: lambda job: job.give_back(REASON, max_attempts=1000),
+    JobState.PROCESSING: lambda job: job.claim(OWNER),
+    JobState.DONE: lambda job: job.succeed(RESULT),
+    JobState.FAILED: lambda job: job.fail(REASON),
+}
+
+
+@given(st.lists(st.sampled_from(list(JobState)), max_size=12))
+def test_a_job_only_ever_moves_along_legal_moves(targets: list[JobState]) -> None:
+    job = a_job()
+    for target in targets:
+        if target in LEGAL_MOVES[job.state]:
+            job = MOVES[target](job)
+            assert job.state is target
+        else:
+            with pytest.raises(IllegalMoveError):
+                MOVES[target](job)
+
+
+@given(st.lists(st.sampled_from(list(JobState)), max_size=12))
+def test_the_fence_never_falls_and_every_claim_raises_it(targets: list[JobState]) -> None:
+    job = a_job()
+    for target in targets:
+        if target not in LEGAL_MOVES[job.state]:
+            continue
+        moved: Job = MOVES[target](job)
+        assert moved.fence >= job.fence
+        assert target is not JobState.PROCESSING or moved.fence == job.fence + 1
+        job = moved
+
+
+def test_a_claim_counts_an_attempt_and_names_the_owner() -> None:
+    claimed = a_job().claim(OWNER)
+
+    assert (claimed.attempts, claimed.owner) == (1, OWNER)
+
+
+def test_a_job_given_back_has_no_owner_and_waits_to_be_published_again() -> None:
+    given_back = a_job().claim(OWNER).give_back(REASON, max_attempts=3)
+
+    assert given_back.state is JobState.PENDING
+    assert (given_back.owner, given_back.started_at, given_back.published_at) == (None,) * 3
+
+
+def test_a_job_given_back_after_its_last_attempt_fails_with_the_reason() -> None:
+    failed = a_job(attempts=2).claim(OWNER).give_back(REASON, max_attempts=3)
+
+    assert failed.state is JobState.FAILED
+    assert failed.error is not None
+    assert failed.error.detail == "It was killed by SIGSEGV. (attempt 3)"
+
+
+def test_finished_states_have_no_exits() -> None:
+    assert a_job().claim(OWNER).succeed(RESULT).is_finished
+    assert a_job().fail(REASON).is_finished
+
+
+def test_clocks_that_disagree_make_no_negative_queue_time() -> None:
+    job = a_job()
+    assert a_job(started_at=job.created_at.replace(year=2025)).queue_ms == 0

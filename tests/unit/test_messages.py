@@ -1,0 +1,48 @@
+"""The message survives its journey, and rubbish is told apart."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import MalformedMessageError
+from common.jobs import JobId
+from common.messages import ClassifyMessage
+from tests.examples import a_job
+
+
+@given(st.text(), st.text(), st.integers(min_value=0))
+def test_what_is_encoded_is_decoded_unchanged(job_id: str, model: str, fence: int) -> None:
+    message = ClassifyMessage(id=JobId(job_id), model=model, fence=fence)
+
+    assert ClassifyMessage.decode(message.encode()) == message
+
+
+def test_a_message_names_the_job_its_model_and_its_fence_and_nothing_else() -> None:
+    job = a_job(fence=2)
+
+    fields = json.loads(ClassifyMessage.for_job(job).encode())
+
+    assert fields == {"id": job.job_id, "model": "digits", "fence": 2}
+
+
+@given(st.binary(max_size=200))
+def test_any_other_bytes_are_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        ClassifyMessage.decode(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[]", b"{}", b'{"id": 1, "model": "m", "fence": 0}', b'{"id": "a", "model": "m"}', b"["],
+)
+def test_json_that_is_no_message_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        ClassifyMessage.decode(body)
+
+
+def test_members_that_a_later_version_adds_are_passed_over() -> None:
+    message = ClassifyMessage.decode(b'{"id": "a", "model": "m", "fence": 1, "priority": 3}')
+
+    assert message.fence == 1

@@ -1,0 +1,79 @@
+"""Preprocessing gives the tensors that torchvision's own transforms give."""
+
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL.Image import Resampling
+
+from consumer.models.torchvision_zoo import preprocessing_of, torchvision_models, weights_by_name
+from consumer.preprocessing import Preprocessing
+
+torchvision_models()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ResNet18_Weights.IMAGENET1K_V1",
+        "ResNet50_Weights.IMAGENET1K_V2",
+        "EfficientNet_B0_Weights.IMAGENET1K_V1",  # bicubic
+        "MobileNet_V3_Small_Weights.IMAGENET1K_V1",
+        "Inception_V3_Weights.IMAGENET1K_V1",  # crops to 299
+    ],
+)
+@pytest.mark.parametrize("size", [(640, 480), (300, 451), (100, 100)])
+def test_it_equals_the_transforms_of_the_weights(name: str, size: tuple[int, int]) -> None:
+    weights = weights_by_name(name)
+    image = noise(size)
+
+    expected = weights.transforms()(image).numpy()
+
+    np.testing.assert_allclose(preprocessing_of(weights).apply(image), expected, atol=1e-5)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_images_of_any_shape_fit_the_network(width: int, height: int) -> None:
+    described: Any = weights_by_name("ResNet18_Weights.IMAGENET1K_V1")
+
+    tensor = preprocessing_of(described).apply(PIL.Image.new("RGB", (width, height)))
+
+    assert tensor.shape == (3, 224, 224)
+    assert tensor.dtype == np.float32
+
+
+def test_grey_inverted_and_resized_is_ink_on_paper() -> None:
+    preprocessing = Preprocessing(
+        mode="L",
+        invert=True,
+        resize=(8, 8),
+        interpolation=Resampling.BOX,
+        mean=(0.0,),
+        std=(1.0,),
+    )
+    paper = PIL.Image.new("RGB", (128, 128), "white")
+    paper.paste((0, 0, 0), (0, 0, 16, 16))
+
+    tensor = preprocessing.apply(paper)
+
+    assert tensor.shape == (1, 8, 8)
+    assert tensor[0, 0, 0] == 1
+    assert tensor.sum() == 1
+
+
+def test_several_images_become_one_batch() -> None:
+    preprocessing = Preprocessing(resize=(4, 5), mean=(0.5,) * 3, std=(0.5,) * 3)
+
+    batch = preprocessing.batch([noise((9, 9)), noise((20, 3))])
+
+    assert torch.from_numpy(batch).shape == (2, 3, 4, 5)
+
+
+def noise(size: tuple[int, int]) -> PIL.Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return PIL.Image.fromarray(values)
