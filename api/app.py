@@ -1,9 +1,10 @@
 """The Flask application, made of parts that are handed in."""
 
+from io import BytesIO
 from typing import Protocol
 
 import structlog
-from flask import Flask
+from flask import Flask, Request
 
 from api import health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
@@ -23,11 +24,20 @@ class OpenPublisher(Publisher, Protocol):
     def is_open(self) -> bool: ...
 
 
+class _Request(Request):
+    """Keeps uploads in memory: they are limited, and the disk may be read-only."""
+
+    def _get_file_stream(self, *_: object, **__: object) -> BytesIO:
+        return BytesIO()
+
+
 def create_app(
     settings: Settings, *, store: JobStore, registry: WorkerRegistry, publisher: OpenPublisher
 ) -> Flask:
     """Make the application. It connects to nothing by itself."""
     app = Flask(__name__, static_folder=None)
+    app.request_class = _Request
+    app.url_map.merge_slashes = False  # else `//` is answered with a redirect, in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = _MAX_FORM_PARTS
     catalog = ModelCatalog(registry, configured=settings.models, default=settings.model)

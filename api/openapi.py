@@ -59,7 +59,7 @@ def describe(settings: Settings) -> dict[str, Any]:
                     "get": {
                         "operationId": "isAlive",
                         "summary": "Liveness of the process that answers",
-                        "responses": {"200": _json("It is alive", HealthView)},
+                        "responses": {"200": _json("It is alive", HealthView)} | _problems(),
                     }
                 },
                 "/readyz": {
@@ -78,7 +78,8 @@ def describe(settings: Settings) -> dict[str, Any]:
                                 "description": "OpenAPI 3.1",
                                 "content": {"application/json": {"schema": {"type": "object"}}},
                             }
-                        },
+                        }
+                        | _problems(),
                     }
                 },
             },
@@ -126,6 +127,7 @@ def _submit(settings: Settings) -> dict[str, Any]:
                     }
                 },
                 "image/*": {"schema": {"type": "string", "format": "binary"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
                 "application/json": {"schema": _schema(JsonSubmission)},
             },
         },
@@ -173,12 +175,13 @@ _MEANINGS = {
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
+    meanings = {str(status): _MEANINGS[status] for status in statuses}
     return {
-        str(status): {
-            "description": _MEANINGS[status],
+        status: {
+            "description": meaning,
             "content": {MEDIA_TYPE: {"schema": _schema(ProblemView)}},
         }
-        for status in statuses
+        for status, meaning in (meanings | {"default": "Any other error"}).items()
     }
 
 

@@ -50,10 +50,14 @@ def _from_multipart(request: Request) -> Payload:
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "one-image-expected",
             "Exactly one image is expected",
-            f"The form has {len(uploads)} files named `image` and files named "
-            f"{sorted(set(request.files) - {'image'})}; send one file, named `image`.",
+            f"The form has {_listed(request)}; send one file, as the field `image`.",
         )
     return Payload(uploads[0].read(), "multipart", _form_options(request.form))
+
+
+def _listed(request: Request) -> str:
+    names = [f"`{name[:100]}`" for name in request.files for _ in request.files.getlist(name)]
+    return f"files in the fields {', '.join(names)}" if names else "no file (with a file name)"
 
 
 def _form_options(fields: MultiDict[str, str]) -> FormOptions:

@@ -6,8 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response
+from flask import Flask, Response, request
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from common.errors import StoreUnavailableError
@@ -17,6 +18,15 @@ log = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _STORE_RETRY_AFTER_S = 2
+_MAX_ERRORS = 20
+_MAX_NAME_CHARACTERS = 100
+
+# Where pydantic speaks of Python.
+_WORDS = {
+    "extra_forbidden": "there is no such field",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+}
 
 
 class ProblemError(Exception):
@@ -63,9 +73,9 @@ class ProblemError(Exception):
 
 def invalid_fields(error: ValidationError) -> ProblemError:
     """Say which fields are wrong, and what each may be."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [
-        {"field": ".".join(map(str, one["loc"])), "message": _in_words(one["msg"])}
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
+        {"field": _name(one["loc"]), "message": _in_words(one)} for one in found[:_MAX_ERRORS]
     ]
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -85,8 +95,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def _in_words(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _name(location: tuple[int | str, ...]) -> str:
+    # The name of an unknown field can be as long as the body.
+    return ".".join(map(str, location))[:_MAX_NAME_CHARACTERS] or "(all)"
+
+
+def _in_words(error: ErrorDetails) -> str:
+    return _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
 def _store_unavailable(error: StoreUnavailableError) -> Response:
@@ -102,12 +117,27 @@ def _store_unavailable(error: StoreUnavailableError) -> Response:
 
 def _body_too_large(app: Flask) -> Response:
     limit = app.config["MAX_CONTENT_LENGTH"]
+    if request.content_length is not None and request.content_length <= limit:
+        return _form_too_large(app)
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "body-too-large",
         "The request body is too large",
         f"A request body may have at most {limit} bytes.",
         limit_bytes=limit,
+    ).response()
+
+
+def _form_too_large(app: Flask) -> Response:
+    parts, size = app.config["MAX_FORM_PARTS"], app.config["MAX_FORM_MEMORY_SIZE"]
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "form-too-large",
+        "The form is too large",
+        f"A form may have at most {parts} parts, and {size} bytes in those that are no files. "
+        "Send the image as a file: with a file name.",
+        limit_parts=parts,
+        limit_bytes=size,
     ).response()
 
 

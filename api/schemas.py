@@ -1,14 +1,22 @@
 """What goes in and out over HTTP, as schemas; the OpenAPI description is made from them."""
 
 import json
+import math
 from base64 import b64decode
-from binascii import Error as Base64Error
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic.types import JsonValue
+from pydantic_core import from_json
 
 from common.jobs import Job, JobState
 from common.workers import ModelState, ServedModel
@@ -16,11 +24,26 @@ from common.workers import ModelState, ServedModel
 MAX_METADATA_BYTES = 4096
 MAX_TOP_K = 100
 
+# More are a mistake, or an attack: each wrong field becomes an error of its own, and a body
+# has room for a million.
+_MAX_FIELDS = 100
+
+
+def _is_scalar(value: object) -> object:
+    match value:
+        case str() | bool() | None:
+            return value
+        # MongoDB's whole numbers have 64 bits.
+        case int() if -(2**63) <= value < 2**63:
+            return value
+        case float() if math.isfinite(value):
+            return value
+    raise ValueError("must be text, a number (a whole one within 64 bits), true, false or null")
+
+
 # Anything else would be at odds with the names of fields in MongoDB.
 MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-# MongoDB's whole numbers have 64 bits.
-MetadataNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-MetadataValue = bool | MetadataNumber | Annotated[float, Field(allow_inf_nan=False)] | str | None
+MetadataValue = Annotated[bool | int | float | str | None, BeforeValidator(_is_scalar)]
 Metadata = dict[MetadataKey, MetadataValue]
 
 
@@ -36,9 +59,16 @@ class JobOptions(BaseModel):
         description="a flat object of yours, returned with the job; at most 4096 bytes as JSON",
     )
 
-    @field_validator("metadata")
+    @model_validator(mode="before")
     @classmethod
-    def _is_small(cls, value: Metadata) -> Metadata:
+    def _has_few_fields(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > _MAX_FIELDS:
+            raise ValueError(f"has {len(value)} fields; there are {len(cls.model_fields)}")
+        return value
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _is_small(cls, value: object) -> object:
         size = len(json.dumps(value).encode())
         if size > MAX_METADATA_BYTES:
             raise ValueError(f"has {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed")
@@ -54,8 +84,9 @@ class FormOptions(JobOptions):
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
+            # Unlike json.loads it takes no half of a surrogate pair, which MongoDB cannot hold.
+            return from_json(value)
+        except ValueError:
             raise ValueError("must be a JSON object, as text") from None
 
 
@@ -73,11 +104,8 @@ class JsonSubmission(JobOptions):
         text = self.base64
         if text.startswith("data:"):
             _, _, text = text.partition(",")
-        try:
-            # Command line tools break base64 into lines.
-            return b64decode("".join(text.split()), validate=True)
-        except Base64Error as exc:
-            raise ValueError(str(exc)) from exc
+        # Command line tools break base64 into lines.
+        return b64decode("".join(text.split()), validate=True)
 
 
 class ImageView(BaseModel):

@@ -17,6 +17,9 @@ from common.settings import Settings, load_or_exit
 
 log = structlog.stdlib.get_logger(__name__)
 
+# uWSGI ends when a worker ends with this status; after any other it starts another worker.
+_FAILED_APP = 22
+
 
 def compose(settings: Settings) -> Flask:
     """Open the connections of this process, and make the application on them."""
@@ -36,11 +39,11 @@ def compose(settings: Settings) -> Flask:
     atexit.register(client.close)
     atexit.register(publisher.close)
     try:
-        store.ensure_indexes(retention_s=settings.retention_s)
+        store.ensure_indexes()
     except StoreUnavailableError as exc:  # the courier makes them when the store is there
         log.warning("starting without the store", error=str(exc))
     registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
     return create_app(settings, store=store, registry=registry, publisher=publisher)
 
 
-app = compose(load_or_exit(Settings))
+app = compose(load_or_exit(Settings, status=_FAILED_APP))

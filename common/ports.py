@@ -59,8 +59,8 @@ class Outbox(Protocol):
         """Replace *previous* by *job*, unless somebody moved it first."""
         ...
 
-    def retire_images(self) -> int:
-        """Let the images of finished jobs expire with them; return how many were due."""
+    def expire(self, *, retention_s: float) -> int:
+        """Delete some jobs that finished longer ago than *retention_s*; return how many."""
         ...
 
 

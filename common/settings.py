@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     models: ModelNames = Field(
         ("digits",),
         description="which models to serve: folders or torchvision names, comma-separated",
-        json_schema_extra=_says("comma-separated names of letters, digits, . _ -, a letter or digit first"),
+        json_schema_extra=_says(
+            "comma-separated names of letters, digits, . _ -, a letter or digit first"
+        ),
     )
     default_model: str = Field(
         "", description="the model of a job that names none; empty: the first of `DARKROOM_MODELS`"
@@ -163,16 +165,16 @@ class Settings(BaseSettings):
         return -(-self.max_image_bytes * 4 // 3) + 64 * 1024
 
 
-def load_or_exit(kind: type[S]) -> S:
+def load_or_exit(kind: type[S], *, status: int = _BAD_SETTING) -> S:
     """Read settings of *kind* from the environment; a bad value ends the process.
 
-    Exits with status 2 after one line that names variable, value and what is allowed.
+    Exits with *status* after one line that names variable, value and what is allowed.
     """
     try:
         return kind()
     except ValidationError as exc:
         sys.stderr.write(f"darkroom: {describe(kind, exc.errors(include_url=False)[0])}\n")
-        sys.exit(_BAD_SETTING)
+        sys.exit(status)
 
 
 def describe(kind: type[BaseSettings], error: ErrorDetails) -> str:

@@ -54,11 +54,12 @@ def main() -> int:
         _repeat(
             stopping,
             [
-                _once(lambda: store.ensure_indexes(retention_s=settings.retention_s)),
+                _once(store.ensure_indexes),
                 _once(registry.ensure_indexes),
                 rescuer.rescue,
                 lambda: relay(store, publisher, at_most=_RELAY_AT_ONCE),
-                store.retire_images,
+                lambda: store.expire(retention_s=settings.retention_s),
+                registry.forget_long_dead,
             ],
         )
     log.info("stopped")

@@ -1,5 +1,7 @@
 """Jobs, workers and images that many tests begin with."""
 
+import struct
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from io import BytesIO
@@ -48,3 +50,13 @@ def an_image(
     buffer = BytesIO()
     PIL.Image.new(mode, size).save(buffer, format=image_format)
     return buffer.getvalue()
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """Make a small file whose header promises *width* x *height* pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(5_000_000))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )

@@ -18,7 +18,7 @@ class InMemoryStore:
     def __init__(self, *jobs: Job, publish_after_s: float = 5.0) -> None:
         self.jobs = {job.job_id: job for job in jobs}
         self.images = {job.job_id: b"image" for job in jobs}
-        self.retired: set[JobId] = set()
+        self.finished_s: dict[JobId, float] = {}
         self.publish_due_s: dict[JobId, float] = {}
         self.now_s = 1000.0
         self.is_down = False
@@ -63,6 +63,7 @@ class InMemoryStore:
             self.publish_due_s[job.job_id] = self.now_s
         if job.is_finished:
             job = replace(job, finished_at=datetime.now(UTC))
+            self.finished_s[job.job_id] = self.now_s
         self.jobs[job.job_id] = job
 
     def mark_published(self, job_id: JobId, *, fence: int) -> None:
@@ -84,11 +85,16 @@ class InMemoryStore:
         self._be_reached()
         return [job for job in self.jobs.values() if job.state is JobState.PROCESSING]
 
-    def retire_images(self) -> int:
+    def expire(self, *, retention_s: float) -> int:
         self._be_reached()
-        due = {job.job_id for job in self.jobs.values() if job.is_finished} - self.retired
-        self.retired |= due
-        return len(due)
+        expired = [
+            job_id
+            for job_id, finished_s in self.finished_s.items()
+            if finished_s <= self.now_s - retention_s
+        ]
+        for job_id in expired:
+            del self.jobs[job_id], self.images[job_id], self.finished_s[job_id]
+        return len(expired)
 
     def _be_reached(self) -> None:
         if self.is_down:

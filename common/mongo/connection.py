@@ -5,17 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from pymongo import ASCENDING, MongoClient, ReadPreference, WriteConcern
-from pymongo.collection import Collection
+from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from common.errors import StoreUnavailableError
 
 Document = dict[str, Any]
 
-# https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
-_INDEX_OPTIONS_CONFLICT: Final = 85
 _CLOCK_CHECK_S: Final = 60.0
 
 
@@ -55,17 +52,6 @@ def translated_errors() -> Iterator[None]:
         yield
     except PyMongoError as exc:
         raise StoreUnavailableError(f"MongoDB: {exc}") from exc
-
-
-def ensure_ttl_index(collection: Collection[Document], field: str, *, seconds: int) -> None:
-    """Let documents expire *seconds* after the date in *field*, also if it was set otherwise."""
-    try:
-        collection.create_index(field, expireAfterSeconds=seconds)
-    except OperationFailure as exc:
-        if exc.code != _INDEX_OPTIONS_CONFLICT:
-            raise
-        collection.drop_index([(field, ASCENDING)])
-        collection.create_index(field, expireAfterSeconds=seconds)
 
 
 class ServerClock:

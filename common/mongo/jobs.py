@@ -1,9 +1,8 @@
 """Jobs and their images as documents, keyed by job id; every move is a compare-and-set.
 
-Two fields exist for the queries of the courier alone. They are whole numbers of
-milliseconds, absent where nothing is due, so that a sparse index finds what is due among
-any number of finished records: ``publish_due_ms`` (nobody has published the job yet) and
-``image_due_ms`` (its image does not know yet that it may expire).
+Two fields exist for the queries of the courier alone: ``publish_due_ms`` (nobody has
+published the job yet) and ``finished_ms``. They are whole numbers of milliseconds, absent
+where nothing is due, so that a sparse index finds what is due among any number of records.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,11 +14,11 @@ from pymongo.database import Database
 
 from common.errors import StaleJobError
 from common.jobs import Job, JobId, JobState, OwnerId
-from common.mongo.connection import Document, ensure_ttl_index, translated_errors
+from common.mongo.connection import Document, translated_errors
 from common.mongo.documents import from_document, to_document
 
-# An update of more images at once would keep the store busy for too long.
-_RETIRE_AT_ONCE: Final = 200
+# Deleting more at once would keep the store busy for too long.
+_EXPIRE_AT_ONCE: Final = 200
 
 # Dates come from the server's clock. (nx-27017 stores a date given to $set as text.)
 _STAMP_OF_STATE: Final = {
@@ -50,14 +49,16 @@ class MongoJobStore:
         self._now_ms = now_ms
         self._publish_after_ms = int(publish_after_s * 1000)
 
-    def ensure_indexes(self, *, retention_s: int) -> None:
-        """Make the indexes that the queries below and the retention need."""
+    def ensure_indexes(self) -> None:
+        """Make the indexes that the queries below need.
+
+        No TTL index: it could expire an image before its job or long after it, and nx-27017
+        runs through a collection that has one at every read.
+        """
         with translated_errors():
-            ensure_ttl_index(self._jobs, "finished_at", seconds=retention_s)
-            ensure_ttl_index(self._images, "finished_at", seconds=retention_s)
             self._jobs.create_index("state")
             self._jobs.create_index("publish_due_ms", sparse=True)
-            self._jobs.create_index("image_due_ms", sparse=True)
+            self._jobs.create_index("finished_ms", sparse=True)
 
     def add(self, job: Job, image: bytes) -> None:
         """Record a new pending job and its image.
@@ -143,19 +144,20 @@ class MongoJobStore:
             documents = list(self._jobs.find({"state": JobState.PROCESSING.value}))
         return [from_document(document) for document in documents]
 
-    def retire_images(self) -> int:
-        """Let the images of finished jobs expire with them; return how many were due.
+    def expire(self, *, retention_s: float) -> int:
+        """Delete jobs that finished longer ago than *retention_s*, and their images with them.
 
-        Done for many at once by the courier, since a consumer would pay a round trip a job.
+        At most some hundred at once; returns how many.
         """
-        due = {"image_due_ms": {"$lte": self._now_ms()}}
+        oldest_ms = self._now_ms() - int(retention_s * 1000)
         with translated_errors():
-            found = self._jobs.find(due, {"_id": True}).limit(_RETIRE_AT_ONCE)
-            job_ids = [document["_id"] for document in found]
+            expired = self._jobs.find({"finished_ms": {"$lte": oldest_ms}}, {"_id": True})
+            job_ids = [document["_id"] for document in expired.limit(_EXPIRE_AT_ONCE)]
             if job_ids:
                 these = {"_id": {"$in": job_ids}}
-                self._images.update_many(these, {"$currentDate": {"finished_at": True}})
-                self._jobs.update_many(these, {"$unset": {"image_due_ms": ""}})
+                # The images first: a kill in between leaves jobs, which the next round finds.
+                self._images.delete_many(these)
+                self._jobs.delete_many(these)
         return len(job_ids)
 
     def _update(self, job: Job) -> Document:
@@ -167,7 +169,7 @@ class MongoJobStore:
             "result": None if job.result is None else asdict(job.result),
             "error": None if job.error is None else asdict(job.error),
             "publish_due_ms": self._now_ms() if job.state is JobState.PENDING else None,
-            "image_due_ms": self._now_ms() if job.is_finished else None,
+            "finished_ms": self._now_ms() if job.is_finished else None,
         }
         absent = {name: "" for name, value in fields.items() if value is None}
         if job.state is JobState.PENDING:

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pymongo.database import Database
 
 from common.jobs import OwnerId
-from common.mongo.connection import Document, ensure_ttl_index, translated_errors
+from common.mongo.connection import Document, translated_errors
 from common.workers import ModelState, ServedModel, Worker
 
-_RETENTION_S = 86_400
+_DEAD_RETENTION_MS = 86_400_000  # a day, for people who look what died
 
 
 class MongoWorkerRegistry:
@@ -29,9 +29,8 @@ class MongoWorkerRegistry:
         self._lease_ms = int(lease_s * 1000)
 
     def ensure_indexes(self) -> None:
-        """Let the records of workers that died go after a day."""
+        """Make the index that the query for the living needs."""
         with translated_errors():
-            ensure_ttl_index(self._workers, "seen_at", seconds=_RETENTION_S)
             self._workers.create_index("heartbeat_ms")
 
     def beat(self, worker: Worker) -> None:
@@ -41,10 +40,7 @@ class MongoWorkerRegistry:
         with translated_errors():
             self._workers.update_one(
                 {"_id": worker.worker_id},
-                {
-                    "$set": fields | {"heartbeat_ms": self._now_ms()},
-                    "$currentDate": {"seen_at": True},
-                },
+                {"$set": fields | {"heartbeat_ms": self._now_ms()}},
                 upsert=True,
             )
 
@@ -52,6 +48,12 @@ class MongoWorkerRegistry:
         """Remove a worker that stopped cleanly."""
         with translated_errors():
             self._workers.delete_one({"_id": worker_id})
+
+    def forget_long_dead(self) -> None:
+        """Remove the workers that died more than a day ago."""
+        oldest_ms = self._now_ms() - _DEAD_RETENTION_MS
+        with translated_errors():
+            self._workers.delete_many({"heartbeat_ms": {"$lt": oldest_ms}})
 
     def living(self) -> tuple[Worker, ...]:
         """Return the workers whose heartbeat is younger than the lease."""

@@ -83,7 +83,7 @@ def _on_server(url: str) -> Iterator[StoreUnderTest]:
 def _on_database(database: Any) -> StoreUnderTest:
     clock = MovableClock()
     jobs = MongoJobStore(database, now_ms=clock.now_ms, publish_after_s=PUBLISH_AFTER_S)
-    jobs.ensure_indexes(retention_s=3600)
+    jobs.ensure_indexes()
     registry = MongoWorkerRegistry(database, now_ms=clock.now_ms, lease_s=LEASE_S)
     registry.ensure_indexes()
     return StoreUnderTest(jobs, registry, clock.pass_time)

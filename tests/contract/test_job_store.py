@@ -246,14 +246,28 @@ def test_the_jobs_that_are_being_worked_on_are_listed(store: StoreUnderTest) -> 
     assert list(store.jobs.processing()) == [processing]
 
 
-def test_the_images_of_finished_jobs_are_retired_once(store: StoreUnderTest) -> None:
+def test_a_finished_job_expires_with_its_image_after_its_time_of_retention(
+    store: StoreUnderTest,
+) -> None:
     processing = claimed(store, recorded(store))
-    recorded(store)
     store.jobs.save(processing.succeed(RESULT), previous=processing)
 
-    assert store.jobs.retire_images() == 1
-    assert store.jobs.retire_images() == 0
-    # It expires with its job, not before.
+    store.pass_time(59)
+    assert store.jobs.expire(retention_s=60) == 0
+    store.pass_time(2)
+    assert store.jobs.expire(retention_s=60) == 1
+
+    assert store.jobs.get(processing.job_id) is None
+    assert store.jobs.image(processing.job_id) is None
+
+
+def test_an_unfinished_job_never_expires(store: StoreUnderTest) -> None:
+    waiting, processing = recorded(store), claimed(store, recorded(store))
+
+    store.pass_time(10**6)
+
+    assert store.jobs.expire(retention_s=60) == 0
+    assert store.jobs.get(waiting.job_id) == waiting
     assert store.jobs.image(processing.job_id) == b"pixels"
 
 

@@ -1,0 +1,126 @@
+"""Imports point one way, and importing does nothing else."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+FOLDERS: Final = ("api", "common", "consumer", "courier", "embedded")
+FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
+
+# Which modules of ours a module may import, as patterns; the first that fits counts.
+OURS: Final = {
+    r"common\.(errors|settings|jobs|logs|retries)": "nothing",
+    r"common\.(problems|workers)": r"common\.jobs",
+    r"common\.messages": r"common\.(jobs|errors)",
+    r"common\.ports": r"common\.(jobs|messages|workers)",
+    r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
+    r"common\.rabbitmq(\..+)?": r"common\.(?!mongo).+",
+    r"common": "nothing",
+    r"(api|consumer|courier|embedded)(\..+)?": r"(common\..+|\1(\..+)?)",
+}
+# Which modules of ours may import a library.
+THEIRS: Final = {
+    r"flask|werkzeug|openapi_pydantic": r"api\..+",
+    r"torch|torchvision|safetensors": r"consumer\.models\..+",
+    r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.__main__|api\.wsgi",
+    r"pymongo|bson": r"common\.mongo\..+",
+}
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports are absolute"
+            # `from common import logs` imports common.logs; `from common.jobs import Job` not.
+            found |= {
+                f"{node.module}.{alias.name}" if node.module in FOLDERS else str(node.module)
+                for alias in node.names
+            }
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_module_imports_only_what_lies_in_its_direction(file: Path) -> None:
+    name = name_of(file)
+    match = next(filter(None, (re.fullmatch(pattern, name) for pattern in OURS)))
+    allowed = match.expand(OURS[match.re.pattern])
+
+    ours = {imported for imported in imports_of(file) if imported.split(".")[0] in FOLDERS}
+
+    assert {imported for imported in ours if not re.fullmatch(allowed, imported)} == set()
+
+
+@pytest.mark.parametrize("file", FILES, ids=name_of)
+def test_a_library_is_imported_only_where_it_belongs(file: Path) -> None:
+    forbidden = [
+        library for library, places in THEIRS.items() if not re.fullmatch(places, name_of(file))
+    ]
+
+    libraries = {imported.split(".")[0] for imported in imports_of(file)}
+
+    assert {name for name in libraries if re.fullmatch("|".join(forbidden), name)} == set()
+
+
+WATCH: Final = """
+import sys
+
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen"):
+        raise RuntimeError(event)
+
+sys.addaudithook(refuse)
+"""
+
+
+def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 (scripts of this file)
+        [sys.executable, "-c", script],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "api.app, api.openapi, api.page",
+        "courier.__main__, courier.relay, courier.rescue",
+        "consumer.__main__, consumer.main, consumer.engine_process",
+    ],
+)
+def test_no_process_but_the_engine_loads_torch(modules: str) -> None:
+    ended = run(f"import sys, {modules}; print('torch' in sys.modules)")
+
+    assert (ended.stdout, ended.stderr) == ("False\n", "")
+
+
+def test_importing_neither_connects_nor_reads_settings() -> None:
+    modules = ", ".join(name_of(file) for file in FILES if name_of(file) != "api.wsgi")
+
+    ended = run(f"{WATCH}\nimport {modules}", DARKROOM_RETENTION_S="bad, for whoever reads it")
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_the_composition_root_of_the_api_reads_settings_when_it_is_imported() -> None:
+    ended = run("import api.wsgi", DARKROOM_RETENTION_S="a bad value")
+
+    assert ended.returncode == 22  # at which uWSGI stops, rather than to try again for ever
+    assert ended.stderr.startswith("darkroom: DARKROOM_RETENTION_S='a bad value' is not allowed")

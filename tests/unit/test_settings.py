@@ -1,0 +1,255 @@
+"""What may be set, what a bad value says, and that the README has it all."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from common.settings import PREFIX, Settings, load_or_exit
+from embedded.settings import EmbeddedSettings
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Start with one variable set; return the line that the process ends with."""
+
+    def start(name: str, value: str) -> str:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            load_or_exit(EmbeddedSettings)
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return start
+
+
+def test_without_any_variable_there_are_defaults_for_everything() -> None:
+    settings = load_or_exit(Settings)
+
+    assert settings.models == ("digits",)
+    assert settings.max_image_bytes == 10 * 1024 * 1024
+    assert settings.max_image_pixels == 50_000_000
+
+
+def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_RETENTION_S", "120")
+    monkeypatch.setenv("DARKROOM_STATE_DIR", "/var/lib/darkroom")
+
+    settings = load_or_exit(Settings)
+
+    assert settings.retention_s == 120
+    assert settings.weights_dir == Path("/var/lib/darkroom/weights")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("digits", ("digits",)),
+        ("digits,resnet18", ("digits", "resnet18")),
+        (" b , a ,, b,", ("b", "a")),
+        ("My.model_v2-x", ("My.model_v2-x",)),
+    ],
+)
+def test_models_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch, text: str, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("DARKROOM_MODELS", text)
+
+    settings = load_or_exit(Settings)
+
+    assert settings.models == names
+
+
+def test_the_model_of_a_job_that_names_none_is_the_default_or_the_first() -> None:
+    assert Settings(models=("b", "a")).model == "b"
+    assert Settings(models=("b", "a"), default_model="a").model == "a"
+
+
+@pytest.mark.parametrize("size", [1024, 1025, 10 * 1024**2])
+def test_the_largest_image_fits_into_the_largest_body_as_base64(size: int) -> None:
+    settings = Settings(max_image_bytes=size)
+
+    assert settings.max_body_bytes >= len('{"base64": ""}') + (size + 2) // 3 * 4 + 4096
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("DARKROOM_RETENTION_S", "soon", "a whole number at least 60 and at most 315360000"),
+        ("DARKROOM_RETENTION_S", "59", "a whole number at least 60 and at most 315360000"),
+        ("DARKROOM_RETENTION_S", "", "a whole number at least 60 and at most 315360000"),
+        ("DARKROOM_GRACE_S", "0", "a number more than 0 and at most 3600"),
+        ("DARKROOM_GRACE_S", "nan", "a number more than 0 and at most 3600"),
+        ("DARKROOM_LOG_FORMAT", "xml", "one of console, json"),
+        ("DARKROOM_MONGO_DATABASE", "a.b", "text that matches ^[A-Za-z0-9_-]{1,63}$"),
+        ("DARKROOM_DEFAULT_MODEL", "lenet", "one of DARKROOM_MODELS (digits)"),
+        ("DARKROOM_STATE_DIR", "", "the path of a folder"),
+        ("DARKROOM_MODELS_DIR", "", "the path of a folder"),
+        ("DARKROOM_PORT", "80", "a whole number at least 1024 and at most 65000"),
+        ("DARKROOM_API_PORT", "8080", "a port that no other DARKROOM_..._PORT has"),
+        ("DARKROOM_CONSUMERS", "0", "a whole number at least 1 and at most 64"),
+    ],
+)
+def test_a_bad_value_gives_one_line_that_says_what_is_allowed(
+    refusal: Any, name: str, value: str, allowed: str
+) -> None:
+    line = refusal(name, value)
+
+    shown = value if name.endswith("_PORT") and int(value) >= 1024 else repr(value)
+    assert line == f"darkroom: {name}={shown} is not allowed; allowed: {allowed}\n"
+
+
+@pytest.mark.parametrize("value", ["", " ", ",", " , "])
+def test_no_models_at_all_gives_a_line_that_says_what_is_allowed(refusal: Any, value: str) -> None:
+    line = refusal("DARKROOM_MODELS", value)
+
+    assert line.startswith("darkroom: DARKROOM_MODELS='' is not allowed; allowed: comma-separated")
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["../secrets", "a/b", "a\\b", "/etc", ".", "..", ".hidden", "-x", "a b", "ä", "a\nb"]
+)
+def test_the_name_of_a_model_cannot_lead_out_of_the_folder_of_models(
+    refusal: Any, name: str
+) -> None:
+    line = refusal("DARKROOM_MODELS", f"digits,{name}")
+
+    assert line.startswith(f"darkroom: DARKROOM_MODELS={name!r} is not allowed; allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DARKROOM_AMQP_URL", ""),
+        ("DARKROOM_AMQP_URL", "127.0.0.1:5672"),
+        ("DARKROOM_AMQP_URL", "http://user:secret@host"),
+        ("DARKROOM_AMQP_URL", "amqp://user:secret@host:port"),
+        ("DARKROOM_AMQP_URL", "amqp://user:sec#ret@host"),
+        ("DARKROOM_AMQP_URL", "amqp://user:sec@ret@host"),
+        ("DARKROOM_MONGO_URL", ""),
+        ("DARKROOM_MONGO_URL", "localhost:27017"),
+        ("DARKROOM_MONGO_URL", "http://user:secret@host"),
+        ("DARKROOM_MONGO_URL", "mongodb://"),
+        ("DARKROOM_MONGO_URL", "mongodb://user:secret@host:port"),
+        ("DARKROOM_MONGO_URL", "mongodb://user:sec@ret@host"),
+    ],
+)
+def test_a_malformed_url_gives_a_line_that_hides_it(refusal: Any, name: str, value: str) -> None:
+    line = refusal(name, value)
+
+    scheme = "amqp[s]://" if name == "DARKROOM_AMQP_URL" else "mongodb[+srv]://"
+    assert line.startswith(f"darkroom: {name}=(hidden) is not allowed; allowed: {scheme}")
+    assert "sec" not in line
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("amqp_url", "amqp://guest:guest@127.0.0.1:5672/%2F"),
+        ("amqp_url", "amqps://user:p%40ss@rabbit.example"),
+        ("mongo_url", "mongodb://127.0.0.1"),
+        ("mongo_url", "mongodb+srv://user:p%40ss@cluster.example/?retryWrites=true"),
+        ("mongo_url", "mongodb://a:27017,b:27017,c:27017/darkroom?replicaSet=rs0"),
+        ("mongo_url", "mongodb://[::1]:27017"),
+        ("mongo_url", "mongodb://%2Ftmp%2Fmongodb-27017.sock"),
+    ],
+)
+def test_urls_reach_the_drivers_as_they_were_given(field: str, value: str) -> None:
+    settings = Settings.model_validate({field: value})
+
+    given: SecretStr = getattr(settings, field)
+    assert given.get_secret_value() == value
+
+
+def test_passwords_are_not_shown() -> None:
+    settings = Settings(
+        amqp_url=SecretStr("amqp://user:secret@host"),
+        mongo_url=SecretStr("mongodb://user:secret@host"),
+    )
+
+    assert "secret" not in f"{settings} {settings!r} {settings.model_dump()}"
+
+
+def test_settings_cannot_be_changed_later() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError):
+        settings.retention_s = 61  # type: ignore[misc] # which is the point
+
+
+def test_a_role_with_a_bad_value_ends_with_one_line_and_status_2() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "courier"],
+        env={"DARKROOM_MAX_ATTEMPTS": "many"},
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        "darkroom: DARKROOM_MAX_ATTEMPTS='many' is not allowed; "
+        "allowed: a whole number at least 1 and at most 100\n"
+    )
+
+
+# The README
+
+
+def table() -> list[str]:
+    """Return the rows of README.md's table; ``python -m tests.unit.test_settings`` prints them."""
+    rows = [_row(name, field) for name, field in EmbeddedSettings.model_fields.items()]
+    return ["| Variable | Default | Meaning |", "| --- | --- | --- |", *rows]
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    # A default that is worked out is told in words, at the end of the description.
+    meaning, _, in_words = str(field.description).partition("; unset: ")
+    return f"| `{PREFIX}{name.upper()}` | {in_words or _shown(field.default)} | {meaning} |"
+
+
+def _shown(default: object) -> str:
+    assert default is not PydanticUndefined
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    return f"`{default}`" if default != "" else '`""`'
+
+
+def test_the_table_of_settings_in_the_readme_is_that_of_the_code() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    section = readme.partition("\n## Settings\n")[2].partition("\n## ")[0]
+
+    assert [line for line in section.splitlines() if line.startswith("|")] == table()
+
+
+def test_every_setting_says_what_it_means() -> None:
+    fields = EmbeddedSettings.model_fields
+
+    assert [name for name, field in fields.items() if not field.description] == []
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(table()) + "\n")
