@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,6 +14,7 @@ from consumer.engine import Engine
 from consumer.errors import EngineDiedError, EngineNotReadyError, EngineTimeoutError
 from consumer.protocol import Answer, EngineConfig, Question, Refusal
 from tests.examples import an_image
+from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
 PREDICTOR = """
@@ -120,7 +120,7 @@ def test_an_engine_that_dies_while_nobody_asks_is_started_again(start: Start) ->
 
     os.kill(first, signal.SIGKILL)
 
-    _wait_for(lambda: engine.pid not in (first, None))
+    wait_for(lambda: engine.pid not in (first, None))
     engine.wait_until_ready()
     assert isinstance(engine.ask(question(8)), Answer)
 
@@ -162,7 +162,7 @@ def test_a_model_that_cannot_be_loaded_is_unavailable_with_the_reason(start: Sta
 def test_an_engine_that_dies_over_its_start_is_reported_and_not_ready(start: Start) -> None:
     engine = start(CRASHING, ready=False)
 
-    _wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE)
 
     assert engine.models[0].reason == "the engine ended with status 3"
 
@@ -195,10 +195,3 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start) -> None:
     asking.join(10)
     assert len(errors) == 1
     assert not Path(f"/proc/{pid}").exists()
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)

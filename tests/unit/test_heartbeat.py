@@ -1,19 +1,19 @@
 """A consumer tells that it lives, and says goodbye."""
 
 import time
-from collections.abc import Callable
 
 from common.workers import ModelState
 from consumer.heartbeat import Heartbeat
 from tests.examples import OWNER, a_model, a_worker
 from tests.fakes import InMemoryRegistry
+from tests.waiting import wait_for
 
 
 def test_a_consumer_lives_in_the_registry_until_it_says_goodbye() -> None:
     registry = InMemoryRegistry()
 
     with Heartbeat(registry, a_worker, lease_s=60):
-        _wait_for(lambda: registry.living() == (a_worker(),))
+        wait_for(lambda: registry.living() == (a_worker(),))
 
     assert registry.living() == ()
 
@@ -23,10 +23,10 @@ def test_what_changes_is_told_at_once() -> None:
     told = [a_worker(OWNER, a_model("digits", ModelState.LOADING))]
 
     with Heartbeat(registry, lambda: told[-1], lease_s=3600) as heartbeat:
-        _wait_for(lambda: len(registry.living()) == 1)
+        wait_for(lambda: len(registry.living()) == 1)
         told.append(a_worker())
         heartbeat.beat_now()
-        _wait_for(lambda: registry.living() == (a_worker(),))
+        wait_for(lambda: registry.living() == (a_worker(),))
 
 
 def test_an_outage_of_the_store_ends_nothing() -> None:
@@ -36,11 +36,4 @@ def test_an_outage_of_the_store_ends_nothing() -> None:
     with Heartbeat(registry, a_worker, lease_s=0.06):
         time.sleep(0.1)
         registry.is_down = False
-        _wait_for(lambda: registry.living() == (a_worker(),))
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
+        wait_for(lambda: registry.living() == (a_worker(),))

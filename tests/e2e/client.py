@@ -1,0 +1,70 @@
+"""A client as a user would write it."""
+
+import base64
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+
+_PATIENCE_S = 60.0
+_TIMEOUT_S = 30.0
+
+
+class Client:
+    """Hands images in and waits for what is in them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def is_ready(self) -> bool:
+        """Tell whether a job handed in now would be classified soon."""
+        try:
+            return requests.get(self.url + "/readyz", timeout=_TIMEOUT_S).ok
+        except requests.ConnectionError:
+            return False
+
+    def post_form(self, image: bytes, **fields: str) -> requests.Response:
+        return self._post(files={"image": ("photo", image)}, data=fields)
+
+    def post_body(self, image: bytes, **query: str) -> requests.Response:
+        return self._post(data=image, headers={"Content-Type": "image/png"}, params=query)
+
+    def post_json(self, image: bytes, **members: Any) -> requests.Response:
+        return self._post(json={"base64": base64.b64encode(image).decode(), **members})
+
+    def post_raw(
+        self, body: bytes, content_type: str, *, chunked: bool = False
+    ) -> requests.Response:
+        data = _in_chunks(body) if chunked else body
+        return self._post(data=data, headers={"Content-Type": content_type})
+
+    def classify(self, image: bytes, **fields: str) -> dict[str, Any]:
+        """Hand *image* in and wait for the end of its job."""
+        response = self.post_form(image, **fields)
+        assert response.status_code == 202, response.text
+        return self.wait_for(response.headers["Location"])
+
+    def result_of(self, response: requests.Response) -> dict[str, Any]:
+        result: dict[str, Any] = self.wait_for(response.headers["Location"])["result"]
+        return result
+
+    def wait_for(
+        self, location: str, *, pause_s: float = 0.02, patience_s: float = _PATIENCE_S
+    ) -> dict[str, Any]:
+        """Poll until the job has ended."""
+        deadline_s = time.monotonic() + patience_s
+        while True:
+            job: dict[str, Any] = requests.get(self.url + location, timeout=_TIMEOUT_S).json()
+            if job["state"] in ("done", "failed"):
+                return job
+            assert time.monotonic() < deadline_s, f"not ended in time: {job}"
+            time.sleep(pause_s)
+
+    def _post(self, **request: Any) -> requests.Response:
+        return requests.post(self.url + "/jobs", timeout=_TIMEOUT_S, **request)
+
+
+def _in_chunks(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), 65_536):
+        yield body[start : start + 65_536]

@@ -1,0 +1,193 @@
+"""The real system, started by the command that a user types."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from embedded.readiness import listens
+
+ROOT: Final = Path(__file__).parents[2]
+_START: Final = str(ROOT / "start.sh")
+_PATIENCE_S: Final = 60
+_PORTS_OF_A_SYSTEM: Final = 7
+# HTTP, epmd, AMQP, RabbitMQ's management, MongoDB: where services of the machine listen.
+_PORTS_OF_THE_MACHINE: Final = (80, 4369, 5672, 15_672, 25_672, 27_017)
+
+_ON_A_TERMINAL: Final = """
+import os, pty, sys
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
+
+
+class Darkroom:
+    """A system with its own state and ports; knows only what ./start.sh tells."""
+
+    def __init__(self, state_dir: Path, **settings: str) -> None:
+        self.port = _free_ports()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.state_dir = state_dir
+        # Whoever runs the tests may have settings of their own.
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("DARKROOM_")}
+        self.environment = {
+            **inherited,
+            "DARKROOM_STATE_DIR": str(state_dir),
+            "DARKROOM_PORT": str(self.port),
+            "DARKROOM_CONSUMERS": "2",
+            **settings,
+        }
+        self.greeting = ""
+        self.machine_ports_before = ports_of_the_machine()
+
+    def start(self) -> None:
+        """Start it, and leave it running."""
+        started = self.run("-d")
+        assert started.returncode == 0, started.stdout + started.stderr
+        self.greeting = started.stdout
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``./start.sh`` *arguments*, with no terminal."""
+        return subprocess.run(  # noqa: S603 (our own command)
+            [_START, *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=2 * _PATIENCE_S,
+        )
+
+    def greeting_line(self, beginning: str) -> str:
+        """Give the line of the greeting that begins like this."""
+        [line, *_] = [
+            line.strip()
+            for line in self.greeting.splitlines()
+            if line.strip().startswith(beginning)
+        ]
+        return line
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return status
+
+    def pids(self, role: str) -> list[int]:
+        pids: list[int] = self.status()["roles"].get(role, [])
+        return pids
+
+    def wait_for_log(self, role: str, text: str) -> None:
+        """Wait until the log of *role* has *text*."""
+        logs = sorted((self.state_dir / "log").glob(f"{role}*.log"))
+        wait_until(
+            lambda: any(text in log.read_text(errors="replace") for log in logs),
+            f"{text!r} is not in the log of {role}",
+        )
+
+    def processes(self) -> set[int]:
+        """List every process of the system, children of children too."""
+        supervisor = self.status().get("supervisor")
+        return {supervisor} | _descendants(supervisor) if supervisor else set()
+
+    def assert_gone(self, processes: set[int]) -> None:
+        """Make sure that none of *processes* lives and that no port is taken."""
+        assert processes
+        wait_until(lambda: not processes & set(_parents()), "processes were left behind")
+        taken = [port for port in range(self.port, self.port + _PORTS_OF_A_SYSTEM) if listens(port)]
+        assert taken == []
+
+
+class Terminal:
+    """``./start.sh`` as somebody runs it who sits at a terminal."""
+
+    def __init__(self, system: Darkroom, screen: Path) -> None:
+        self._screen = screen
+        with screen.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 (our own command)
+                [sys.executable, "-c", _ON_A_TERMINAL, _START],
+                env=system.environment,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=output,
+            )
+
+    def wait_for(self, text: str) -> None:
+        wait_until(lambda: text in self._screen.read_text(), f"{text!r} is not on the screen")
+
+    def press_ctrl_c(self) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(b"\x03")
+        self._process.stdin.flush()
+
+    def wait_for_the_end(self) -> int:
+        """Give the exit status."""
+        try:
+            return self._process.wait(_PATIENCE_S)
+        finally:
+            self._process.communicate()
+
+
+@pytest.fixture(scope="session")
+def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
+    """One running system for all tests that leave it as it is."""
+    system = Darkroom(tmp_path_factory.mktemp("state"))
+    system.start()
+    yield system
+    processes = system.processes()
+    stopped = system.run("stop")
+    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
+    system.assert_gone(processes)
+
+
+@pytest.fixture
+def stopped_darkroom(tmp_path: Path) -> Iterator[Darkroom]:
+    """A system that does not run yet, and that does not outlive the test."""
+    system = Darkroom(tmp_path / "state", DARKROOM_CONSUMERS="1")
+    yield system
+    system.run("stop")
+
+
+def ports_of_the_machine() -> list[int]:
+    """List the machine's own services that run."""
+    return [port for port in _PORTS_OF_THE_MACHINE if listens(port)]
+
+
+def wait_until(condition: Callable[[], bool], complaint: str) -> None:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, complaint
+        time.sleep(0.1)
+
+
+def _free_ports() -> int:
+    """Find a port that is free like those after it, below those that systems give out."""
+    while True:
+        first = random.randrange(12_000, 30_000)  # noqa: S311 (no secret)
+        if not any(listens(first + step) for step in range(_PORTS_OF_A_SYSTEM)):
+            return first
+
+
+def _descendants(pid: int) -> set[int]:
+    parents = _parents()
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def _parents() -> dict[int, int]:
+    """Map each living process to its parent."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="],  # noqa: S607 (POSIX)
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = (line.split() for line in listed.stdout.splitlines())
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
