@@ -13,9 +13,7 @@ import structlog
 from common import logs
 from common.errors import StoreUnavailableError
 from common.jobs import OwnerId
-from common.mongo.connection import ServerClock, connect, open_database
-from common.mongo.jobs import MongoJobStore
-from common.mongo.workers import MongoWorkerRegistry
+from common.mongo.stores import opened_stores
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings import Settings, load_or_exit
@@ -41,13 +39,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     owner = OwnerId(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     with ExitStack() as opened:
-        client = opened.enter_context(
-            connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
-        )
-        database = open_database(client, settings.mongo_database)
-        now_ms = ServerClock(database).now_ms
-        store = MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s)
-        registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
+        stores = opened.enter_context(opened_stores(settings))
         engine = Engine(
             _engine_config(settings),
             start_limit_s=settings.engine_start_limit_s,
@@ -55,13 +47,13 @@ def main() -> int:
             stopping=stopping,
         )
         heartbeat = opened.enter_context(
-            Heartbeat(registry, partial(_describe, owner, engine), lease_s=settings.lease_s)
+            Heartbeat(stores.workers, partial(_describe, owner, engine), lease_s=settings.lease_s)
         )
         opened.enter_context(closing(engine))
         engine.start(on_change=heartbeat.beat_now)
         handler = Handler(
-            store=store,
-            registry=registry,
+            store=stores.jobs,
+            registry=stores.workers,
             classifier=engine,
             owner=owner,
             max_attempts=settings.max_attempts,

@@ -10,9 +10,7 @@ import structlog
 
 from common import logs
 from common.errors import TransientError
-from common.mongo.connection import ServerClock, connect, open_database
-from common.mongo.jobs import MongoJobStore
-from common.mongo.workers import MongoWorkerRegistry
+from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
 from common.settings import Settings, load_or_exit
@@ -36,17 +34,11 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     with ExitStack() as opened:
-        client = opened.enter_context(
-            connect(settings.mongo_url.get_secret_value(), timeout_s=settings.store_timeout_s)
-        )
-        database = open_database(client, settings.mongo_database)
-        now_ms = ServerClock(database).now_ms
-        store = MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s)
-        registry = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s)
+        stores = opened.enter_context(opened_stores(settings))
         publisher = opened.enter_context(closing(_publisher(settings)))
         rescuer = Rescuer(
-            store,
-            registry,
+            stores.jobs,
+            stores.workers,
             max_attempts=settings.max_attempts,
             confirm_s=settings.lease_s / HEARTBEATS_A_LEASE,
         )
@@ -54,12 +46,11 @@ def main() -> int:
         _repeat(
             stopping,
             [
-                _once(store.ensure_indexes),
-                _once(registry.ensure_indexes),
+                _once(stores.ensure_indexes),
                 rescuer.rescue,
-                lambda: relay(store, publisher, at_most=_RELAY_AT_ONCE),
-                lambda: store.expire(retention_s=settings.retention_s),
-                registry.forget_long_dead,
+                lambda: relay(stores.jobs, publisher, at_most=_RELAY_AT_ONCE),
+                lambda: stores.jobs.expire(retention_s=settings.retention_s),
+                stores.workers.forget_long_dead,
             ],
         )
     log.info("stopped")

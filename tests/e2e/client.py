@@ -24,6 +24,12 @@ class Client:
         except requests.ConnectionError:
             return False
 
+    def models(self) -> list[dict[str, Any]]:
+        models: list[dict[str, Any]] = requests.get(
+            self.url + "/models", timeout=_TIMEOUT_S
+        ).json()["models"]
+        return models
+
     def post_form(self, image: bytes, **fields: str) -> requests.Response:
         return self._post(files={"image": ("photo", image)}, data=fields)
 

@@ -52,6 +52,12 @@ class Darkroom:
         assert started.returncode == 0, started.stdout + started.stderr
         self.greeting = started.stdout
 
+    def in_foreground(self) -> "subprocess.Popen[bytes]":
+        """Start it by a process that stays."""
+        return subprocess.Popen(  # noqa: S603 (our own command)
+            [_START, "--foreground"], env=self.environment, cwd=ROOT, stdout=subprocess.DEVNULL
+        )
+
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run ``./start.sh`` *arguments*, with no terminal."""
         return subprocess.run(  # noqa: S603 (our own command)

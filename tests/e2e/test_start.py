@@ -188,7 +188,9 @@ def test_stop_without_a_running_system_says_so(stopped_darkroom: Darkroom) -> No
 
 
 def test_stop_leaves_no_process_behind_and_jobs_survive_it(stopped_darkroom: Darkroom) -> None:
-    stopped_darkroom.start()
+    with stopped_darkroom.in_foreground() as starter:
+        wait_until(lambda: stopped_darkroom.status()["ready"], "the system did not get ready")
+        starter.kill()  # and yet `stop` shall find everything
     client = Client(stopped_darkroom.url)
     location = client.post_form(SAMPLE.read_bytes()).headers["Location"]
     before = client.wait_for(location)

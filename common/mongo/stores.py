@@ -1,0 +1,36 @@
+"""The store of one process, opened from its settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from common.mongo.connection import ServerClock, connect, open_database
+from common.mongo.jobs import MongoJobStore
+from common.mongo.workers import MongoWorkerRegistry
+from common.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The jobs and the workers of one database, on one client and by one clock."""
+
+    jobs: MongoJobStore
+    workers: MongoWorkerRegistry
+
+    def ensure_indexes(self) -> None:
+        """Make the indexes that the queries need."""
+        self.jobs.ensure_indexes()
+        self.workers.ensure_indexes()
+
+
+@contextmanager
+def opened_stores(settings: Settings) -> Iterator[Stores]:
+    """Open the stores until the end of the block. They connect at first use."""
+    url = settings.mongo_url.get_secret_value()
+    with connect(url, timeout_s=settings.store_timeout_s) as client:
+        database = open_database(client, settings.mongo_database)
+        now_ms = ServerClock(database).now_ms
+        yield Stores(
+            MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s),
+            MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s),
+        )

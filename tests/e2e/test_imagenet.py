@@ -1,0 +1,91 @@
+"""Real weights on real photographs: the answers are those of eager torch."""
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.client import Client
+from tests.e2e.conftest import ROOT, Darkroom
+
+FOLDER = Path(os.environ.get("DARKROOM_TEST_IMAGENET", ROOT.parent / "shared" / "imagenet"))
+TOLERANCE = 0.02
+
+MODEL = """
+description = "SqueezeNet 1.0 on ImageNet"
+architecture = "torchvision:squeezenet1_0"
+weights = "squeezenet1_0.safetensors"
+labels = "torchvision:SqueezeNet1_0_Weights.IMAGENET1K_V1"
+preprocessing = "torchvision:SqueezeNet1_0_Weights.IMAGENET1K_V1"
+"""
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
+    """A system that serves a folder of ours, beside the digits."""
+    if not (FOLDER / "reference.json").exists():
+        pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
+    models = tmp_path_factory.mktemp("models")
+    (models / "squeezenet").mkdir()
+    (models / "squeezenet" / "model.toml").write_text(MODEL)
+    (models / "squeezenet" / "squeezenet1_0.safetensors").symlink_to(
+        FOLDER / "squeezenet1_0.safetensors"
+    )
+    (models / "digits").symlink_to(ROOT / "models" / "digits")
+    system = Darkroom(
+        tmp_path_factory.mktemp("state"),
+        DARKROOM_MODELS="squeezenet,digits,resnet18,no_such_net",
+        DARKROOM_MODELS_DIR=str(models),
+        DARKROOM_CONSUMERS="1",
+    )
+    system.start()
+    yield system
+    system.run("stop")
+
+
+def test_all_photographs_get_the_labels_and_probabilities_of_the_reference(
+    imagenet: Darkroom,
+) -> None:
+    reference = json.loads((FOLDER / "reference.json").read_text())
+    client = Client(imagenet.url)
+
+    def classify(name: str) -> dict[str, float]:
+        job = client.classify((FOLDER / "images" / name).read_bytes())
+        predictions = job["result"]["predictions"]
+        assert predictions[0]["label"] == reference[name]["class"]
+        return {one["label"]: one["probability"] for one in predictions}
+
+    with ThreadPoolExecutor(4) as clients:
+        answers = dict(zip(reference, clients.map(classify, reference), strict=True))
+
+    assert len(answers) == 24
+    for name, answer in answers.items():
+        for expected in reference[name]["predictions"]:
+            # The last of five may be another label of nearly the same probability.
+            seen = answer.get(expected["label"], min(answer.values()))
+            assert seen == pytest.approx(expected["probability"], abs=TOLERANCE)
+
+
+def test_one_system_serves_several_models_by_name(imagenet: Darkroom) -> None:
+    client = Client(imagenet.url)
+    digit = (ROOT / "models" / "digits" / "samples" / "3.png").read_bytes()
+
+    assert client.classify(digit, model="digits")["result"]["predictions"][0]["label"] == "3"
+    assert client.classify(digit)["result"]["model"] == "squeezenet"
+
+
+def test_a_model_that_cannot_be_had_is_unavailable_with_the_reason(imagenet: Darkroom) -> None:
+    client = Client(imagenet.url)
+
+    models = {model["name"]: model for model in client.models()}
+    refused = client.post_form(b"GIF89a\x01\x00\x01\x00\x00\x00\x00", model="no_such_net")
+
+    assert models["squeezenet"]["default"]
+    assert models["squeezenet"]["state"] == models["digits"]["state"] == "ready"
+    assert models["no_such_net"]["state"] == "unavailable"
+    assert "nor a torchvision model" in models["no_such_net"]["reason"]
+    assert refused.status_code == 503
+    assert models["no_such_net"]["reason"] in refused.json()["detail"]
