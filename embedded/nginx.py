@@ -1,0 +1,91 @@
+"""nginx, in front: its configuration from the template, and its own folder."""
+
+import grp
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from embedded.errors import CannotStartError
+from embedded.files import write_private
+from embedded.programs import HOST, Port, Program, Stage
+
+_TEMPLATE: Final = Path(__file__).parent.parent / "nginx" / "nginx.conf.template"
+_PLACEHOLDER: Final = re.compile(r"\$\{(DARKROOM_[A-Z_]+)\}")
+# A plain user's PATH may lack it.
+_SYSTEM_PATH: Final = "/usr/sbin:/sbin"
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """Fill in the ``${DARKROOM_...}`` of *template*; nginx's own variables stay.
+
+    Raises:
+        KeyError: The template names a value that is not among *values*.
+    """
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], template)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedNginx:
+    """One nginx with its configuration, process id and temporary files in *folder*."""
+
+    folder: Path
+    port: int
+    api_port: int
+    max_body_bytes: int
+
+    def prepare(self) -> None:
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
+        values = {
+            "DARKROOM_NGINX_USER": _user_directive(),
+            "DARKROOM_LISTEN": f"{HOST}:{self.port}",
+            "DARKROOM_API_BIND": f"{HOST}:{self.api_port}",
+            "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
+        }
+        write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))
+
+    def program(self) -> Program:
+        return Program(
+            name="nginx",
+            role="nginx",
+            stage=Stage.FRONT,
+            command=_command(_binary(), self.folder),
+            ports=(Port(self.port, "DARKROOM_PORT"),),
+            stop_signal="QUIT",  # after the requests in hand
+        )
+
+
+def _binary() -> str:
+    found = shutil.which("nginx", path=os.pathsep.join((os.environ["PATH"], _SYSTEM_PATH)))
+    if found is None:
+        raise CannotStartError("nginx is not installed; ./start.sh installs it")
+    return found
+
+
+def _command(binary: str, folder: Path) -> tuple[str, ...]:
+    command = (binary, "-p", f"{folder}/", "-c", "nginx.conf")
+    if "-e filename" not in _help(binary):  # nginx before 1.19.5
+        return command
+    # Or it opens the machine's error log before it reads the configuration.
+    return (*command, "-e", "stderr")
+
+
+def _help(binary: str) -> str:
+    asked = subprocess.run([binary, "-h"], capture_output=True, text=True, check=False)  # noqa: S603 (found in PATH)
+    return asked.stderr + asked.stdout
+
+
+def _user_directive() -> str:
+    """Keep root's workers root: the user they would become cannot read root's folders.
+
+    Source: https://nginx.org/en/docs/ngx_core_module.html#user
+    """
+    if os.geteuid() != 0:
+        return ""  # the directive has no meaning for anyone else, and draws a warning
+    user = pwd.getpwuid(os.geteuid())
+    return f"user {user.pw_name} {grp.getgrgid(user.pw_gid).gr_name};"

@@ -1,0 +1,46 @@
+"""What a program of the system is: how it runs, when it is ready, how it stops."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+
+class Stage(IntEnum):
+    """The order in which programs start; they stop in the opposite order."""
+
+    PORT_MAPPER = 1
+    SERVERS = 2
+    WORKERS = 3
+    API = 4
+    FRONT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port on loopback that a program takes, and the setting that moves it."""
+
+    number: int
+    setting: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """One program that stays in the foreground and logs to its standard output."""
+
+    name: str
+    role: str
+    stage: Stage
+    command: tuple[str, ...]
+    # Added to what the supervisor itself was given. Holds passwords.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ports: tuple[Port, ...] = ()
+    is_ready: Callable[[], bool] = lambda: True
+    # The first stage that does not start before this program is ready; None: nothing waits.
+    needed_by: Stage | None = None
+    ready_within_s: float = 30
+    stop_signal: str = "TERM"
+    stop_within_s: int = 10
+
+
+HOST: Final = "127.0.0.1"

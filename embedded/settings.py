@@ -1,0 +1,96 @@
+"""Settings of the system on one machine: ports, and how many of each role."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Self
+
+from pydantic import Field, model_validator
+
+from common.settings import Settings
+
+ROOT: Final = Path(__file__).parent.parent
+
+
+def _port_plus(step: int) -> Callable[[dict[str, Any]], int]:
+    return lambda values: int(values.get("port", 0)) + step
+
+
+class EmbeddedSettings(Settings):
+    """The roles' settings and those of the servers that are started beside them.
+
+    Ports that are not given follow ``port``, so that one setting moves a whole system.
+    """
+
+    port: int = Field(8080, ge=1024, le=65_000, description="where the service answers")
+    api_port: int = Field(
+        default_factory=_port_plus(1),
+        ge=1024,
+        le=65_535,
+        description="uWSGI, behind nginx; unset: `DARKROOM_PORT` + 1",
+    )
+    mongo_port: int = Field(
+        default_factory=_port_plus(2),
+        ge=1024,
+        le=65_535,
+        description="the embedded store; unset: `DARKROOM_PORT` + 2",
+    )
+    amqp_port: int = Field(
+        default_factory=_port_plus(3),
+        ge=1024,
+        le=65_535,
+        description="the embedded RabbitMQ; unset: `DARKROOM_PORT` + 3",
+    )
+    management_port: int = Field(
+        default_factory=_port_plus(4),
+        ge=1024,
+        le=65_535,
+        description="RabbitMQ's management UI; unset: `DARKROOM_PORT` + 4",
+    )
+    dist_port: int = Field(
+        default_factory=_port_plus(5),
+        ge=1024,
+        le=65_535,
+        description="RabbitMQ's distribution; unset: `DARKROOM_PORT` + 5",
+    )
+    epmd_port: int = Field(
+        default_factory=_port_plus(6),
+        ge=1024,
+        le=65_535,
+        description="Erlang's port mapper; unset: `DARKROOM_PORT` + 6",
+    )
+    consumers: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        ge=1,
+        le=64,
+        description="how many consumers to run; unset: one per two cores, at least one",
+    )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        names = [name for name in type(self).model_fields if name.endswith("port")]
+        taken = Counter(getattr(self, name) for name in names)
+        for name in reversed(names):
+            number = getattr(self, name)
+            if taken[number] > 1:
+                raise ValueError(
+                    f"DARKROOM_{name.upper()}={number} is not allowed; "
+                    "allowed: a port that no other DARKROOM_..._PORT has"
+                )
+        return self
+
+    @property
+    def runs_own_mongo(self) -> bool:
+        """Whether the store is started here: no ``DARKROOM_MONGO_URL`` names another."""
+        return "mongo_url" not in self.model_fields_set
+
+    @property
+    def runs_own_rabbitmq(self) -> bool:
+        """Whether RabbitMQ is started here: no ``DARKROOM_AMQP_URL`` names another."""
+        return "amqp_url" not in self.model_fields_set
+
+    @property
+    def state_folder(self) -> Path:
+        """``state_dir`` as an absolute path; a relative one is relative to the code's folder."""
+        return ROOT / self.state_dir

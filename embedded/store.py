@@ -1,0 +1,49 @@
+"""The embedded store: nx-27017, which speaks MongoDB's protocol over SQLite files."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded.programs import HOST, Port, Program, Stage
+from embedded.readiness import listens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedStore:
+    """One server with its files in *folder*."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://{HOST}:{self.port}"
+
+    def prepare(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # It refuses to start if any process has the number that an old file holds.
+        self._pid_file.unlink(missing_ok=True)
+
+    def program(self) -> Program:
+        return Program(
+            name="store",
+            role="store",
+            stage=Stage.SERVERS,
+            command=(
+                sys.executable, "-m", "nx_27017.nx_27017",
+                "--host", HOST,
+                "--port", str(self.port),
+                # With --db all databases would share one set of collections.
+                "--data-dir", str(self.folder / "databases"),
+                "--pid-file", str(self._pid_file),
+                # It logs to standard error too, which is kept, and rotated.
+                "--log-file", "/dev/null",
+            ),
+            ports=(Port(self.port, "DARKROOM_MONGO_PORT"),),
+            is_ready=lambda: listens(self.port),
+            needed_by=Stage.WORKERS,
+        )  # fmt: skip
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "nx-27017.pid"

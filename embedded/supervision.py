@@ -1,0 +1,271 @@
+"""supervisord, as the one who starts programs, restarts those that die, and stops them.
+
+Every path is relative to the state's folder, where both it and :class:`Supervisor` work:
+its configuration has no way to quote what the name of a folder may have.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+from xmlrpc.client import Fault, ServerProxy, Transport
+
+from embedded.errors import CannotStartError
+from embedded.files import write_private
+from embedded.launch import PROGRAMS_FILE, RUN_DIR
+from embedded.programs import Program, Stage
+
+_ROOT: Final = Path(__file__).parent.parent
+_SOCKET: Final = Path("run/supervisor.sock")
+# supervisord makes the path absolute and, at first, adds its process id. macOS allows 103
+# bytes, Linux 107.
+_LONGEST_SOCKET_PATH: Final = 92
+_PID_FILE: Final = "run/supervisor.pid"
+_LOCK_FILE: Final = "run/lock"
+_CONFIGURATION_FILE: Final = "run/supervisord.conf"
+_ANSWERS_WITHIN_S: Final = 15
+_STOPS_WITHIN_S: Final = 180
+_PAUSE_S: Final = 0.05
+
+_HEAD: Final = f"""\
+[supervisord]
+nodaemon = true
+silent = true
+logfile = log/supervisor.log
+logfile_maxbytes = 10MB
+logfile_backups = 3
+pidfile = {_PID_FILE}
+user = {{user}}
+
+[unix_http_server]
+file = {{socket}}
+chmod = 0600
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+"""
+
+_GROUP: Final = """
+[group:{stage}]
+programs = {names}
+priority = {priority}
+"""
+
+# A program that keeps dying is started again after 1, 2, 3, ... 60 seconds, half an hour in all.
+_PROGRAM: Final = """
+[program:{name}]
+command = python -m embedded.launch {name}
+directory = %(ENV_DARKROOM_ROOT)s
+autostart = false
+autorestart = true
+startsecs = 1
+startretries = 60
+stopsignal = {stop_signal}
+stopwaitsecs = {stop_within_s}
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = log/{name}.log
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What the supervisor knows of a program."""
+
+    name: str
+    state: str
+    pid: int  # 0 while there is no process
+
+    @property
+    def role(self) -> str:
+        return self.name.split("-")[0]
+
+    @property
+    def is_failing(self) -> bool:
+        return self.state in {"BACKOFF", "EXITED", "FATAL"}
+
+
+class Supervisor:
+    """The supervisor of the system whose state lies in *state_dir*, the working folder."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self.is_ours = False  # whether this process started it
+        self._rpc: Any = ServerProxy("http://supervisor", transport=_UnixTransport()).supervisor
+
+    def launch(self, programs: Sequence[Program]) -> None:
+        """Start the supervisor, with all of *programs* known and none started.
+
+        Raises:
+            CannotStartError: One is at work here already, or it does not answer.
+        """
+        for folder in ("run", "log"):
+            (self._state_dir / folder).mkdir(parents=True, exist_ok=True)
+        with Path(_LOCK_FILE).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                raise CannotStartError("another ./start.sh is at work here; wait for it") from exc
+            self.is_ours = True
+            Path(_PID_FILE).unlink(missing_ok=True)
+            self._write_configuration(programs)
+            # It inherits the lock, which is free again when it has ended, however it ended.
+            self._spawn(lock.fileno())
+        self._wait_for_an_answer()
+
+    def start(self, stage: Stage) -> None:
+        """Start the programs of *stage*, without waiting for them."""
+        self._rpc.startProcessGroup(stage.name.lower(), False)
+
+    def processes(self) -> list[Process]:
+        """List the programs; none if nothing runs here."""
+        try:
+            found = self._rpc.getAllProcessInfo()
+        except (OSError, HTTPException, Fault):
+            return []
+        return [Process(one["name"], one["statename"], one["pid"]) for one in found]
+
+    def is_running(self) -> bool:
+        """Tell whether a supervisor holds the lock."""
+        try:
+            with Path(_LOCK_FILE).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def pid(self) -> int | None:
+        """Give the supervisor's process id, if it runs and has written it."""
+        if not self.is_running():
+            return None
+        with suppress(OSError, ValueError):
+            return int(Path(_PID_FILE).read_text())
+        return None
+
+    def stop(self) -> None:
+        """End the supervisor, which first ends the programs, last stage first.
+
+        It kills the ones that do not end in their time; one that is stuck itself is killed.
+        """
+        deadline = time.monotonic() + _STOPS_WITHIN_S
+        asked = None
+        while self.is_running():
+            pid = self.pid()
+            if pid is not None and time.monotonic() > deadline:
+                _signal(pid, signal.SIGKILL)
+            elif pid is not None and pid != asked:
+                _signal(pid, signal.SIGTERM)
+                asked = pid
+            # The question also wakes it: by itself it looks after its programs once a second.
+            self.processes()
+            time.sleep(_PAUSE_S)
+        self._remove_socket()
+
+    def _write_configuration(self, programs: Sequence[Program]) -> None:
+        commands = {
+            program.name: {
+                "command": program.command,
+                "environment": dict(program.environment),
+                "directory": str(_ROOT),
+            }
+            for program in programs
+        }
+        write_private(Path("run", PROGRAMS_FILE), json.dumps(commands))
+        write_private(Path(_CONFIGURATION_FILE), configuration(programs, self._place_for_socket()))
+
+    def _place_for_socket(self) -> Path:
+        """Say where the socket goes: elsewhere, with a link here, if the clone lies too deep."""
+        self._remove_socket()
+        if len(os.fsencode(self._state_dir / _SOCKET)) <= _LONGEST_SOCKET_PATH:
+            return _SOCKET
+        elsewhere = Path(tempfile.mkdtemp(prefix="darkroom-"), _SOCKET.name)
+        _SOCKET.symlink_to(elsewhere)
+        return elsewhere
+
+    def _remove_socket(self) -> None:
+        if _SOCKET.is_symlink():
+            shutil.rmtree(_SOCKET.readlink().parent, ignore_errors=True)
+        _SOCKET.unlink(missing_ok=True)
+
+    def _spawn(self, lock_fd: int) -> None:
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("RABBITMQ_", "ERL_"))},
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DARKROOM_ROOT": str(_ROOT),
+            RUN_DIR: str(self._state_dir / "run"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with Path("log/supervisor.err").open("w") as errors:
+            subprocess.Popen(  # noqa: S603 (every word is ours)
+                [sys.executable, "-m", "supervisor.supervisord", "-c", _CONFIGURATION_FILE],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                pass_fds=[lock_fd],
+                start_new_session=True,  # Ctrl-C is for the one who waits, who stops in order
+            )
+
+    def _wait_for_an_answer(self) -> None:
+        deadline = time.monotonic() + _ANSWERS_WITHIN_S
+        while not self.processes():
+            if time.monotonic() > deadline or not self.is_running():
+                said = Path("log/supervisor.err").read_text().strip()
+                raise CannotStartError(f"the supervisor does not start: {said}")
+            time.sleep(_PAUSE_S)
+
+
+def configuration(programs: Iterable[Program], socket_path: Path) -> str:
+    """Write supervisord's configuration for *programs*."""
+    head = _HEAD.format(socket=socket_path, user=os.geteuid())
+    ordered = sorted(programs, key=lambda program: program.stage)
+    groups = (
+        _GROUP.format(
+            stage=stage.name.lower(),
+            names=",".join(program.name for program in members),
+            priority=stage.value,
+        )
+        for stage, members in groupby(ordered, key=lambda program: program.stage)
+    )
+    sections = (
+        _PROGRAM.format(
+            name=program.name,
+            stop_signal=program.stop_signal,
+            stop_within_s=program.stop_within_s,
+        )
+        for program in ordered
+    )
+    return "".join((head, *groups, *sections))
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)  # a frozen process hears nothing
+
+
+class _UnixTransport(Transport):
+    """XML-RPC over the supervisor's socket."""
+
+    def make_connection(self, host: Any) -> HTTPConnection:
+        connection = HTTPConnection("supervisor")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(_SOCKET))
+        return connection

@@ -1,0 +1,193 @@
+"""The system as a whole: what belongs to it, and how it is started and stopped."""
+
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from embedded import roles
+from embedded.console import say
+from embedded.errors import CannotStartError
+from embedded.nginx import EmbeddedNginx
+from embedded.programs import HOST, Port, Program, Stage
+from embedded.rabbitmq import EmbeddedRabbitMQ
+from embedded.readiness import ask, listens
+from embedded.running import Addresses
+from embedded.settings import ROOT, EmbeddedSettings
+from embedded.store import EmbeddedStore
+from embedded.supervision import Supervisor
+
+_PAUSE_S: Final = 0.05
+_READINESS_PAUSE_S: Final = 0.2  # each time is a line in the access log
+_LOG_LINES: Final = 15
+# Beyond the time that an engine may take: to connect, and to be noticed.
+_CONSUMER_MARGIN_S: Final = 30
+
+
+@dataclass(frozen=True)
+class System:
+    """All programs that *settings* ask for."""
+
+    settings: EmbeddedSettings
+    supervisor: Supervisor
+
+    @cached_property
+    def rabbitmq(self) -> EmbeddedRabbitMQ | None:
+        if not self.settings.runs_own_rabbitmq:
+            return None
+        return EmbeddedRabbitMQ(
+            folder=self._state / "rabbitmq",
+            amqp_port=self.settings.amqp_port,
+            management_port=self.settings.management_port,
+            dist_port=self.settings.dist_port,
+            epmd_port=self.settings.epmd_port,
+        )
+
+    @cached_property
+    def store(self) -> EmbeddedStore | None:
+        if not self.settings.runs_own_mongo:
+            return None
+        return EmbeddedStore(folder=self._state / "store", port=self.settings.mongo_port)
+
+    @cached_property
+    def nginx(self) -> EmbeddedNginx:
+        return EmbeddedNginx(
+            folder=self._state / "nginx",
+            port=self.settings.port,
+            api_port=self.settings.api_port,
+            max_body_bytes=self.settings.max_body_bytes,
+        )
+
+    def start(self) -> None:
+        """Start everything, and return when a job handed in would be classified.
+
+        Raises:
+            CannotStartError: Something is in the way. The supervisor may run already.
+        """
+        programs = self._prepared_programs()
+        refuse_taken_ports(port for program in programs for port in program.ports)
+        self.supervisor.launch(programs)
+        self.addresses.keep()
+        for stage in Stage:
+            for program in programs:
+                if program.needed_by is stage:
+                    self._wait_for(program)
+            self._start_stage(stage, [one.name for one in programs if one.stage is stage])
+        self._wait_for_a_consumer()
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(
+            port=self.settings.port,
+            management=self.rabbitmq.management if self.rabbitmq else None,
+        )
+
+    def _prepared_programs(self) -> list[Program]:
+        programs: list[Program] = []
+        if self.rabbitmq:
+            self.rabbitmq.prepare()
+            programs += self.rabbitmq.programs()
+        if self.store:
+            self.store.prepare()
+            programs.append(self.store.program())
+        self.nginx.prepare()
+        environment, grace_s = self._role_environment, self.settings.grace_s
+        return [
+            *programs,
+            *roles.consumers(self.settings.consumers, environment, grace_s=grace_s),
+            roles.courier(environment, grace_s=grace_s),
+            roles.api(self.settings.api_port, environment),
+            self.nginx.program(),
+        ]
+
+    @property
+    def _role_environment(self) -> Mapping[str, str]:
+        environment = {
+            "DARKROOM_STATE_DIR": str(self._state),
+            "DARKROOM_MODELS_DIR": str(ROOT / self.settings.models_dir),
+        }
+        if self.rabbitmq:
+            environment["DARKROOM_AMQP_URL"] = self.rabbitmq.url
+        if self.store:
+            environment["DARKROOM_MONGO_URL"] = self.store.url
+        return environment
+
+    def _start_stage(self, stage: Stage, names: Sequence[str]) -> None:
+        if names:
+            say("starting " + ", ".join(names))
+            self.supervisor.start(stage)
+
+    def _wait_for(self, program: Program) -> None:
+        deadline = time.monotonic() + program.ready_within_s
+        while not program.is_ready():
+            self._refuse_failing_programs()
+            if time.monotonic() > deadline:
+                raise self._failure(program.name, f"is not ready after {program.ready_within_s} s")
+            time.sleep(_PAUSE_S)
+
+    def _wait_for_a_consumer(self) -> None:
+        deadline = time.monotonic() + self.settings.engine_start_limit_s + _CONSUMER_MARGIN_S
+        while True:
+            status, answer = ask(self.settings.port, "/readyz")
+            if status == HTTPStatus.OK:
+                return
+            self._refuse_failing_programs()
+            self._refuse_unavailable_models()
+            if time.monotonic() > deadline:
+                raise self._failure("consumer-1", f"is not ready: {answer.get('detail')}")
+            time.sleep(_READINESS_PAUSE_S)
+
+    def _refuse_failing_programs(self) -> None:
+        processes = self.supervisor.processes()
+        if not processes:
+            raise CannotStartError("the system was stopped while it started")
+        for process in processes:
+            if process.is_failing:
+                raise self._failure(process.name, "ended at once")
+
+    def _refuse_unavailable_models(self) -> None:
+        _, answer = ask(self.settings.port, "/models")
+        models = answer.get("models", [])
+        reasons = [f"{one['name']}: {one['reason']}" for one in models if one.get("reason")]
+        if models and len(reasons) == len(models):
+            raise CannotStartError(f"no model can be served: {'; '.join(reasons)}")
+
+    def _failure(self, name: str, what: str) -> CannotStartError:
+        log = self._state / "log" / f"{name}.log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        tail = "".join(f"\n  | {line}" for line in lines[-_LOG_LINES:])
+        return CannotStartError(f"{name} {what}. The end of {log}:{tail}")
+
+    @property
+    def _state(self) -> Path:
+        return self.settings.state_folder
+
+
+def refuse_taken_ports(ports: Iterable[Port]) -> None:
+    """Make sure that nobody has one of *ports*.
+
+    Raises:
+        CannotStartError: The first port that is taken, and the setting that moves it.
+    """
+    for port in ports:
+        if _is_taken(port.number):
+            raise CannotStartError(
+                f"port {port.number} is taken by another program; "
+                f"choose another with {port.setting}=..., or move all with DARKROOM_PORT=..."
+            )
+
+
+def _is_taken(number: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: connections that were closed a moment ago do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, number))
+        except OSError:
+            return True
+    # macOS lets two bind where one listens on all addresses.
+    return listens(number)

@@ -1,0 +1,220 @@
+#!/usr/bin/env bash
+# Where the verbs live. Runs under bash 3.2 too, which is what macOS has.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly VENV=.venv
+readonly CPU_TORCH=https://download.pytorch.org/whl/cpu
+
+usage() {
+  cat <<'END'
+./start.sh [-d]              start the whole system on this machine; Ctrl-C stops it
+                             (-d, --detach: return once it is ready, and leave it running)
+./start.sh stop              stop it
+./start.sh status [--json]   what runs, with process ids by role
+./start.sh logs [ROLE] [-f]  the last lines of the logs; -f follows them
+./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
+./start.sh api|consumer|courier
+                             one role in the foreground, as a container runs it
+Settings are environment variables, DARKROOM_*; README.md lists them.
+END
+}
+
+main() {
+  local verb=${1:-up}
+  case $verb in
+    up | -d | --detach | --foreground) start_everything "$@" ;;
+    stop | status | logs) ask_the_running_system "$@" ;;
+    test) run_tests "${@:2}" ;;
+    api | consumer | courier) run_role "$verb" ;;
+    help | -h | --help) usage ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+}
+
+start_everything() {
+  [ "${1:-}" != up ] || shift
+  install_servers
+  install_python_packages run
+  exec "$VENV/bin/python" -m embedded up "$@"
+}
+
+ask_the_running_system() {
+  if [ -x "$VENV/bin/python" ]; then
+    exec "$VENV/bin/python" -m embedded "$@"
+  fi
+  case $* in
+    "status --json") echo '{"running": false, "ready": false, "roles": {}}' ;;
+    *) echo "Nothing runs: ./start.sh was not used here yet." ;;
+  esac
+  [ "$1" = stop ] || exit 3
+}
+
+run_role() {
+  # In a container the packages are the image's own; there is nothing to install.
+  if [ -x "$VENV/bin/python" ] || ! python3 -c 'import pika, pydantic_settings, pymongo' 2>/dev/null; then
+    install_python_packages run
+    PATH=$PWD/$VENV/bin:$PATH
+  fi
+  export DARKROOM_API_BIND=${DARKROOM_API_BIND:-127.0.0.1:8081}
+  case $1 in
+    api) exec uwsgi --ini uwsgi.ini ;;
+    *) exec python3 -m "$1" ;;
+  esac
+}
+
+run_tests() {
+  install_servers
+  install_browser
+  install_python_packages test
+  PATH=$PWD/$VENV/bin:$PATH
+  if [ $# -eq 0 ]; then
+    ruff check
+    ruff format --check
+    mypy
+    shellcheck start.sh .ci/run
+    codespell
+  fi
+  exec python -m pytest "$@"
+}
+
+# What has to be installed, and how.
+
+install_servers() {
+  local missing=()
+  if [ -z "${DARKROOM_AMQP_URL:-}" ] && ! has_rabbitmq; then missing+=(rabbitmq-server); fi
+  if ! has nginx; then missing+=(nginx); fi
+  if [ ${#missing[@]} -eq 0 ]; then return; fi
+
+  if has apt-get; then
+    local services=("${missing[@]}")
+    if ! has epmd; then services+=(epmd.socket epmd.service); fi
+    apt_install "${missing[@]}" || die "apt could not install ${missing[*]}"
+    keep_from_starting_at_boot "${services[@]}"
+  elif has brew; then
+    say "installing ${missing[*]} with brew; their own services stay off"
+    brew install -qq "${missing[@]/rabbitmq-server/rabbitmq}"
+  else
+    die "please install ${missing[*]} with this system's packages and run this again"
+  fi
+}
+
+install_browser() {
+  if has chromedriver || ! has apt-get; then return; fi
+  apt_install chromium chromium-driver ||
+    say "no browser could be installed; the tests of the page need one"
+}
+
+apt_install() {
+  if ! is_root && ! has sudo; then die "please run once as root: apt-get install $*"; fi
+  say "installing $* with apt (this needs root; nothing of it is started)"
+  without_starting_services apt_get install "$@" && return
+  say "apt's lists of packages seem to be old: updating them"
+  apt_get update
+  without_starting_services apt_get install "$@"
+}
+
+apt_get() {
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq --yes --no-install-recommends "$@" >/dev/null
+}
+
+# Debian starts a service as soon as its package is installed, unless this file
+# forbids it. One that is there already is somebody's decision, and stays.
+without_starting_services() (
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  "$@"
+)
+
+keep_from_starting_at_boot() {
+  local service
+  for service in "$@"; do
+    if has systemctl; then
+      as_root systemctl --quiet --no-reload disable "$service" 2>/dev/null || true
+    else
+      as_root update-rc.d "${service%.*}" disable 2>/dev/null || true
+    fi
+  done
+}
+
+install_python_packages() {
+  local for_what=$1 extras=api,consumer,courier,embedded wanted stamp
+  wanted="$PWD $(cat pyproject.toml constraints.txt | cksum)"
+  if [ "$(cat "$VENV/installed-to-$for_what" 2>/dev/null)" = "$wanted" ] &&
+    "$VENV/bin/python" -c '' 2>/dev/null; then
+    return
+  fi
+
+  make_venv
+  say "installing Python packages into $VENV (the first time takes a minute or more)"
+  install_cpu_torch
+  if [ "$for_what" = test ]; then extras=$extras,dev; fi
+  pip_install -e ".[$extras]"
+  for stamp in run "$for_what"; do echo "$wanted" >"$VENV/installed-to-$stamp"; done
+}
+
+make_venv() {
+  local python
+  python=$(find_python) || die "please install Python 3.11 or later and run this again"
+  if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
+  if ! "$python" -c 'import ensurepip' 2>/dev/null && has apt-get; then
+    apt_install python3-venv
+  fi
+  "$python" -m venv --clear "$VENV"
+}
+
+find_python() {
+  local candidate
+  for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+# On Linux the package index has torch with CUDA, gigabytes that a CPU never
+# uses. The pair must come from one place, so both come from here or neither.
+install_cpu_torch() {
+  "$VENV/bin/python" - "$CPU_TORCH/torch/" 2>/dev/null <<'END' || return 0
+import signal, sys, urllib.request
+signal.alarm(5)  # the timeout below does not cover a name server that hangs
+urllib.request.urlopen(sys.argv[1], timeout=3)
+END
+  say "taking torch for CPUs from $CPU_TORCH"
+  pip_install --no-deps --index-url "$CPU_TORCH" torch torchvision ||
+    say "that failed; trying the package index instead"
+}
+
+pip_install() {
+  "$VENV/bin/python" -m pip --disable-pip-version-check install -qq -c constraints.txt "$@"
+}
+
+say() { echo "darkroom: $*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+# System programs may lie outside a plain user's PATH.
+has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
+
+has_rabbitmq() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has rabbitmq-server; }
+
+is_root() { [ "$(id -u)" = 0 ]; }
+
+as_root() {
+  if is_root; then "$@"; else sudo "$@"; fi
+}
+
+main "$@"
