@@ -40,6 +40,8 @@ def create_app(
     app.url_map.merge_slashes = False  # else `//` is answered with a redirect, in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = _MAX_FORM_PARTS
+    # The id first, as the schemas have it: people read these answers too.
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     catalog = ModelCatalog(registry, configured=settings.models, default=settings.model)
     submission = Submission(
         store=store,

@@ -41,7 +41,7 @@ class Submission:
             top_k=payload.options.top_k,
             image=image,
             metadata=payload.options.metadata,
-            created_at=datetime.now(UTC),
+            created_at=_now(),
         )
         structlog.contextvars.bind_contextvars(job_id=job.job_id)
         self.store.add(job, payload.image)
@@ -56,3 +56,9 @@ class Submission:
             log.warning("the courier will publish this job", reason=str(exc))
             return
         log.info("accepted", model=job.model, image_bytes=job.image.bytes)
+
+
+def _now() -> datetime:
+    """Return the time in whole milliseconds: MongoDB keeps no finer ones."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     engine_start_limit_s: float = Field(
         300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"
     )
+    engine_threads: int = Field(
+        1, ge=1, le=1024, description="threads that an engine computes one image with"
+    )
     grace_s: float = Field(
         25, gt=0, le=3600, description="how long a stopping role may take over what it has in hand"
     )

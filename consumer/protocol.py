@@ -15,6 +15,7 @@ class EngineConfig:
     models: tuple[str, ...]
     models_dir: Path
     weights_dir: Path
+    threads: int
     max_image_pixels: int
     log_level: str
     log_format: Literal["console", "json"]

@@ -27,7 +27,7 @@ OURS: Final = {
 # Which modules of ours may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
-    r"torch|torchvision|safetensors": r"consumer\.models\..+",
+    r"torch|torchvision|safetensors": r"consumer\.(models\..+|inference)",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.__main__|api\.wsgi",
     r"pymongo|bson": r"common\.mongo\..+",
 }
