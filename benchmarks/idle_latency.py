@@ -17,8 +17,8 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from consumer.models.loading import load_model  # noqa: E402 (the path comes first)
-from consumer.pixels import decode  # noqa: E402
+from consumer.models.loading import load_model
+from consumer.pixels import decode
 
 _POLL_S = 0.005
 _WARM_UP = 5

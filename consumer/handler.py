@@ -134,7 +134,7 @@ class Handler:
 
     def _classify(self, job: Job, image: bytes) -> Job:
         try:
-            reply = self.classifier.ask(Question(image, job.model, job.top_k))
+            reply = self.classifier.ask(Question(job.job_id, image, job.model, job.top_k))
         except EngineTimeoutError as exc:
             reason = failure("engine-timeout", "The engine took too long", f"It {exc}.")
             return job.give_back(reason, max_attempts=self.max_attempts)

@@ -58,6 +58,10 @@ class Models:
 
     def answer(self, question: Question) -> Reply:
         """Decode, preprocess and classify one image."""
+        with structlog.contextvars.bound_contextvars(job_id=question.job_id):
+            return self._answer(question)
+
+    def _answer(self, question: Question) -> Reply:
         model = self.ready.get(question.model)
         if model is None:
             return _refuse("model-unavailable", "The model is unavailable", question.model)

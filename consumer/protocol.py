@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common.jobs import Failure, Prediction
+from common.jobs import Failure, JobId, Prediction
 from common.workers import ServedModel
 
 
@@ -32,6 +32,7 @@ class Ready:
 class Question:
     """What is in this image?"""
 
+    job_id: JobId  # for the log
     image: bytes
     model: str
     top_k: int

@@ -13,7 +13,7 @@ from common.workers import ModelState
 from consumer.engine import Engine
 from consumer.errors import EngineDiedError, EngineNotReadyError, EngineTimeoutError
 from consumer.protocol import Answer, EngineConfig, Question, Refusal
-from tests.examples import an_image
+from tests.examples import JOB_ID, an_image
 from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
@@ -82,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def question(width: int, model: str = "m") -> Question:
-    return Question(an_image(size=(width, 1)), model, top_k=1)
+    return Question(JOB_ID, an_image(size=(width, 1)), model, top_k=1)
 
 
 def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
@@ -138,7 +138,7 @@ def test_a_model_that_raises_refuses_the_image_and_lives_on(start: Start) -> Non
 
 
 def test_bytes_that_are_no_image_are_refused(start: Start) -> None:
-    refusal = start(PREDICTOR).ask(Question(b"rubbish", "m", 1))
+    refusal = start(PREDICTOR).ask(Question(JOB_ID, b"rubbish", "m", 1))
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason.type.endswith("image-undecodable")
