@@ -92,11 +92,11 @@ install_servers() {
   if has apt-get; then
     local services=("${missing[@]}")
     if ! has epmd; then services+=(epmd.socket epmd.service); fi
-    apt_install "${missing[@]}" || die "apt could not install ${missing[*]}"
+    apt_install "${missing[@]}" || die "${missing[*]} could not be installed"
     keep_from_starting_at_boot "${services[@]}"
   elif has brew; then
     say "installing ${missing[*]} with brew; their own services stay off"
-    brew install -qq "${missing[@]/rabbitmq-server/rabbitmq}"
+    brew install --quiet "${missing[@]/rabbitmq-server/rabbitmq}"
   else
     die "please install ${missing[*]} with this system's packages and run this again"
   fi
@@ -109,7 +109,10 @@ install_browser() {
 }
 
 apt_install() {
-  if ! is_root && ! has sudo; then die "please run once as root: apt-get install $*"; fi
+  if ! is_root && ! has sudo; then
+    say "please run this once as root: apt-get install $*"
+    return 1
+  fi
   say "installing $* with apt (this needs root; nothing of it is started)"
   without_starting_services apt_get install "$@" && return
   say "apt's lists of packages seem to be old: updating them"
@@ -166,7 +169,7 @@ make_venv() {
   python=$(find_python) || die "please install Python 3.11 or later and run this again"
   if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
   if ! "$python" -c 'import ensurepip' 2>/dev/null && has apt-get; then
-    apt_install python3-venv
+    apt_install python3-venv || die "Python's venv module is missing"
   fi
   "$python" -m venv --clear "$VENV"
 }

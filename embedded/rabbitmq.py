@@ -41,6 +41,10 @@ raft.wal_max_size_bytes = 33554432
 disk_free_limit.absolute = 200MB
 """
 
+# Signals reach the Erlang machine itself (below), which then must not read a terminal. Two
+# schedulers are plenty here, and memory grows with their number. At the end the management
+# plugin asks the very process that waits for its end, and would wait for five seconds.
+_ERLANG: Final = "-noinput +S 2:2 -kernel shutdown_timeout 2000"
 _LOOPBACK_ONLY: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
@@ -146,12 +150,10 @@ class EmbeddedRabbitMQ:
             # bound to cores would share theirs with those of the next node on this machine.
             "RABBITMQ_SCHEDULER_BUSY_WAIT_THRESHOLD": "very_short",
             "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
-            # The server's script becomes the Erlang machine itself, so that signals reach it
-            # and no shell stands between it and the supervisor...
+            # The server's script becomes the Erlang machine, and no shell stands between that
+            # and the supervisor.
             "RABBITMQ_ALLOW_INPUT": "true",
-            # ...which is all that the line above was for; hence -noinput. Two schedulers
-            # are plenty here, and memory grows with their number.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput +S 2:2 {_LOOPBACK_ONLY}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{_ERLANG} {_LOOPBACK_ONLY}",
         }
 
     def _port_mapper(self) -> Program:
@@ -182,7 +184,7 @@ class EmbeddedRabbitMQ:
             # Not by the workers: consumers load their models while it boots.
             needed_by=Stage.API,
             ready_within_s=90,
-            # It takes six. In its first tenth of a second it hears no SIGTERM at all.
+            # It takes three. In its first tenth of a second it hears no SIGTERM at all.
             stop_within_s=15,
         )
 

@@ -22,6 +22,7 @@ from embedded.store import EmbeddedStore
 from embedded.supervision import Supervisor
 
 _PAUSE_S: Final = 0.05
+_ANOTHER_PORT: Final = 9080
 _READINESS_PAUSE_S: Final = 0.2  # each time is a line in the access log
 _LOG_LINES: Final = 15
 # Beyond the time that an engine may take: to connect, and to be noticed.
@@ -69,7 +70,8 @@ class System:
             CannotStartError: Something is in the way. The supervisor may run already.
         """
         programs = self._prepared_programs()
-        refuse_taken_ports(port for program in programs for port in program.ports)
+        # nginx's first: it is the one that people know.
+        refuse_taken_ports(port for program in reversed(programs) for port in program.ports)
         self.supervisor.launch(programs)
         self.addresses.keep()
         for stage in Stage:
@@ -176,8 +178,8 @@ def refuse_taken_ports(ports: Iterable[Port]) -> None:
     for port in ports:
         if _is_taken(port.number):
             raise CannotStartError(
-                f"port {port.number} is taken by another program; "
-                f"choose another with {port.setting}=..., or move all with DARKROOM_PORT=..."
+                f"port {port.number} is taken by another program; move it with {port.setting}, "
+                f"or all ports at once: DARKROOM_PORT={_ANOTHER_PORT} ./start.sh"
             )
 
 
