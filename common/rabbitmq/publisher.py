@@ -8,7 +8,7 @@ import pika
 import structlog
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByClient
 from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
@@ -193,7 +193,8 @@ class _Session:
         self._is_blocked = False
 
     def _on_channel_closed(self, reason: Exception) -> None:
-        log.warning("RabbitMQ closed the channel", reason=repr(reason))
+        if not isinstance(reason, ChannelClosedByClient):
+            log.warning("RabbitMQ closed the channel", reason=repr(reason))
         self._close()
 
     def _on_end(self, _connection: SelectConnection, reason: BaseException) -> None:
