@@ -85,9 +85,8 @@ def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
     if supervisor.is_running():
         return _say_that_it_runs(settings)
     system = System(settings, supervisor)
-    probe = WeightsProbe(settings.state_folder / "weights")
     _end_by_exception()
-    with ExitStack() as undo:
+    with WeightsProbe(settings.state_folder / "weights") as probe, ExitStack() as undo:
         undo.callback(_clear_up, supervisor)
         system.start()
         say(greeting(system.addresses, about_resnet18(settings.models, probe.obstacle())))
@@ -105,8 +104,8 @@ def _say_that_it_runs(settings: EmbeddedSettings) -> int:
         say("Darkroom runs here already, but is not ready: see ./start.sh status")
         return 0
     say("Darkroom runs here already.")
-    obstacle = WeightsProbe(settings.state_folder / "weights").obstacle()
-    say(greeting(addresses, about_resnet18(settings.models, obstacle)))
+    with WeightsProbe(settings.state_folder / "weights") as probe:
+        say(greeting(addresses, about_resnet18(settings.models, probe.obstacle())))
     return 0
 
 

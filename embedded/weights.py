@@ -1,10 +1,11 @@
 """Whether this machine can have the weights of torchvision's resnet18."""
 
-import threading
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
-from typing import Final
-from urllib.error import URLError
+from types import TracebackType
+from typing import Final, Self
 
 # The address that torchvision has for the default weights of resnet18.
 _URL: Final = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
@@ -12,30 +13,51 @@ _PATIENCE_S: Final = 3
 
 
 class WeightsProbe:
-    """Looks for the weights, here and at their origin, while other things happen."""
+    """Looks for the weights, here and at their origin, while other things happen.
+
+    In a process of its own: a name server may hang for longer than any timeout covers, and
+    a thread that hangs in it could not be ended.
+    """
 
     def __init__(self, weights_dir: Path) -> None:
-        self._weights_dir = weights_dir
-        self._obstacle = f"download.pytorch.org does not answer within {_PATIENCE_S} s"
-        # A name server may hang for longer than any timeout covers: nobody waits for this.
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
+        self._process = subprocess.Popen(  # noqa: S603 (our own command)
+            [sys.executable, __file__, str(weights_dir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
 
     def obstacle(self) -> str:
         """Say why the weights cannot be had; empty if they can."""
-        self._thread.join(_PATIENCE_S)
-        return self._obstacle
-
-    def _look(self) -> None:
-        if any(self._weights_dir.rglob("resnet18-*.pth")):
-            self._obstacle = ""
-            return
         try:
-            request = urllib.request.Request(_URL, method="HEAD")
-            urllib.request.urlopen(request, timeout=_PATIENCE_S).close()  # noqa: S310 (https, above)
-        except URLError as exc:
-            self._obstacle = f"download.pytorch.org cannot be reached: {exc.reason}"
-        except OSError as exc:
-            self._obstacle = f"download.pytorch.org cannot be reached: {exc}"
-        else:
-            self._obstacle = ""
+            said, _ = self._process.communicate(timeout=_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return f"download.pytorch.org does not answer within {_PATIENCE_S} s"
+        return said.strip()
+
+
+def _obstacle(weights_dir: Path) -> str:
+    if any(weights_dir.rglob("resnet18-*.pth")):
+        return ""
+    try:
+        request = urllib.request.Request(_URL, method="HEAD")
+        urllib.request.urlopen(request, timeout=_PATIENCE_S).close()  # noqa: S310 (https, above)
+    except OSError as exc:
+        return f"download.pytorch.org cannot be reached: {getattr(exc, 'reason', exc)}"
+    return ""
+
+
+if __name__ == "__main__":
+    print(_obstacle(Path(sys.argv[1])))  # noqa: T201 (the parent reads it)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.client import Client
 from tests.e2e.conftest import ROOT, Darkroom
+from tests.examples import an_image
 
 FOLDER = Path(os.environ.get("DARKROOM_TEST_IMAGENET", ROOT.parent / "shared" / "imagenet"))
 TOLERANCE = 0.02
@@ -81,7 +82,7 @@ def test_a_model_that_cannot_be_had_is_unavailable_with_the_reason(imagenet: Dar
     client = Client(imagenet.url)
 
     models = {model["name"]: model for model in client.models()}
-    refused = client.post_form(b"GIF89a\x01\x00\x01\x00\x00\x00\x00", model="no_such_net")
+    refused = client.post_form(an_image(), model="no_such_net")
 
     assert models["squeezenet"]["default"]
     assert models["squeezenet"]["state"] == models["digits"]["state"] == "ready"
