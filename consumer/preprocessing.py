@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 from PIL import ImageOps
 from PIL.Image import Resampling
+
+_MAX_RESIZED_PX: Final = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,31 @@ class Preprocessing:
         image = image.convert(self.mode)
         if self.invert:
             image = ImageOps.invert(image)
-        if self.resize is not None:
-            # Pillow always filters when it shrinks, as torchvision does with antialias.
-            image = image.resize(_target_size(image, self.resize), self.interpolation)
-        if self.crop is not None:
-            image = _crop_centre(image, *self.crop)
+        image = self._resized_and_cropped(image)
         values = np.asarray(image, dtype=np.float32) / np.float32(255)
         mean, std = (np.array(numbers, np.float32) for numbers in (self.mean, self.std))
         # A greyscale image has no axis of channels yet.
         pixels = (values.reshape(*values.shape[:2], len(mean)) - mean) / std
         return np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+
+    def _resized_and_cropped(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        if self.resize is None:
+            return image if self.crop is None else image.crop(_centre(image.size, self.crop))
+        # Pillow always filters when it shrinks, as torchvision does with antialias.
+        size = _target_size(image, self.resize)
+        if self.crop is None:
+            return image.resize(_affordable(size), self.interpolation)
+        if size[0] * size[1] <= _MAX_RESIZED_PX:
+            return image.resize(size, self.interpolation).crop(_centre(size, self.crop))
+        # An image of 50,000 by 1 pixels, whose shorter side is to become 256, would take
+        # 10 GB: compute only what is kept. (Equal but for the rounding of some levels.)
+        left, top, right, bottom = _centre(size, self.crop)
+        across, down = image.width / size[0], image.height / size[1]
+        return image.resize(
+            (right - left, bottom - top),
+            self.interpolation,
+            box=(left * across, top * down, right * across, bottom * down),
+        )
 
     def batch(self, images: Sequence[PIL.Image.Image]) -> npt.NDArray[np.float32]:
         """Make the input tensor of several: shape (images, channels, height, width)."""
@@ -59,8 +77,14 @@ def _target_size(image: PIL.Image.Image, resize: int | tuple[int, int]) -> tuple
     return (resize, scaled) if image.width <= image.height else (scaled, resize)
 
 
-def _crop_centre(image: PIL.Image.Image, height: int, width: int) -> PIL.Image.Image:
-    """Cut out the centre; what lies outside the image becomes black."""
-    left = round((image.width - width) / 2)
-    top = round((image.height - height) / 2)
-    return image.crop((left, top, left + width, top + height))
+def _affordable(size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] * size[1] > _MAX_RESIZED_PX:
+        raise ValueError(f"the image is too long and thin: resized it has {size[0]} x {size[1]} px")
+    return size
+
+
+def _centre(size: tuple[int, int], crop: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of the centre, as in torchvision's ``CenterCrop``."""
+    (width, height), (crop_height, crop_width) = size, crop
+    left, top = round((width - crop_width) / 2), round((height - crop_height) / 2)
+    return left, top, left + crop_width, top + crop_height

@@ -47,6 +47,30 @@ def test_images_of_any_shape_fit_the_network(width: int, height: int) -> None:
     assert tensor.dtype == np.float32
 
 
+@pytest.mark.parametrize("size", [(50_000, 1), (1, 50_000)])
+def test_a_sliver_is_cropped_without_being_resized_whole(size: tuple[int, int]) -> None:
+    described: Any = weights_by_name("ResNet18_Weights.IMAGENET1K_V1")
+
+    tensor = preprocessing_of(described).apply(PIL.Image.new("RGB", size))
+
+    assert tensor.shape == (3, 224, 224)
+
+
+def test_a_sliver_that_is_not_cropped_is_refused() -> None:
+    preprocessing = Preprocessing(resize=256, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+    with pytest.raises(ValueError, match="too long and thin"):
+        preprocessing.apply(PIL.Image.new("RGB", (50_000, 1)))
+
+
+def test_a_crop_larger_than_the_image_is_filled_with_black() -> None:
+    preprocessing = Preprocessing(crop=(4, 4), mean=(0.0,) * 3, std=(1.0,) * 3)
+
+    tensor = preprocessing.apply(PIL.Image.new("RGB", (2, 2), "white"))
+
+    assert tensor.sum() == 3 * 4
+
+
 def test_grey_inverted_and_resized_is_ink_on_paper() -> None:
     preprocessing = Preprocessing(
         mode="L",
