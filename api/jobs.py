@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
+from api import idempotency
 from api.payload import read_payload
 from api.problems import ProblemError
 from api.schemas import JobView, as_json
@@ -22,7 +23,9 @@ def create_blueprint(store: JobStore, submission: Submission) -> Blueprint:
     @jobs.post("")
     def submit() -> Response:
         """Accept an image and say where its result will appear."""
-        job = submission.submit(read_payload(request))
+        job = submission.submit(
+            read_payload(request), idempotency_key=idempotency.read_key(request)
+        )
         response = _respond(job, HTTPStatus.ACCEPTED)
         response.headers["Location"] = f"/jobs/{job.job_id}"
         return response

@@ -9,6 +9,7 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 
+from api import idempotency
 from api.intake import FORMATS
 from api.problems import MEDIA_TYPE
 from api.schemas import (
@@ -104,12 +105,21 @@ def _submit(settings: Settings) -> dict[str, Any]:
         ),
         "parameters": [
             {
-                "name": name,
-                "in": "query",
-                "description": f"for a raw body: {field.description}",
-                "schema": {"type": "integer" if field.annotation is int else "string"},
-            }
-            for name, field in JobOptions.model_fields.items()
+                "name": idempotency.HEADER,
+                "in": "header",
+                "description": "a key of yours, new for each submission: one that is repeated "
+                "with its key gets the job of the first",
+                "schema": {"type": "string", "maxLength": 255},
+            },
+            *(
+                {
+                    "name": name,
+                    "in": "query",
+                    "description": f"for a raw body: {field.description}",
+                    "schema": {"type": "integer" if field.annotation is int else "string"},
+                }
+                for name, field in JobOptions.model_fields.items()
+            ),
         ],
         "requestBody": {
             "required": True,

@@ -21,6 +21,10 @@ class StoreUnavailableError(TransientError):
     """MongoDB cannot be reached, or did not answer in time."""
 
 
+class RepeatedSubmissionError(PermanentError):
+    """A job with the same idempotency key is there already; this one was not recorded."""
+
+
 class StaleJobError(PermanentError):
     """Somebody else moved the job first: what the caller knew is no longer true."""
 

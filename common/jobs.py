@@ -70,6 +70,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Idempotency:
+    """What tells a repeated submission from a new one."""
+
+    key: str
+    fingerprint: str  # of everything that was asked for; the same key for another is a mistake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One image on its way to a result.
 
@@ -92,6 +100,7 @@ class Job:
     finished_at: datetime | None = None
     result: Result | None = None
     error: Failure | None = None
+    idempotency: Idempotency | None = None
 
     @property
     def is_finished(self) -> bool:

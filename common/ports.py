@@ -12,7 +12,15 @@ class JobStore(Protocol):
     """Jobs and their images. Every method may raise ``StoreUnavailableError``."""
 
     def add(self, job: Job, image: bytes) -> None:
-        """Record a new pending job and its image, the image first."""
+        """Record a new pending job and its image, the image first.
+
+        Raises:
+            RepeatedSubmissionError: There is a job with its idempotency key; nothing is kept.
+        """
+        ...
+
+    def find_by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was submitted with this key, or None."""
         ...
 
     def get(self, job_id: JobId) -> Job | None:

@@ -1,10 +1,16 @@
 """Hand-written twins of the ports; the contract tests keep those of the store honest."""
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from common.errors import BrokerUnavailableError, StaleJobError, StoreUnavailableError
+from common.errors import (
+    BrokerUnavailableError,
+    RepeatedSubmissionError,
+    StaleJobError,
+    StoreUnavailableError,
+)
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.workers import Worker
@@ -23,6 +29,7 @@ class InMemoryStore:
         self.now_s = 1000.0
         self.is_down = False
         self._saves_to_fail = 0
+        self._adding = threading.Lock()
         self._publish_after_s = publish_after_s
 
     def fail_next_saves(self, count: int) -> None:
@@ -30,9 +37,22 @@ class InMemoryStore:
 
     def add(self, job: Job, image: bytes) -> None:
         self._be_reached()
+        with self._adding:
+            if job.idempotency is not None and self.find_by_key(job.idempotency.key) is not None:
+                raise RepeatedSubmissionError(job.job_id)
+            self._add(job, image)
+
+    def _add(self, job: Job, image: bytes) -> None:
         self.images[job.job_id] = image
         self.jobs[job.job_id] = job
         self.publish_due_s[job.job_id] = self.now_s + self._publish_after_s
+
+    def find_by_key(self, idempotency_key: str) -> Job | None:
+        self._be_reached()
+        for job in self.jobs.values():
+            if job.idempotency is not None and job.idempotency.key == idempotency_key:
+                return job
+        return None
 
     def get(self, job_id: JobId) -> Job | None:
         self._be_reached()

@@ -71,7 +71,9 @@ async function handIn(ticket) {
   const body = new FormData();
   body.append("image", ticket.file, ticket.file.name);
   for (const [name, value] of Object.entries(ticket.options)) body.append(name, value);
-  const options = { method: "POST", body, signal: ticket.signal };
+  // If the answer to the first try is lost, the next one finds the job instead of making another.
+  const headers = { "Idempotency-Key": newKey() };
+  const options = { method: "POST", body, headers, signal: ticket.signal };
   const { body: job } = await persist("/jobs", options, (problem, pauseMs) =>
     showTrouble(ticket, "Not handed in yet", problem, pauseMs),
   );
@@ -81,6 +83,12 @@ async function handIn(ticket) {
   showCommands();
   showJob(ticket, job);
   return job;
+}
+
+/** Make 128 random bits; crypto.randomUUID is there on secure origins only. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Poll, soon at first and then as seldom as Retry-After says, until the job is finished. */

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from common.jobs import Failure, Image, Job, JobId, JobState, OwnerId, Prediction, Result
+from common.jobs import (
+    Failure,
+    Idempotency,
+    Image,
+    Job,
+    JobId,
+    JobState,
+    OwnerId,
+    Prediction,
+    Result,
+)
 from common.mongo.connection import Document
 
 
@@ -35,7 +45,12 @@ def from_document(document: Mapping[str, Any]) -> Job:
         finished_at=document.get("finished_at"),
         result=_result(document.get("result")),
         error=None if document.get("error") is None else Failure(**document["error"]),
+        idempotency=_idempotency(document.get("idempotency")),
     )
+
+
+def _idempotency(fields: Mapping[str, Any] | None) -> Idempotency | None:
+    return None if fields is None else Idempotency(**fields)
 
 
 def _result(fields: Mapping[str, Any] | None) -> Result | None:

@@ -11,8 +11,9 @@ from typing import Final
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
-from common.errors import StaleJobError
+from common.errors import RepeatedSubmissionError, StaleJobError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.mongo.connection import Document, translated_errors
 from common.mongo.documents import from_document, to_document
@@ -59,17 +60,33 @@ class MongoJobStore:
             self._jobs.create_index("state")
             self._jobs.create_index("publish_due_ms", sparse=True)
             self._jobs.create_index("finished_ms", sparse=True)
+            # Of two submissions with one key that arrive in the same moment, one wins here.
+            self._jobs.create_index("idempotency.key", unique=True, sparse=True)
 
     def add(self, job: Job, image: bytes) -> None:
         """Record a new pending job and its image.
 
         The image comes first, so that no consumer meets a job without one. Until
         ``mark_published`` the record is its own outbox: the courier publishes it.
+
+        Raises:
+            RepeatedSubmissionError: There is a job with its idempotency key; nothing is kept.
+            StoreUnavailableError: Whether the job was recorded is unknown.
         """
         due = {"publish_due_ms": self._now_ms() + self._publish_after_ms}
         with translated_errors():
             self._images.insert_one({"_id": job.job_id, "bytes": image})
-            self._jobs.insert_one(to_document(job) | due)
+            try:
+                self._jobs.insert_one(to_document(job) | due)
+            except DuplicateKeyError:
+                self._images.delete_one({"_id": job.job_id})
+                raise RepeatedSubmissionError(job.job_id) from None
+
+    def find_by_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was submitted with this key, or None."""
+        with translated_errors():
+            document = self._jobs.find_one({"idempotency.key": idempotency_key})
+        return None if document is None else from_document(document)
 
     def get(self, job_id: JobId) -> Job | None:
         """Return the job, or None if it is unknown or expired."""

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from common.errors import StaleJobError
-from common.jobs import Job, JobState, OwnerId, Prediction, Result, new_job_id
+from common.errors import RepeatedSubmissionError, StaleJobError
+from common.jobs import Idempotency, Job, JobState, OwnerId, Prediction, Result, new_job_id
 from common.problems import failure
 from tests.contract.conftest import PUBLISH_AFTER_S, StoreUnderTest
 from tests.examples import OWNER, a_job
 
+KEY = Idempotency(key="8e03978e", fingerprint="f" * 64)
 RESULT = Result(
     predictions=(Prediction("7", 0.9375), Prediction("1", 0.0625)),
     model="digits",
@@ -43,6 +44,47 @@ def test_a_recorded_job_is_found_as_it_was(store: StoreUnderTest) -> None:
     assert found == job
     assert found is not None
     assert found.metadata["yes"] is True
+
+
+def test_a_second_job_with_the_same_key_is_refused_and_leaves_no_image(
+    store: StoreUnderTest,
+) -> None:
+    first = recorded(store, idempotency=KEY)
+    second = a_job(idempotency=KEY)
+
+    with pytest.raises(RepeatedSubmissionError):
+        store.jobs.add(second, b"pixels")
+
+    assert store.jobs.find_by_key(KEY.key) == first
+    assert store.jobs.get(second.job_id) is None
+    assert store.jobs.image(second.job_id) is None
+
+
+def test_jobs_without_a_key_do_not_get_in_each_others_way(store: StoreUnderTest) -> None:
+    first, second = recorded(store), recorded(store)
+
+    assert store.jobs.get(first.job_id) == first
+    assert store.jobs.get(second.job_id) == second
+    assert store.jobs.find_by_key("nobody's") is None
+
+
+def test_of_many_submissions_with_one_key_at_once_one_wins(store: StoreUnderTest) -> None:
+    winners: list[Job] = []
+    barrier = threading.Barrier(8)
+
+    def submit(_number: int) -> None:
+        job = a_job(idempotency=KEY)
+        barrier.wait()
+        try:
+            store.jobs.add(job, b"pixels")
+        except RepeatedSubmissionError:
+            return
+        winners.append(job)
+
+    _in_threads(submit, 8)
+
+    assert len(winners) == 1
+    assert store.jobs.find_by_key(KEY.key) == winners[0]
 
 
 def test_an_unknown_job_is_none_and_so_is_its_image(store: StoreUnderTest) -> None:

@@ -1,0 +1,67 @@
+"""Repeated submissions: ``Idempotency-Key``, as the IETF draft has it.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+import hashlib
+import json
+import re
+from http import HTTPStatus
+from typing import Final
+
+from flask import Request
+
+from api.problems import ProblemError
+from api.schemas import JobOptions
+from common.jobs import Idempotency, Image, Job
+
+HEADER: Final = "Idempotency-Key"
+# The draft asks for a quoted string (RFC 9651); many clients send the bare key.
+_KEY: Final = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
+
+
+def read_key(request: Request) -> str | None:
+    """Return the key that the request carries, or None.
+
+    Raises:
+        ProblemError: It carries something that is no key.
+    """
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    match = _KEY.fullmatch(given.strip())
+    if match is None:
+        raise ProblemError(
+            HTTPStatus.BAD_REQUEST,
+            "idempotency-key-broken",
+            "The Idempotency-Key is not valid",
+            f"{HEADER} takes 1 to 255 visible ASCII characters, with or without quotes around.",
+        )
+    return match[1]
+
+
+def identify(key: str, *, model: str, options: JobOptions, image: Image) -> Idempotency:
+    """Tie *key* to what is asked for: the parsed fields and the image's digest.
+
+    Not to the body: its multipart boundary differs from one attempt to the next.
+    """
+    asked = [model, options.top_k, options.metadata, image.sha256]
+    fingerprint = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return Idempotency(key=key, fingerprint=fingerprint)
+
+
+def check_same(job: Job, repeated: Idempotency) -> Job:
+    """Return *job*, if it is what the repeated submission asks for.
+
+    Raises:
+        ProblemError: The key was used for something else (422).
+    """
+    if job.idempotency == repeated:
+        return job
+    raise ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "The Idempotency-Key was used for another request",
+        f"A job with the key {repeated.key!r} asks for something else; "
+        "send a new key with a new request.",
+    )

@@ -1,0 +1,113 @@
+"""A submission that is repeated with its key gets the job of the first."""
+
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from common.jobs import Job
+from tests.examples import an_image
+from tests.service import Api
+
+IMAGE = an_image()
+
+
+def submit(api: Api, key: str, image: bytes = IMAGE, **query: Any) -> TestResponse:
+    return api.client.post(
+        "/jobs",
+        data=image,
+        content_type="image/png",
+        query_string=query,
+        headers={"Idempotency-Key": key},
+    )
+
+
+def test_a_repeated_submission_gets_the_job_of_the_first(api: Api) -> None:
+    first = submit(api, "k1", top_k=3)
+
+    second = submit(api, "k1", top_k=3)
+
+    assert second.status_code == HTTPStatus.ACCEPTED
+    assert second.headers["Location"] == first.headers["Location"]
+    assert len(api.store.jobs) == len(api.store.images) == len(api.publisher.published) == 1
+
+
+def test_the_same_request_in_another_form_is_the_same(api: Api) -> None:
+    first = submit(api, "k1", top_k=3)
+
+    second = api.client.post(
+        "/jobs",
+        data={"image": (BytesIO(IMAGE), "a.png"), "top_k": "3"},
+        headers={"Idempotency-Key": '"k1"'},
+    )
+
+    assert second.json is not None
+    assert first.json is not None
+    assert second.json["id"] == first.json["id"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"top_k": 4}, {"metadata": '{"a": 1}'}, {"image": an_image(size=(9, 9))}],
+    ids=["top_k", "metadata", "image"],
+)
+def test_the_same_key_for_another_request_is_a_mistake(api: Api, other: dict[str, Any]) -> None:
+    submit(api, "k1")
+
+    refused = submit(api, "k1", **other)
+
+    assert refused.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert refused.json is not None
+    assert refused.json["type"] == "urn:darkroom:problem:idempotency-key-reused"
+    assert len(api.store.jobs) == 1
+
+
+def test_other_keys_and_no_keys_make_jobs_of_their_own(api: Api) -> None:
+    for key in ("k1", "k2"):
+        submit(api, key)
+    api.submit_body(IMAGE, "image/png")
+    api.submit_body(IMAGE, "image/png")
+
+    assert len(api.store.jobs) == 4
+
+
+def test_the_loser_of_a_race_gets_the_job_of_the_winner(api: Api) -> None:
+    looked: list[str] = []
+    find = api.store.find_by_key
+
+    def find_nothing_at_first(idempotency_key: str) -> Job | None:
+        looked.append(idempotency_key)
+        return None if len(looked) == 2 else find(idempotency_key)
+
+    api.store.find_by_key = find_nothing_at_first  # type: ignore[method-assign]
+    first = submit(api, "k1")
+
+    second = submit(api, "k1")
+
+    assert first.json is not None
+    assert second.json is not None
+    assert second.json["id"] == first.json["id"]
+    assert len(api.publisher.published) == 1
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, '"'])
+def test_what_is_no_key_is_refused(api: Api, key: str) -> None:
+    refused = submit(api, key)
+
+    assert refused.status_code == HTTPStatus.BAD_REQUEST
+    assert refused.json is not None
+    assert refused.json["type"] == "urn:darkroom:problem:idempotency-key-broken"
+    assert api.store.jobs == {}
+
+
+def test_a_submission_that_was_refused_can_be_sent_again_with_its_key(api: Api) -> None:
+    api.store.is_down = True
+    refused = submit(api, "k1")
+    api.store.is_down = False
+
+    accepted = submit(api, "k1")
+
+    assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert accepted.status_code == HTTPStatus.ACCEPTED
