@@ -69,9 +69,10 @@ class EmbeddedSettings(Settings):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        names = [name for name in type(self).model_fields if name.endswith("port")]
+        names = [name for name in reversed(type(self).model_fields) if name.endswith("port")]
         taken = Counter(getattr(self, name) for name in names)
-        for name in reversed(names):
+        # One that was given is to blame, rather than one that follows `port`.
+        for name in sorted(names, key=lambda name: name not in self.model_fields_set):
             number = getattr(self, name)
             if taken[number] > 1:
                 raise ValueError(

@@ -122,7 +122,7 @@ class Supervisor:
             except OSError as exc:
                 raise CannotStartError("another ./start.sh is at work here; wait for it") from exc
             self.is_ours = True
-            Path(_PID_FILE).unlink(missing_ok=True)
+            self._forget_the_last_run()
             self._write_configuration(programs)
             # It inherits the lock, which is free again when it has ended, however it ended.
             self._spawn(lock.fileno())
@@ -177,6 +177,11 @@ class Supervisor:
             self.processes()
             time.sleep(_PAUSE_S)
         self._remove_socket()
+
+    def _forget_the_last_run(self) -> None:
+        """Remove its process ids: after a reboot, or in a new container, others have them."""
+        for pid_file in Path("run").glob("*.pid"):
+            pid_file.unlink()
 
     def _write_configuration(self, programs: Sequence[Program]) -> None:
         commands = {
@@ -265,7 +270,9 @@ class _UnixTransport(Transport):
     """XML-RPC over the supervisor's socket."""
 
     def make_connection(self, host: Any) -> HTTPConnection:
+        self.close()  # one for each question: the supervisor may be another by the next
         connection = HTTPConnection("supervisor")
         connection.sock = socket.socket(socket.AF_UNIX)
+        self._connection = host, connection  # which is closed if anything fails
         connection.sock.connect(str(_SOCKET))
         return connection

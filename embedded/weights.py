@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -54,7 +55,7 @@ def _obstacle(weights_dir: Path) -> str:
     try:
         request = urllib.request.Request(_URL, method="HEAD")
         urllib.request.urlopen(request, timeout=_PATIENCE_S).close()  # noqa: S310 (https, above)
-    except OSError as exc:
+    except (OSError, HTTPException) as exc:
         return f"download.pytorch.org cannot be reached: {getattr(exc, 'reason', exc)}"
     return ""
 

@@ -1,10 +1,11 @@
-"""What unit tests share: the API over fakes, and hypothesis without a clock."""
+"""What unit tests share: the API over fakes, no settings, and hypothesis without a clock."""
 
 import os
 
 import hypothesis
 import pytest
 
+from common.settings import PREFIX
 from tests.service import Api
 
 # No deadline: the machines that run this are shared.
@@ -16,3 +17,11 @@ hypothesis.settings.load_profile("ci" if "CI" in os.environ else "here")
 @pytest.fixture
 def api() -> Api:
     return Api()
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)

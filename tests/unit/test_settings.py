@@ -1,6 +1,5 @@
 """What may be set, what a bad value says, and that the README has it all."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +15,7 @@ from embedded.settings import EmbeddedSettings
 
 ROOT: Final = Path(__file__).parents[2]
 
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the settings of whoever runs the tests."""
-    for name in list(os.environ):
-        if name.upper().startswith(PREFIX):
-            monkeypatch.delenv(name)
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 
 @pytest.fixture

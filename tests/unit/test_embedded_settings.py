@@ -1,0 +1,92 @@
+"""The settings of the system on one machine: its ports, and which servers are its own."""
+
+import pytest
+
+from common.settings import load_or_exit
+from embedded.settings import EmbeddedSettings
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+
+def ports(settings: EmbeddedSettings) -> list[int]:
+    return [
+        settings.port,
+        settings.api_port,
+        settings.mongo_port,
+        settings.amqp_port,
+        settings.management_port,
+        settings.dist_port,
+        settings.epmd_port,
+    ]
+
+
+@pytest.mark.parametrize("port", [1024, 8080, 65_000])
+def test_one_port_moves_all_of_them(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("DARKROOM_PORT", str(port))
+
+    settings = load_or_exit(EmbeddedSettings)
+
+    assert ports(settings) == list(range(port, port + 7))
+
+
+def test_a_port_that_is_given_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_PORT", "9000")
+    monkeypatch.setenv("DARKROOM_AMQP_PORT", "5672")
+
+    settings = load_or_exit(EmbeddedSettings)
+
+    assert ports(settings) == [9000, 9001, 9002, 5672, 9004, 9005, 9006]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"PORT": "9000", "EPMD_PORT": "9000"}, "EPMD_PORT=9000"),
+        ({"API_PORT": "7000", "DIST_PORT": "7000"}, "DIST_PORT=7000"),
+        # The other one is nowhere in the environment: it follows the port of the service.
+        ({"API_PORT": "8082"}, "API_PORT=8082"),
+        ({"PORT": "9000", "MONGO_PORT": "9006"}, "MONGO_PORT=9006"),
+    ],
+)
+def test_two_ports_that_are_one_give_a_line_that_names_one_that_was_given(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: dict[str, str],
+    told: str,
+) -> None:
+    for name, number in given.items():
+        monkeypatch.setenv(f"DARKROOM_{name}", number)
+
+    with pytest.raises(SystemExit) as ended:
+        load_or_exit(EmbeddedSettings)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"darkroom: DARKROOM_{told} is not allowed; "
+        "allowed: a port that no other DARKROOM_..._PORT has\n"
+    )
+
+
+def test_without_urls_the_servers_are_its_own() -> None:
+    settings = load_or_exit(EmbeddedSettings)
+
+    assert settings.runs_own_mongo
+    assert settings.runs_own_rabbitmq
+
+
+def test_no_store_is_started_beside_one_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_MONGO_URL", "mongodb://127.0.0.1:27017")
+
+    settings = load_or_exit(EmbeddedSettings)
+
+    assert not settings.runs_own_mongo
+    assert settings.runs_own_rabbitmq
+
+
+def test_no_rabbitmq_is_started_beside_one_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2F")
+
+    settings = load_or_exit(EmbeddedSettings)
+
+    assert settings.runs_own_mongo
+    assert not settings.runs_own_rabbitmq
