@@ -6,9 +6,8 @@ from flask import Blueprint, Response, jsonify, request
 
 from api import idempotency
 from api.payload import read_payload
-from api.problems import ProblemError
 from api.schemas import JobView, as_json
-from api.submission import Submission
+from api.submission import Submission, find_job
 from common.jobs import Job, JobId
 from common.ports import JobStore
 
@@ -33,15 +32,14 @@ def create_blueprint(store: JobStore, submission: Submission) -> Blueprint:
     @jobs.get("/<job_id>")
     def show(job_id: str) -> Response:
         """Report one job, with its predictions once it has them."""
-        job = store.get(JobId(job_id))
-        if job is None:
-            raise ProblemError(
-                HTTPStatus.NOT_FOUND,
-                "job-not-found",
-                "The job is unknown or expired",
-                "No job has this id; it was never accepted, or its time of retention is over.",
-            )
-        return _respond(job, HTTPStatus.OK)
+        return _respond(find_job(store, JobId(job_id)), HTTPStatus.OK)
+
+    @jobs.post("/<job_id>/retry")
+    def retry(job_id: str) -> Response:
+        """Give a failed job a new start, under the same id."""
+        response = _respond(submission.retry(JobId(job_id)), HTTPStatus.ACCEPTED)
+        response.headers["Location"] = f"/jobs/{job_id}"
+        return response
 
     return jobs
 

@@ -49,6 +49,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             "paths": {
                 "/jobs": {"post": _submit(settings)},
                 "/jobs/{job_id}": {"get": _show_job()},
+                "/jobs/{job_id}/retry": {"post": _retry_job()},
                 "/models": {
                     "get": {
                         "operationId": "listModels",
@@ -142,16 +143,7 @@ def _submit(settings: Settings) -> dict[str, Any]:
             },
         },
         "responses": {
-            "202": _json("The job, accepted and recorded", JobView)
-            | {
-                "headers": {
-                    "Location": {
-                        "description": "where the result will appear",
-                        "schema": {"type": "string"},
-                    },
-                    "Retry-After": _RETRY_AFTER,
-                }
-            }
+            "202": _json("The job, accepted and recorded", JobView) | {"headers": _WAIT_THERE}
         }
         | _problems(400, 413, 415, 422, 503),
     }
@@ -161,9 +153,7 @@ def _show_job() -> dict[str, Any]:
     return {
         "operationId": "showJob",
         "summary": "One job, with its result once it has one",
-        "parameters": [
-            {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
-        ],
+        "parameters": _JOB_ID,
         "responses": {
             "200": _json("The job; while it is unfinished with Retry-After", JobView)
             | {"headers": {"Retry-After": _RETRY_AFTER}}
@@ -172,11 +162,28 @@ def _show_job() -> dict[str, Any]:
     }
 
 
+def _retry_job() -> dict[str, Any]:
+    return {
+        "operationId": "retryJob",
+        "summary": "A failed job again, under the same id",
+        "parameters": _JOB_ID,
+        "responses": {"202": _json("The job, waiting again", JobView) | {"headers": _WAIT_THERE}}
+        | _problems(404, 409, 503),
+    }
+
+
+_JOB_ID = [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}]
+
 _RETRY_AFTER = {"description": "seconds to wait", "schema": {"type": "integer"}}
+_WAIT_THERE = {
+    "Location": {"description": "where the result will appear", "schema": {"type": "string"}},
+    "Retry-After": _RETRY_AFTER,
+}
 
 _MEANINGS = {
     400: "The request cannot be read",
     404: "The job is unknown or expired",
+    409: "The job has not failed",
     413: "The image or the body is too large",
     415: "This is no image, or not in an accepted format",
     422: "A field or the image is not acceptable",

@@ -136,6 +136,11 @@ class FailureView(BaseModel):
     detail: str
 
 
+class SetbackView(BaseModel):
+    attempt: int
+    reason: FailureView
+
+
 class JobView(BaseModel):
     """A job as a client sees it. Members without a value are absent."""
 
@@ -152,10 +157,15 @@ class JobView(BaseModel):
     finished_at: datetime | None = None
     result: ResultView | None = Field(None, description="there once the state is `done`")
     error: FailureView | None = Field(None, description="there once the state is `failed`")
+    setbacks: list[SetbackView] | None = Field(
+        None, description="what happened at each attempt that came to nothing"
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        return cls.model_validate({"id": job.job_id, **asdict(job)})
+        return cls.model_validate(
+            {"id": job.job_id, **asdict(job), "setbacks": list(map(asdict, job.setbacks)) or None}
+        )
 
 
 class ModelView(BaseModel):

@@ -1,7 +1,8 @@
-"""Accept an image: record the job, then hand it to the consumers."""
+"""Accept an image, or a failed job once more: record it, then hand it to the consumers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import structlog
 
@@ -9,8 +10,14 @@ from api.catalog import ModelCatalog
 from api.idempotency import check_same, identify
 from api.intake import Limits, accept
 from api.payload import Payload
-from common.errors import RepeatedSubmissionError, StoreUnavailableError, TransientError
-from common.jobs import Job, new_job_id
+from api.problems import ProblemError
+from common.errors import (
+    RepeatedSubmissionError,
+    StaleJobError,
+    StoreUnavailableError,
+    TransientError,
+)
+from common.jobs import IllegalMoveError, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
 
@@ -19,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """The use case behind ``POST /jobs``, with what it needs."""
+    """What clients may do with jobs, with what that needs."""
 
     store: JobStore
     publisher: Publisher
@@ -52,6 +59,27 @@ class Submission:
         self._publish(job)
         return job
 
+    def retry(self, job_id: JobId) -> Job:
+        """Give a failed job a new start.
+
+        Raises:
+            ProblemError: There is no such job (404), or it has not failed (409).
+        """
+        failed = find_job(self.store, job_id)
+        try:
+            retried = failed.retry()
+            self.store.save(retried, previous=failed)
+        except (IllegalMoveError, StaleJobError) as exc:
+            raise ProblemError(
+                HTTPStatus.CONFLICT,
+                "job-not-failed",
+                "Only a failed job can be retried",
+                f"The job is {failed.state.value}, or somebody else has just retried it.",
+            ) from exc
+        structlog.contextvars.bind_contextvars(job_id=job_id)
+        self._publish(retried)
+        return retried
+
     def _describe(self, payload: Payload, idempotency_key: str | None) -> Job:
         image = accept(payload.image, source=payload.source, limits=self.limits)
         options = payload.options
@@ -82,6 +110,23 @@ class Submission:
             log.warning("the courier will publish this job", reason=str(exc))
             return
         log.info("accepted", model=job.model, image_bytes=job.image.bytes)
+
+
+def find_job(store: JobStore, job_id: JobId) -> Job:
+    """Return the job.
+
+    Raises:
+        ProblemError: It is unknown or expired (404).
+    """
+    job = store.get(job_id)
+    if job is None:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            "job-not-found",
+            "The job is unknown or expired",
+            "No job has this id; it was never accepted, or its time of retention is over.",
+        )
+    return job
 
 
 def _now() -> datetime:

@@ -23,8 +23,10 @@ LEGAL_MOVES: Final[Mapping[JobState, frozenset[JobState]]] = {
     # Back to PENDING: the owner died or lost its engine, and another shall try.
     JobState.PROCESSING: frozenset({JobState.PENDING, JobState.DONE, JobState.FAILED}),
     JobState.DONE: frozenset(),
-    JobState.FAILED: frozenset(),
+    # Only by an explicit retry.
+    JobState.FAILED: frozenset({JobState.PENDING}),
 }
+FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED})
 
 
 class IllegalMoveError(Exception):
@@ -70,6 +72,15 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """An attempt that came to nothing."""
+
+    attempt: int
+    owner: OwnerId | None
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
     """What tells a repeated submission from a new one."""
 
@@ -100,11 +111,12 @@ class Job:
     finished_at: datetime | None = None
     result: Result | None = None
     error: Failure | None = None
+    setbacks: tuple[Setback, ...] = ()  # of the attempts since the submission, or the retry
     idempotency: Idempotency | None = None
 
     @property
     def is_finished(self) -> bool:
-        return not LEGAL_MOVES[self.state]
+        return self.state in FINISHED
 
     @property
     def queue_ms(self) -> float:
@@ -126,10 +138,30 @@ class Job:
 
     def give_back(self, reason: Failure, *, max_attempts: int) -> "Job":
         """Let another attempt follow, or fail with *reason* if this was the last."""
+        setback = Setback(attempt=self.attempts, owner=self.owner, reason=reason)
+        job = replace(self, setbacks=(*self.setbacks, setback))
         if self.attempts >= max_attempts:
-            return self.fail(replace(reason, detail=f"{reason.detail} (attempt {self.attempts})"))
-        moved = self._moved_to(JobState.PENDING)
-        return replace(moved, owner=None, started_at=None, published_at=None, fence=self.fence + 1)
+            last = f"{reason.detail} (attempt {self.attempts} of {max_attempts})"
+            return job.fail(replace(reason, detail=last))
+        return job._waiting_again(JobState.PROCESSING)
+
+    def retry(self) -> "Job":
+        """Give a failed job a new start under its id, with all its attempts before it."""
+        waiting = self._waiting_again(JobState.FAILED)
+        return replace(waiting, attempts=0, setbacks=(), error=None)
+
+    def _waiting_again(self, origin: JobState) -> "Job":
+        # Two moves lead back to PENDING, each from a state of its own.
+        if self.state is not origin:
+            raise IllegalMoveError(f"job {self.job_id} is {self.state}, not {origin}")
+        return replace(
+            self._moved_to(JobState.PENDING),
+            owner=None,
+            started_at=None,
+            published_at=None,
+            finished_at=None,
+            fence=self.fence + 1,
+        )
 
     def _moved_to(self, target: JobState) -> "Job":
         if target not in LEGAL_MOVES[self.state]:

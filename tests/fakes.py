@@ -81,6 +81,7 @@ class InMemoryStore:
             raise StaleJobError(job.job_id)
         if job.state is JobState.PENDING:
             self.publish_due_s[job.job_id] = self.now_s
+            self.finished_s.pop(job.job_id, None)
         if job.is_finished:
             job = replace(job, finished_at=datetime.now(UTC))
             self.finished_s[job.job_id] = self.now_s

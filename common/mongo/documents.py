@@ -14,6 +14,7 @@ from common.jobs import (
     OwnerId,
     Prediction,
     Result,
+    Setback,
 )
 from common.mongo.connection import Document
 
@@ -45,8 +46,13 @@ def from_document(document: Mapping[str, Any]) -> Job:
         finished_at=document.get("finished_at"),
         result=_result(document.get("result")),
         error=None if document.get("error") is None else Failure(**document["error"]),
+        setbacks=tuple(map(_setback, document.get("setbacks", ()))),
         idempotency=_idempotency(document.get("idempotency")),
     )
+
+
+def _setback(fields: Mapping[str, Any]) -> Setback:
+    return Setback(**{**fields, "reason": Failure(**fields["reason"])})
 
 
 def _idempotency(fields: Mapping[str, Any] | None) -> Idempotency | None:

@@ -171,10 +171,11 @@ class MongoJobStore:
             expired = self._jobs.find({"finished_ms": {"$lte": oldest_ms}}, {"_id": True})
             job_ids = [document["_id"] for document in expired.limit(_EXPIRE_AT_ONCE)]
             if job_ids:
-                these = {"_id": {"$in": job_ids}}
                 # The images first: a kill in between leaves jobs, which the next round finds.
-                self._images.delete_many(these)
-                self._jobs.delete_many(these)
+                self._images.delete_many({"_id": {"$in": job_ids}})
+                # One that was retried just now stays; without its image, it will say so.
+                old = {"finished_ms": {"$lte": oldest_ms}}
+                self._jobs.delete_many({"_id": {"$in": job_ids}} | old)
         return len(job_ids)
 
     def _update(self, job: Job) -> Document:
@@ -185,12 +186,13 @@ class MongoJobStore:
             "owner": job.owner,
             "result": None if job.result is None else asdict(job.result),
             "error": None if job.error is None else asdict(job.error),
+            "setbacks": [asdict(setback) for setback in job.setbacks] or None,
             "publish_due_ms": self._now_ms() if job.state is JobState.PENDING else None,
             "finished_ms": self._now_ms() if job.is_finished else None,
         }
         absent = {name: "" for name, value in fields.items() if value is None}
         if job.state is JobState.PENDING:
-            absent |= {"started_at": "", "published_at": ""}
+            absent |= {"started_at": "", "published_at": "", "finished_at": ""}
         update: Document = {
             "$set": {name: value for name, value in fields.items() if value is not None},
             "$unset": absent,

@@ -205,6 +205,37 @@ def test_a_job_given_back_can_be_claimed_at_its_new_fence_only(store: StoreUnder
     assert (again.attempts, again.fence) == (2, 3)
 
 
+def test_a_retried_job_is_due_at_once_and_can_be_claimed_at_its_new_fence(
+    store: StoreUnderTest,
+) -> None:
+    processing = claimed(store, recorded(store))
+    store.jobs.save(processing.give_back(REASON, max_attempts=1), previous=processing)
+    failed = store.jobs.get(processing.job_id)
+    assert failed is not None
+    assert [setback.reason for setback in failed.setbacks] == [REASON]
+
+    store.jobs.save(failed.retry(), previous=failed)
+
+    waiting = store.jobs.get(processing.job_id)
+    assert waiting == failed.retry()
+    assert store.jobs.take_unpublished(lease_s=5) == waiting
+    again = claimed(store, failed.retry())
+    assert (again.attempts, again.setbacks, again.error) == (1, (), None)
+
+
+def test_a_retried_job_does_not_expire(store: StoreUnderTest) -> None:
+    processing = claimed(store, recorded(store))
+    store.jobs.save(processing.fail(REASON), previous=processing)
+    failed = store.jobs.get(processing.job_id)
+    assert failed is not None
+
+    store.jobs.save(failed.retry(), previous=failed)
+
+    store.pass_time(10**6)
+    assert store.jobs.expire(retention_s=60) == 0
+    assert store.jobs.image(processing.job_id) == b"pixels"
+
+
 def test_a_job_is_due_for_publishing_only_after_its_time(store: StoreUnderTest) -> None:
     job = recorded(store)
     assert store.jobs.take_unpublished(lease_s=5) is None

@@ -12,8 +12,11 @@ from tests.examples import an_image
 from tests.integration.roles import Roles, running_roles
 from tests.waiting import wait_for
 
-# The engine warms up with an image of 64 pixels; any other takes its time.
+# The engine warms up with an image of 64 pixels; any other takes its time, and one of 3
+# takes the engine along.
 SLOW = """
+import os
+import signal
 import time
 
 class Predictor:
@@ -21,6 +24,8 @@ class Predictor:
         pass
 
     def predict(self, images):
+        if images[0].width == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if images[0].width != 64:
             time.sleep(2)
         return [[("slow", 1.0)] for _ in images]
@@ -94,6 +99,24 @@ def test_the_engine_of_a_killed_consumer_dies_with_it(system: Roles) -> None:
     system.consumer.wait(15)
 
     wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in engines))
+
+
+def test_a_job_that_kills_every_engine_fails_and_harms_no_other(system: Roles) -> None:
+    deadly = system.client.post_form(an_image(size=(3, 3))).headers["Location"]
+    harmless = system.client.post_form(an_image()).headers["Location"]
+
+    failed, done = system.client.wait_for(deadly), system.client.wait_for(harmless)
+
+    assert done["state"] == "done"
+    assert (failed["state"], failed["attempts"]) == ("failed", 3)
+    assert failed["error"]["type"] == "urn:darkroom:problem:engine-died"
+    assert failed["error"]["detail"] == "It was killed by SIGSEGV. (attempt 3 of 3)"
+    assert [setback["attempt"] for setback in failed["setbacks"]] == [1, 2, 3]
+
+    retried = requests.post(f"{system.client.url}{deadly}/retry", timeout=30)
+
+    assert retried.status_code == 202
+    assert system.client.wait_for(deadly)["attempts"] == 3
 
 
 def test_a_courier_that_is_asked_to_stop_ends_with_status_0(system: Roles) -> None:

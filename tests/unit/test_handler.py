@@ -181,7 +181,7 @@ def test_a_job_that_no_engine_survives_fails_after_its_last_attempt() -> None:
 
     error = consumer.job(job.job_id).error
     assert error is not None
-    assert error.detail == "It was killed by SIGSEGV. (attempt 3)"
+    assert error.detail == "It was killed by SIGSEGV. (attempt 3 of 3)"
 
 
 def test_a_result_is_held_while_the_store_is_away_and_computed_once() -> None:

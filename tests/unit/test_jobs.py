@@ -14,7 +14,9 @@ RESULT = Result(
 )
 
 MOVES = {
-    JobState.PENDING: lambda job: job.give_back(REASON, max_attempts=1000),
+    JobState.PENDING: lambda job: (
+        job.retry() if job.is_finished else job.give_back(REASON, max_attempts=1000)
+    ),
     JobState.PROCESSING: lambda job: job.claim(OWNER),
     JobState.DONE: lambda job: job.succeed(RESULT),
     JobState.FAILED: lambda job: job.fail(REASON),
@@ -63,12 +65,50 @@ def test_a_job_given_back_after_its_last_attempt_fails_with_the_reason() -> None
 
     assert failed.state is JobState.FAILED
     assert failed.error is not None
-    assert failed.error.detail == "It was killed by SIGSEGV. (attempt 3)"
+    assert failed.error.detail == "It was killed by SIGSEGV. (attempt 3 of 3)"
 
 
-def test_finished_states_have_no_exits() -> None:
-    assert a_job().claim(OWNER).succeed(RESULT).is_finished
-    assert a_job().fail(REASON).is_finished
+def test_a_failed_job_tells_what_happened_at_each_attempt() -> None:
+    job = a_job()
+    for _ in range(3):
+        job = job.claim(OWNER).give_back(REASON, max_attempts=3)
+
+    assert job.state is JobState.FAILED
+    assert [(one.attempt, one.owner, one.reason) for one in job.setbacks] == [
+        (1, OWNER, REASON),
+        (2, OWNER, REASON),
+        (3, OWNER, REASON),
+    ]
+
+
+def test_a_retry_is_a_new_start_under_the_same_id_and_a_higher_fence() -> None:
+    failed = a_job(attempts=2).claim(OWNER).give_back(REASON, max_attempts=3)
+
+    retried = failed.retry()
+
+    assert retried.job_id == failed.job_id
+    assert retried.fence > failed.fence
+    assert (retried.state, retried.attempts, retried.setbacks) == (JobState.PENDING, 0, ())
+    assert (retried.error, retried.owner, retried.finished_at) == (None, None, None)
+
+
+def test_only_a_failed_job_can_be_retried_and_only_a_claimed_one_given_back() -> None:
+    waiting = a_job()
+    for job in (waiting, waiting.claim(OWNER), waiting.claim(OWNER).succeed(RESULT)):
+        with pytest.raises(IllegalMoveError):
+            job.retry()
+    for job in (waiting, waiting.fail(REASON)):
+        with pytest.raises(IllegalMoveError):
+            job.give_back(REASON, max_attempts=3)
+
+
+def test_a_done_job_has_no_exits_and_a_failed_one_only_the_retry() -> None:
+    done, failed = a_job().claim(OWNER).succeed(RESULT), a_job().fail(REASON)
+
+    assert done.is_finished
+    assert failed.is_finished
+    assert LEGAL_MOVES[done.state] == frozenset()
+    assert LEGAL_MOVES[failed.state] == {JobState.PENDING}
 
 
 def test_clocks_that_disagree_make_no_negative_queue_time() -> None:
