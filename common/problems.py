@@ -18,3 +18,8 @@ def failure(name: str, title: str, detail: str) -> Failure:
 OWNER_DIED = failure(
     "consumer-died", "The consumer died", "The consumer that worked on this job died."
 )
+OWNER_STUCK = failure(
+    "consumer-stuck",
+    "The consumer was stuck",
+    "The consumer that worked on this job took far longer than an engine may.",
+)

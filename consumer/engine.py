@@ -8,6 +8,7 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
@@ -153,7 +154,10 @@ class _Child:
         self.process.start()
         theirs.close()
         self.is_ready = False
-        self._ended = threading.Event()
+        self._talking = threading.Lock()
+        # Closed when the process has ended, which wakes whoever waits for a reply. Its own
+        # pipe and its sentinel would not: what a predictor has forked keeps them open.
+        self._end, self._tell_end = context.Pipe(duplex=False)
 
     def wait_until_ready(self, limit_s: float) -> tuple[ServedModel, ...] | None:
         """Return what the child serves; None if it ended, or took too long."""
@@ -165,26 +169,33 @@ class _Child:
         return first.models if isinstance(first, Ready) else None
 
     def ask(self, question: Question, limit_s: float) -> Reply:
-        try:
-            self._connection.send(question)
-            # The pipe's end is readable too when the child has ended.
-            if self._connection.poll(limit_s):
-                reply: Reply = self._connection.recv()
-                return reply
-        except (EOFError, OSError):
+        with self._talking:
+            try:
+                self._connection.send(question)
+                if not (ready := wait([self._connection, self._end], limit_s)):
+                    self.is_ready = False
+                    self.process.kill()
+                    raise EngineTimeoutError(f"took longer than {limit_s:g} s and was killed")
+                if self._connection in ready:
+                    reply: Reply = self._connection.recv()
+                    return reply
+            except (EOFError, OSError):
+                pass  # it has ended, or is about to
             self.is_ready = False
-            self._ended.wait(_REAP_S)
-            raise EngineDiedError(_describe(self.process.exitcode)) from None
-        self.is_ready = False
-        self.process.kill()
-        raise EngineTimeoutError(f"took longer than {limit_s:g} s and was killed")
+            if not self._end.closed:
+                wait([self._end], _REAP_S)
+            raise EngineDiedError(_describe(self.process.exitcode))
 
     def wait_for_end(self) -> str:
         """Wait for the end of the process, and say how it ended."""
         self.process.join()
         self.is_ready = False
-        self._ended.set()
-        self._connection.close()
+        self._tell_end.close()
+        # Not under the hands of a thread that waits for a reply: the next child's pipe gets
+        # the same file descriptor, and that thread would wait for the wrong one.
+        with self._talking:
+            self._connection.close()
+            self._end.close()
         return _describe(self.process.exitcode)
 
 

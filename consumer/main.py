@@ -1,10 +1,10 @@
 """The composition root of the consumer."""
 
 import os
-import signal
 import socket
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -17,6 +17,7 @@ from common.mongo.stores import opened_stores
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings import Settings, load_or_exit
+from common.stopping import stop_on_signals
 from common.workers import Worker as WorkerRecord
 from consumer.engine import Engine
 from consumer.handler import Handler
@@ -34,21 +35,22 @@ def main() -> int:
     """Consume until SIGTERM or SIGINT; return the exit status."""
     settings = load_or_exit(Settings)
     logs.configure(role="consumer", level=settings.log_level, style=settings.log_format)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     owner = OwnerId(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals())
         stores = opened.enter_context(opened_stores(settings))
         engine = Engine(
             _engine_config(settings),
             start_limit_s=settings.engine_start_limit_s,
             time_limit_s=settings.job_time_limit_s,
-            stopping=stopping,
+            stopping=stop.asked,
         )
         heartbeat = opened.enter_context(
             Heartbeat(stores.workers, partial(_describe, owner, engine), lease_s=settings.lease_s)
         )
+        lane = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
+        # After the engine's end, before the store's: what was asked then is given back.
+        opened.callback(lane.shutdown, cancel_futures=True)
         opened.enter_context(closing(engine))
         engine.start(on_change=heartbeat.beat_now)
         handler = Handler(
@@ -57,7 +59,7 @@ def main() -> int:
             classifier=engine,
             owner=owner,
             max_attempts=settings.max_attempts,
-            patiently=until_stopped(stopping, StoreUnavailableError),
+            patiently=until_stopped(stop.asked, StoreUnavailableError),
         )
         worker = Worker(
             parameters(
@@ -66,9 +68,10 @@ def main() -> int:
                 name="consumer",
             ),
             handler.handle,
-            stopping=stopping,
+            lane=lane,
+            stop=stop,
         )
-        _wait_for_a_model(engine, stopping)
+        _wait_for_a_model(engine, stop.asked)
         worker.run(prefetch_count=_PREFETCH_COUNT, grace_s=settings.grace_s)
     log.info("stopped")
     return 0

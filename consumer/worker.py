@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import cast
 
 import pika
@@ -14,6 +14,7 @@ from pika.spec import Basic, BasicProperties
 
 from common.rabbitmq.topology import QUEUE, declare
 from common.retries import until_stopped
+from common.stopping import Stop
 from consumer.handler import Disposition
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,45 +27,47 @@ Handle = Callable[[bytes], Disposition]
 class Worker:
     """Consumes the queue over one connection, whose thread is the caller's of ``run``.
 
-    Deliveries are handled in a thread of their own, the lane, so that heartbeats flow
+    Deliveries are handled in the lane, a thread of their own, so that heartbeats flow
     during any inference.
     """
 
     def __init__(
-        self, parameters: pika.URLParameters, handle: Handle, *, stopping: threading.Event
+        self,
+        parameters: pika.URLParameters,
+        handle: Handle,
+        *,
+        lane: Executor,
+        stop: Stop,
     ) -> None:
         self._parameters = parameters
         self._handle = handle
-        self._stopping = stopping
+        self._lane = lane
+        self._stop = stop
 
     def run(self, *, prefetch_count: int, grace_s: float) -> None:
-        """Consume until *stopping* is set; reconnect as often as needed.
+        """Consume until a stop is asked for; reconnect as often as needed.
 
-        What is in hand then is finished and acked within *grace_s*. What is not, the broker
-        delivers again, to others.
+        What is in hand then is finished and acked within *grace_s*, unless the stop is
+        hurried. What is not, the broker delivers again, to others.
 
         Raises:
             Exception: Whatever the handler did not expect: a bug, so the process shall end.
         """
-        opening = until_stopped(self._stopping, AMQPError, OSError)
-        lane = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
-        while not self._stopping.is_set():
+        opening = until_stopped(self._stop.asked, AMQPError, OSError)
+        while not self._stop.asked.is_set():
             try:
                 with opening(pika.BlockingConnection, self._parameters) as connection:
-                    consumption = _Consumption(connection, lane, self._handle)
-                    consumption.run(self._stopping, prefetch_count)
-                    consumption.finish(grace_s)
+                    consumption = _Consumption(connection, self._lane, self._handle)
+                    consumption.run(self._stop.asked, prefetch_count)
+                    consumption.finish(self._stop.hurried, grace_s)
             except (AMQPError, OSError) as exc:
                 log.warning("the connection to RabbitMQ was lost", error=repr(exc))
-        lane.shutdown(wait=False, cancel_futures=True)
 
 
 class _Consumption:
     """What is consumed over one connection. A delivery tag means nothing to the next one."""
 
-    def __init__(
-        self, connection: pika.BlockingConnection, lane: ThreadPoolExecutor, handle: Handle
-    ) -> None:
+    def __init__(self, connection: pika.BlockingConnection, lane: Executor, handle: Handle) -> None:
         self._connection = connection
         self._lane = lane
         self._handle = handle
@@ -84,10 +87,10 @@ class _Consumption:
         if not self._is_cancelled:
             self._channel.basic_cancel(consumer_tag)
 
-    def finish(self, grace_s: float) -> None:
+    def finish(self, hurrying: threading.Event, grace_s: float) -> None:
         """Wait until what is in hand is settled."""
         deadline_s = time.monotonic() + grace_s
-        while self._in_hand and time.monotonic() < deadline_s:
+        while self._in_hand and not hurrying.is_set() and time.monotonic() < deadline_s:
             self._connection.process_data_events(time_limit=_TICK_S)
 
     def _on_cancel(self, _frame: object) -> None:

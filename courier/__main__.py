@@ -1,6 +1,5 @@
 """The composition root of the courier: rounds, a second apart, until SIGTERM."""
 
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
 from common.settings import Settings, load_or_exit
+from common.stopping import stop_on_signals
 from common.workers import HEARTBEATS_A_LEASE
 from courier.relay import relay
 from courier.rescue import Rescuer
@@ -30,21 +30,21 @@ def main() -> int:
     """Run the courier until SIGTERM or SIGINT; return the exit status."""
     settings = load_or_exit(Settings)
     logs.configure(role="courier", level=settings.log_level, style=settings.log_format)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     with ExitStack() as opened:
+        stop = opened.enter_context(stop_on_signals())
         stores = opened.enter_context(opened_stores(settings))
         publisher = opened.enter_context(closing(_publisher(settings)))
         rescuer = Rescuer(
-            stores.jobs,
-            stores.workers,
+            outbox=stores.jobs,
+            registry=stores.workers,
+            now_ms=stores.now_ms,
             max_attempts=settings.max_attempts,
+            overdue_s=settings.job_time_limit_s + settings.grace_s,
             confirm_s=settings.lease_s / HEARTBEATS_A_LEASE,
         )
         log.info("ready")
         _repeat(
-            stopping,
+            stop.asked,
             [
                 _once(stores.ensure_indexes),
                 rescuer.rescue,

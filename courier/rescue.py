@@ -1,62 +1,81 @@
-"""Give the jobs of dead consumers to others."""
+"""Give the jobs of dead and of stuck consumers to others."""
 
 import time
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
 
 import structlog
 
 from common.errors import StaleJobError
-from common.jobs import Job, JobId
+from common.jobs import Failure, Job, JobId, OwnerId
 from common.ports import Outbox, WorkerRegistry
-from common.problems import OWNER_DIED
+from common.problems import OWNER_DIED, OWNER_STUCK
 
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(slots=True, kw_only=True)
 class Rescuer:
-    """Finds jobs whose owner is dead, and gives them back.
+    """Finds jobs whose owner is dead, or far too slow, and gives them back.
 
-    After an outage of the store every heartbeat is old, and the living need a moment to say
-    so. An owner therefore counts as dead only when it stayed silent for *confirm_s* while
-    this process watched.
+    After an outage of the store every heartbeat is old and many a result is held, and the
+    living need a moment to say so. A job is therefore given back only when *confirm_s* have
+    passed since this process suspected it first.
+
+    Args:
+        outbox: The jobs.
+        registry: The living.
+        now_ms: The store's clock, in milliseconds since 1970.
+        max_attempts: Claims after which a job is failed instead.
+        overdue_s: An owner that takes longer is stuck, whether its heart beats or not.
+        confirm_s: How long a suspicion must last.
     """
 
-    def __init__(
-        self,
-        outbox: Outbox,
-        registry: WorkerRegistry,
-        *,
-        max_attempts: int,
-        confirm_s: float,
-    ) -> None:
-        self._outbox = outbox
-        self._registry = registry
-        self._max_attempts = max_attempts
-        self._confirm_s = confirm_s
-        self._suspected_s: dict[tuple[JobId, int], float] = {}
+    outbox: Outbox
+    registry: WorkerRegistry
+    now_ms: Callable[[], int]
+    max_attempts: int
+    overdue_s: float
+    confirm_s: float
+    _suspected_s: dict[tuple[JobId, int], float] = field(default_factory=dict, init=False)
 
     def rescue(self) -> int:
-        """Give back what dead consumers hold; return how many jobs that were.
+        """Give back what dead and stuck consumers hold; return how many jobs that were.
 
         Raises:
             StoreUnavailableError: The store does not answer.
         """
         # In this order: a worker registers before it claims, so the owner of a job found
         # now is among the living read after, or is dead.
-        held = list(self._outbox.processing())
-        living = {worker.worker_id for worker in self._registry.living()} if held else set()
-        orphans = {(job.job_id, job.fence): job for job in held if job.owner not in living}
+        held = list(self.outbox.processing())
+        living = {worker.worker_id for worker in self.registry.living()} if held else set()
+        suspects = {
+            (job.job_id, job.fence): (job, reason)
+            for job in held
+            if (reason := self._suspicion(job, living)) is not None
+        }
         now_s = time.monotonic()
-        self._suspected_s = {key: self._suspected_s.get(key, now_s) for key in orphans}
+        self._suspected_s = {key: self._suspected_s.get(key, now_s) for key in suspects}
         confirmed = [
-            job for key, job in orphans.items() if now_s - self._suspected_s[key] >= self._confirm_s
+            suspect
+            for key, suspect in suspects.items()
+            if now_s - self._suspected_s[key] >= self.confirm_s
         ]
-        return sum(map(self._give_back, confirmed))
+        return sum(self._give_back(job, reason) for job, reason in confirmed)
 
-    def _give_back(self, job: Job) -> bool:
-        given_back = job.give_back(OWNER_DIED, max_attempts=self._max_attempts)
+    def _suspicion(self, job: Job, living: Set[OwnerId]) -> Failure | None:
+        if job.owner not in living:
+            return OWNER_DIED
+        if job.started_at is None:
+            return None
+        held_s = self.now_ms() / 1000 - job.started_at.timestamp()
+        return OWNER_STUCK if held_s > self.overdue_s else None
+
+    def _give_back(self, job: Job, reason: Failure) -> bool:
+        given_back = job.give_back(reason, max_attempts=self.max_attempts)
         try:
-            self._outbox.save(given_back, previous=job)
-        except StaleJobError:  # its owner lives after all, or another courier was first
+            self.outbox.save(given_back, previous=job)
+        except StaleJobError:  # its owner was done after all, or another courier was first
             return False
-        log.warning("rescued", job_id=job.job_id, owner=job.owner, state=given_back.state.value)
+        log.warning("rescued", job_id=job.job_id, reason=reason.title, state=given_back.state.value)
         return True

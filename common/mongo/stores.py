@@ -1,6 +1,6 @@
 """The store of one process, opened from its settings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ class Stores:
 
     jobs: MongoJobStore
     workers: MongoWorkerRegistry
+    now_ms: Callable[[], int]
 
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries need."""
@@ -33,4 +34,5 @@ def opened_stores(settings: Settings) -> Iterator[Stores]:
         yield Stores(
             MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s),
             MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s),
+            now_ms,
         )

@@ -12,8 +12,8 @@ from tests.examples import an_image
 from tests.integration.roles import Roles, running_roles
 from tests.waiting import wait_for
 
-# The engine warms up with an image of 64 pixels; any other takes its time, and one of 3
-# takes the engine along.
+# The engine warms up with an image of 64 pixels; any other takes its time, one of 5
+# for ever, and one of 3 takes the engine along.
 SLOW = """
 import os
 import signal
@@ -26,6 +26,8 @@ class Predictor:
     def predict(self, images):
         if images[0].width == 3:
             os.kill(os.getpid(), signal.SIGSEGV)
+        if images[0].width == 5:
+            time.sleep(3600)
         if images[0].width != 64:
             time.sleep(2)
         return [[("slow", 1.0)] for _ in images]
@@ -69,6 +71,22 @@ def test_a_consumer_that_is_asked_to_stop_finishes_what_it_has_in_hand(system: R
     assert system.consumer.wait(15) == 0
     job = job_at(system, location)
     assert (job["state"], job["attempts"]) == ("done", 1)
+
+
+def test_a_consumer_that_is_asked_twice_gives_back_what_it_has_in_hand(system: Roles) -> None:
+    location = system.client.post_form(an_image(size=(5, 5))).headers["Location"]
+    wait_for(lambda: job_at(system, location)["state"] == "processing", what="it is claimed")
+
+    def ask_again() -> bool:
+        system.consumer.terminate()
+        return system.consumer.poll() is not None
+
+    wait_for(ask_again, what="it ends before its job and its time of grace do")
+
+    assert system.consumer.returncode == 0
+    job = job_at(system, location)
+    assert job["state"] == "pending"
+    assert [setback["attempt"] for setback in job["setbacks"]] == [1]
 
 
 def test_a_consumer_that_stopped_has_said_goodbye(system: Roles) -> None:

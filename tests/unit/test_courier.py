@@ -1,10 +1,12 @@
 """What the courier publishes and whom it rescues."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from common.errors import BrokerUnavailableError
 from common.jobs import JobState, OwnerId
-from common.problems import failure
+from common.problems import OWNER_STUCK, failure
 from courier.relay import relay
 from courier.rescue import Rescuer
 from tests.examples import OWNER, a_job, a_worker
@@ -72,8 +74,31 @@ def test_a_job_given_back_is_published_with_its_new_fence(store: InMemoryStore) 
     assert [message.fence for message in publisher.published] == [2]
 
 
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 def rescuer(store: InMemoryStore, registry: InMemoryRegistry, *, confirm_s: float = 0) -> Rescuer:
-    return Rescuer(store, registry, max_attempts=3, confirm_s=confirm_s)
+    return Rescuer(
+        outbox=store,
+        registry=registry,
+        now_ms=lambda: int(NOW.timestamp() * 1000),
+        max_attempts=3,
+        overdue_s=85,
+        confirm_s=confirm_s,
+    )
+
+
+@pytest.mark.parametrize(("held_s", "rescued"), [(84, 0), (86, 1)])
+def test_a_job_that_is_held_for_too_long_is_given_back_though_the_heart_beats(
+    held_s: int, rescued: int
+) -> None:
+    held = a_job(started_at=NOW - timedelta(seconds=held_s)).claim(OWNER)
+    store = InMemoryStore(held)
+
+    assert rescuer(store, InMemoryRegistry(a_worker(OWNER))).rescue() == rescued
+
+    setbacks = store.jobs[held.job_id].setbacks
+    assert [setback.reason for setback in setbacks] == [OWNER_STUCK] * rescued
 
 
 def test_the_job_of_a_dead_consumer_is_given_back() -> None:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -30,6 +31,11 @@ class Predictor:
             os.kill(os.getpid(), signal.SIGSEGV)
         if width == 2:
             time.sleep(3600)
+        if width == 4:
+            if os.fork() == 0:
+                time.sleep(40)
+                os._exit(0)
+            os.kill(os.getpid(), signal.SIGSEGV)
         if width == 3:
             raise ValueError("three is too much")
         return [[("cat", 0.75), ("dog", 0.25)] for _ in images]
@@ -101,6 +107,26 @@ def test_an_engine_that_crashes_says_how_and_the_next_one_answers(start: Start) 
 
     with pytest.raises(EngineDiedError, match="was killed by SIGSEGV"):
         engine.ask(question(1))
+
+    assert isinstance(engine.ask(question(8)), Answer)
+
+
+def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
+    engine = start(PREDICTOR, time_limit_s=20)
+
+    for _ in range(5):
+        started_s = time.monotonic()
+        with pytest.raises(EngineDiedError):
+            engine.ask(question(1))
+        # Not at the time limit: the pipe of the next engine is not taken for this one's.
+        assert time.monotonic() - started_s < 15
+
+
+def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Start) -> None:
+    engine = start(PREDICTOR, time_limit_s=20)
+
+    with pytest.raises(EngineDiedError):
+        engine.ask(question(4))
 
     assert isinstance(engine.ask(question(8)), Answer)
 
