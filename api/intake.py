@@ -5,14 +5,12 @@ import warnings
 from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
-from typing import Final
 
 import PIL.Image
 
 from api.problems import ProblemError
+from common.formats import FORMATS
 from common.jobs import Image
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
 # Our own limit is checked below, for every format in the same way.
 PIL.Image.MAX_IMAGE_PIXELS = None

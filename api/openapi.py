@@ -10,7 +10,6 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 from pydantic import BaseModel
 
 from api import idempotency
-from api.intake import FORMATS
 from api.problems import MEDIA_TYPE
 from api.schemas import (
     FormOptions,
@@ -22,6 +21,7 @@ from api.schemas import (
     ProblemView,
     ReadinessView,
 )
+from common.formats import FORMATS
 from common.settings import Settings
 
 

@@ -9,8 +9,7 @@ import PIL.Image
 from PIL import ImageOps
 
 from common.errors import PermanentError
-
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+from common.formats import FORMATS
 
 # Our own limit is checked below, before a pixel is decoded.
 PIL.Image.MAX_IMAGE_PIXELS = None
@@ -37,7 +36,7 @@ def decode(image: bytes, *, max_pixels: int) -> PIL.Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd but harmless metadata
-            with PIL.Image.open(BytesIO(image), formats=_FORMATS) as opened:
+            with PIL.Image.open(BytesIO(image), formats=FORMATS) as opened:
                 _check_size(opened, max_pixels)
                 opened.load()
                 return _to_rgb(ImageOps.exif_transpose(opened))

@@ -15,7 +15,7 @@ FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rgl
 
 # Which modules of ours a module may import, as patterns; the first that fits counts.
 OURS: Final = {
-    r"common\.(errors|settings|jobs|logs|retries|stopping)": "nothing",
+    r"common\.(errors|settings|formats|jobs|logs|retries|stopping)": "nothing",
     r"common\.(problems|workers)": r"common\.jobs",
     r"common\.messages": r"common\.(jobs|errors)",
     r"common\.ports": r"common\.(jobs|messages|workers)",
