@@ -17,7 +17,7 @@ from common.errors import (
     StoreUnavailableError,
     TransientError,
 )
-from common.jobs import IllegalMoveError, Job, JobId, new_job_id
+from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
 
@@ -46,14 +46,25 @@ class Submission:
             ProblemError: The image or a field is not acceptable.
             StoreUnavailableError: Nothing was accepted.
         """
-        job = self._describe(payload, idempotency_key)
-        if (earlier := self._find_repeated(job)) is not None:
+        image = accept(payload.image, source=payload.source, limits=self.limits)
+        idempotency = self._identify(payload, image, idempotency_key)
+        # Before the model is looked at: what was accepted stays so when that is gone.
+        if (earlier := self._find_repeated(idempotency)) is not None:
             return earlier
+        job = Job(
+            job_id=new_job_id(),
+            model=self.catalog.choose(payload.options.model),
+            top_k=payload.options.top_k,
+            image=image,
+            metadata=payload.options.metadata,
+            created_at=_now(),
+            idempotency=idempotency,
+        )
         structlog.contextvars.bind_contextvars(job_id=job.job_id)
         try:
             self.store.add(job, payload.image)
         except RepeatedSubmissionError:  # it came in the same moment, and was first
-            if (earlier := self._find_repeated(job)) is not None:
+            if (earlier := self._find_repeated(idempotency)) is not None:
                 return earlier
             raise StoreUnavailableError("the job with this key has just expired") from None
         self._publish(job)
@@ -80,27 +91,17 @@ class Submission:
         self._publish(retried)
         return retried
 
-    def _describe(self, payload: Payload, idempotency_key: str | None) -> Job:
-        image = accept(payload.image, source=payload.source, limits=self.limits)
-        options = payload.options
-        model = self.catalog.choose(options.model)
-        return Job(
-            job_id=new_job_id(),
-            model=model,
-            top_k=options.top_k,
-            image=image,
-            metadata=options.metadata,
-            created_at=_now(),
-            idempotency=None
-            if idempotency_key is None
-            else identify(idempotency_key, model=model, options=options, image=image),
-        )
-
-    def _find_repeated(self, job: Job) -> Job | None:
-        if job.idempotency is None:
+    def _identify(self, payload: Payload, image: Image, key: str | None) -> Idempotency | None:
+        if key is None:
             return None
-        earlier = self.store.find_by_key(job.idempotency.key)
-        return None if earlier is None else check_same(earlier, job.idempotency)
+        model = payload.options.model or self.catalog.default
+        return identify(key, model=model, options=payload.options, image=image)
+
+    def _find_repeated(self, idempotency: Idempotency | None) -> Job | None:
+        if idempotency is None:
+            return None
+        earlier = self.store.find_by_key(idempotency.key)
+        return None if earlier is None else check_same(earlier, idempotency)
 
     def _publish(self, job: Job) -> None:
         try:

@@ -1,5 +1,6 @@
 """A submission that is repeated with its key gets the job of the first."""
 
+import time
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.jobs import Job
-from tests.examples import an_image
+from common.workers import ModelState
+from tests.examples import OWNER, a_model, a_worker, an_image
 from tests.service import Api
 
 IMAGE = an_image()
@@ -111,3 +113,19 @@ def test_a_submission_that_was_refused_can_be_sent_again_with_its_key(api: Api) 
 
     assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert accepted.status_code == HTTPStatus.ACCEPTED
+
+
+def test_a_repeated_submission_finds_its_job_though_its_model_is_gone_by_now(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = submit(api, "k1", model="digits")
+    api.registry.beat(a_worker(OWNER, a_model("digits", ModelState.UNAVAILABLE, reason="gone")))
+    later_s = time.monotonic() + 60  # the catalog of models is older than it may be
+    monkeypatch.setattr("api.catalog.time.monotonic", lambda: later_s)
+
+    second = submit(api, "k1", model="digits")
+
+    new = submit(api, "k2", model="digits")
+    assert new.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert second.status_code == HTTPStatus.ACCEPTED
+    assert second.headers["Location"] == first.headers["Location"]
