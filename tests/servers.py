@@ -1,13 +1,24 @@
-"""Start the embedded servers for tests, without the supervisor."""
+"""Servers and roles as processes that a test may stop, freeze, kill and start again."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+import requests
 
 from embedded.programs import HOST, Program
+from embedded.rabbitmq import EmbeddedRabbitMQ
+
+_LOOK_AGAIN_S = 0.05
+_CONTROL_LIMIT_S = 60
+_DEFAULT_WATERMARK = "0.4"
 
 
 def free_port() -> int:
@@ -18,23 +29,148 @@ def free_port() -> int:
         return port
 
 
+class Server:
+    """One program, run as often as a test wants it.
+
+    Args:
+        program: What to run.
+        url: Where clients reach it, if they do.
+        log: The file that takes what it prints; None: nobody wants to know.
+    """
+
+    def __init__(self, program: Program, url: str = "", *, log: Path | None = None) -> None:
+        self.url = url
+        self.program = program
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = log
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, f"{self.program.name} does not run"
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start it if it does not run, and wait until it is ready."""
+        if self.is_running:
+            return
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        with (self._log or Path(os.devnull)).open("ab") as output:
+            self.process = subprocess.Popen(  # noqa: S603 (our own command)
+                self.program.command,
+                env={**os.environ, **self.program.environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        deadline_s = time.monotonic() + self.program.ready_within_s
+        while not self.program.is_ready():
+            assert self.is_running, f"{self.program.name} ended before it was ready"
+            assert time.monotonic() < deadline_s, f"{self.program.name} is not ready in time"
+            time.sleep(_LOOK_AGAIN_S)
+
+    def stop(self) -> int | None:
+        """Ask it to end, wait for it, and return its exit status; None if it did not run."""
+        if self.process is None:
+            return None
+        self.thaw()
+        self.process.terminate()
+        process, self.process = self.process, None
+        return process.wait(self.program.stop_within_s)
+
+    def kill(self) -> None:
+        """End it with no time to put anything in order."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def freeze(self) -> None:
+        """Leave it there, with its connections open, and doing nothing."""
+        self._send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def recover(self) -> None:
+        """Undo what a test did to it."""
+        self.thaw()
+        self.start()
+
+    def children(self) -> list[int]:
+        """Return the process ids of its children, such as a consumer's engine."""
+        tasks = Path(f"/proc/{self.pid}/task")
+        return [
+            int(child)
+            for task in tasks.iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+
+    def _send(self, number: int) -> None:
+        if self.is_running:
+            os.kill(self.pid, number)
+
+
+class Broker(Server):
+    """A RabbitMQ node."""
+
+    def __init__(self, node: EmbeddedRabbitMQ, *, log: Path | None = None) -> None:
+        super().__init__(node.programs()[1], node.url, log=log)
+        self._node = node
+
+    def empty_vhost(self) -> str:
+        """Make a virtual host in which nothing is declared, and give its URL."""
+        name = uuid.uuid4().hex
+        login = (self._node.credentials.user, self._node.credentials.password)
+        url = f"{self._node.management['url']}api/vhosts/{name}"
+        response = requests.put(url, auth=login, timeout=_CONTROL_LIMIT_S)
+        assert response.status_code == HTTPStatus.CREATED
+        return self.url.removesuffix("%2F") + name
+
+    def control(self, *arguments: str) -> str:
+        """Run ``rabbitmqctl`` *arguments* on this node, and give what it says."""
+        completed = subprocess.run(  # noqa: S603 (our own command)
+            self._node.control_command(*arguments),
+            env={**os.environ, **self._node.environment},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=_CONTROL_LIMIT_S,
+        )
+        return completed.stdout
+
+    def delete_queues(self, url: str) -> None:
+        """Delete the queues of a virtual host, with all that is in them."""
+        vhost = url.rpartition("/")[2]
+        for name in self.control("-p", vhost, "-s", "list_queues", "name").split():
+            self.control("-p", vhost, "delete_queue", name)
+
+    @contextmanager
+    def memory_alarm(self) -> Iterator[None]:
+        """Make it take no messages, like a node that is short of memory."""
+        self.control("set_vm_memory_high_watermark", "0")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", _DEFAULT_WATERMARK)
+
+
 @contextmanager
 def running(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
     """Run *program* until the end of the block; yield once it is ready."""
-    process = subprocess.Popen(  # noqa: S603 (our own command)
-        program.command,
-        env={**os.environ, **program.environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    server = Server(program)
     try:
-        deadline_s = time.monotonic() + program.ready_within_s
-        while not program.is_ready():
-            assert process.poll() is None, f"{program.name} ended with {process.returncode}"
-            assert time.monotonic() < deadline_s, f"{program.name} is not ready in time"
-            time.sleep(0.05)
-        yield process
+        server.start()
+        assert server.process is not None
+        yield server.process
     finally:
-        process.terminate()
-        process.wait(program.stop_within_s)
+        server.stop()

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from tests.e2e.client import Client
-from tests.integration.conftest import Broker, Server
 from tests.integration.roles import Roles, running_roles
+from tests.servers import Broker, Server
 from tests.waiting import wait_for
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()

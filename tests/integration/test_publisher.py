@@ -15,7 +15,7 @@ from common.jobs import JobId
 from common.messages import ClassifyMessage
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import QUEUE, parameters
-from tests.integration.conftest import Broker
+from tests.servers import Broker
 from tests.waiting import wait_for
 
 # The issue of a request's thread: it must get away from a broker that says nothing.
