@@ -14,6 +14,8 @@ usage() {
 ./start.sh status [--json]   what runs, with process ids by role
 ./start.sh logs [ROLE] [-f]  the last lines of the logs; -f follows them
 ./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
+./start.sh drill [NAME]      harm a system of its own on purpose, and audit every job; see
+                             docs/reliability.md and `./start.sh drill --help`
 ./start.sh api|consumer|courier
                              one role in the foreground, as a container runs it
 Settings are environment variables, DARKROOM_*; README.md lists them.
@@ -26,6 +28,7 @@ main() {
     up | -d | --detach | --foreground) start_everything "$@" ;;
     stop | status | logs) ask_the_running_system "$@" ;;
     test) run_tests "${@:2}" ;;
+    drill) run_drills "${@:2}" ;;
     api | consumer | courier) run_role "$verb" ;;
     help | -h | --help) usage ;;
     *)
@@ -79,6 +82,12 @@ run_tests() {
     codespell
   fi
   exec python -m pytest "$@"
+}
+
+run_drills() {
+  install_servers
+  install_python_packages test
+  PATH=$PWD/$VENV/bin:$PATH exec "$VENV/bin/python" -m tests.drills "$@"
 }
 
 # What has to be installed, and how.

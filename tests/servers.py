@@ -1,13 +1,14 @@
 """Servers and roles as processes that a test may stop, freeze, kill and start again."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -21,12 +22,18 @@ _CONTROL_LIMIT_S = 60
 _DEFAULT_WATERMARK = "0.4"
 
 
+# Below those that the kernel gives to outgoing connections: there a server that is started
+# again could find its port taken, and a client of one that is down could connect to itself.
+_PORTS = range(20_000, 32_000)
+
+
 def free_port() -> int:
     """Find a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 class Server:

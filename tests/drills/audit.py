@@ -1,0 +1,182 @@
+"""What became of every accepted job: ended, once, with the right result for its own image."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Final, Self
+
+import requests
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+
+from tests.drills.ledger import Expectation, Ledger
+from tests.drills.system import System
+
+ENDED: Final = ("done", "failed", "cancelled")
+_LOOK_AGAIN_S: Final = 0.5
+_PROBLEM: Final = "urn:darkroom:problem:"
+# Long enough for a late second result to arrive.
+_SETTLE_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """The jobs that did not end as they should, each with what was found."""
+
+    jobs: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    lost: list[str] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    double: list[str] = field(default_factory=list)
+    more_attempts: int = 0  # jobs that needed more than one
+    published_again: int = 0  # jobs whose message was taken for lost
+
+    @property
+    def are_good(self) -> bool:
+        return not (self.lost or self.stuck or self.wrong or self.double)
+
+
+class Witness:
+    """Looks again and again at all jobs, and notes each end of each: there may be one.
+
+    Runs in a thread of its own while it is entered.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._ends: dict[str, dict[int, tuple[Any, ...]]] = {}
+        self.doubles: dict[str, str] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="witness")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def look(self, database: Database[dict[str, Any]]) -> None:
+        """Compare every ended job with how it had ended before."""
+        for state in ENDED:
+            for document in database["jobs"].find({"state": state}):
+                self._compare(document)
+
+    def has_ended(self, job_id: str) -> bool:
+        return job_id in self._ends
+
+    def ends_of(self, job_id: str) -> int:
+        """Return at how many fences the job has ended: one, and one more for each retry."""
+        return len(self._ends.get(job_id, ()))
+
+    def _compare(self, document: Mapping[str, Any]) -> None:
+        seen = (document["state"], document.get("finished_at"), str(document.get("result")))
+        ends = self._ends.setdefault(document["_id"], {})
+        before = ends.setdefault(document["fence"], seen)
+        if before != seen:
+            self.doubles[document["_id"]] = f"{before}, and then {seen}"
+
+    def _run(self) -> None:
+        with self._system.database() as database:
+            while not self._ending.wait(_LOOK_AGAIN_S):
+                try:
+                    self.look(database)
+                except PyMongoError:
+                    continue  # a drill may have stopped the store
+
+
+def audit(system: System, ledger: Ledger, witness: Witness, *, within_s: float) -> Findings:
+    """Wait until every accepted job has ended, at most *within_s*, and look at each."""
+    findings = Findings(jobs=len(ledger.expected))
+    with system.database() as database:
+        _wait_for_the_end(database, ledger, within_s)
+        time.sleep(_SETTLE_S)
+        witness.look(database)
+        documents = {document["_id"]: document for document in database["jobs"].find()}
+    for job_id, expectation in ledger.expected.items():
+        _judge(system, findings, job_id, expectation, documents.get(job_id))
+    findings.double += [f"{job_id}: {what}" for job_id, what in witness.doubles.items()]
+    findings.double += [
+        f"{job_id}: ended {witness.ends_of(job_id)} times"
+        for job_id in ledger.expected
+        if witness.ends_of(job_id) > 1 and job_id not in ledger.retried
+    ]
+    findings.double += ledger.doubles
+    return findings
+
+
+def _wait_for_the_end(database: Database[dict[str, Any]], ledger: Ledger, within_s: float) -> None:
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s:
+        ended = {
+            document["_id"]
+            for state in ENDED
+            for document in database["jobs"].find({"state": state}, {"_id": True})
+        }
+        # One that was deleted on purpose has ended too, and is looked for below.
+        if all(job_id in ended or _may_be_gone(ledger, job_id) for job_id in ledger.expected):
+            return
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _may_be_gone(ledger: Ledger, job_id: str) -> bool:
+    return "deleted" in ledger.expected[job_id].states
+
+
+def _judge(
+    system: System,
+    findings: Findings,
+    job_id: str,
+    expectation: Expectation,
+    document: Mapping[str, Any] | None,
+) -> None:
+    response = requests.get(f"{system.url}/jobs/{job_id}", timeout=30)
+    if response.status_code == HTTPStatus.NOT_FOUND or document is None:
+        if "deleted" not in expectation.states:
+            findings.lost.append(job_id)
+        return
+    job = response.json()
+    match job["state"]:
+        case "done":
+            findings.done += 1
+        case "failed":
+            findings.failed += 1
+        case "cancelled":
+            findings.cancelled += 1
+        case unfinished:
+            findings.stuck.append(f"{job_id}: {unfinished}, {_gist(document)}")
+            return
+    if (fault := _fault(job, expectation)) is not None:
+        findings.wrong.append(f"{job_id}: {fault}")
+    findings.more_attempts += job["attempts"] > 1
+    findings.published_again += document.get("republished_total", 0) > 0
+
+
+def _fault(job: Mapping[str, Any], expectation: Expectation) -> str | None:
+    """Say what is wrong with how *job* ended; None if nothing is."""
+    if job["state"] not in expectation.states:
+        return f"{job['state']}, not {' or '.join(sorted(expectation.states))}: {job.get('error')}"
+    if job["state"] == "done":
+        said = job["result"]["predictions"][0]["label"]
+        return None if said == str(expectation.number) else f"{said}, not {expectation.number}"
+    if job["state"] == "failed":
+        problem = job["error"]["type"].removeprefix(_PROBLEM)
+        return None if problem == expectation.problem else f"{problem}, not {expectation.problem}"
+    return None
+
+
+def _gist(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = ("state", "fence", "attempts", "owner", "publish_due_ms", "waiting_ms")
+    return {name: document[name] for name in wanted if name in document}

@@ -1,0 +1,134 @@
+"""Clients as a careful user writes them: one key a submission, repeated until answered."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final
+
+import requests
+
+from tests.drills.images import Order, numbered
+from tests.drills.ledger import DONE, Expectation, Ledger
+
+_PATIENCE_S: Final = 180.0
+_TIMEOUT_S: Final = 30.0
+_PAUSE_S: Final = 0.2
+_AT_ONCE: Final = 4
+
+
+class Clients:
+    """Hands numbered images in and writes down which jobs were accepted.
+
+    Args:
+        url: Where the service is.
+        ledger: Takes what was accepted.
+        chance: Where the keys come from, so that a seed gives the same ones.
+    """
+
+    def __init__(self, url: str, ledger: Ledger, chance: random.Random) -> None:
+        self.url = url
+        self.ledger = ledger
+        self.repeats = 0  # requests that were not answered, or not with 202
+        self._chance = chance
+        self._lock = threading.Lock()
+
+    def submit(
+        self,
+        order: Order = Order.ANSWER,
+        parameter: int = 0,
+        *,
+        states: frozenset[str] = DONE,
+        problem: str = "",
+        patience_s: float = _PATIENCE_S,
+    ) -> str:
+        """Hand one image in, again and again until it is accepted; return the job's id."""
+        number = self.ledger.next_number()
+        expectation = Expectation(number=number, states=states, problem=problem)
+        return self.post(numbered(number, order, parameter), expectation, patience_s=patience_s)
+
+    def post(
+        self, image: bytes, expectation: Expectation, *, patience_s: float = _PATIENCE_S
+    ) -> str:
+        """Hand *image* in until it is accepted; return the job's id."""
+        with self._lock:
+            key = f"{self._chance.getrandbits(128):032x}"
+        deadline_s = time.monotonic() + patience_s
+        while (job_id := self.try_post(image, key)) is None:
+            assert time.monotonic() < deadline_s, f"not accepted within {patience_s} s"
+            time.sleep(_PAUSE_S)
+        self.ledger.accepted(job_id, key, expectation)
+        return job_id
+
+    def try_post(self, image: bytes, key: str) -> str | None:
+        """Send one request; return the job's id, or None if nothing was accepted for sure."""
+        try:
+            response = requests.post(
+                self.url + "/jobs",
+                files={"image": ("image.png", image)},
+                headers={"Idempotency-Key": f'"{key}"'},
+                timeout=_TIMEOUT_S,
+            )
+        except requests.RequestException:
+            self.repeats += 1
+            return None
+        if response.status_code == HTTPStatus.ACCEPTED:
+            job_id: str = response.json()["id"]
+            return job_id
+        # 502 and 503 are what a proxy says of an api that is away. Others are ours, and bugs.
+        assert response.status_code in (
+            HTTPStatus.BAD_GATEWAY,
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            HTTPStatus.GATEWAY_TIMEOUT,
+        ), f"{response.status_code}: {response.text}"
+        self.repeats += 1
+        return None
+
+    def submit_many(self, count: int, order: Order = Order.ANSWER, parameter: int = 0) -> list[str]:
+        """Hand *count* images in, some at once; return the jobs' ids."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            submitted = [pool.submit(self.submit, order, parameter) for _ in range(count)]
+            return [one.result() for one in submitted]
+
+    @contextmanager
+    def load(
+        self,
+        *,
+        clients: int = _AT_ONCE,
+        pause_s: float = 0.1,
+        order: Order = Order.ANSWER,
+        parameter: int = 0,
+    ) -> Iterator[None]:
+        """Keep *clients* handing images in until the end of the block."""
+        ending = threading.Event()
+
+        def work() -> None:
+            while not ending.wait(pause_s):
+                self.submit(order, parameter)
+
+        with ThreadPoolExecutor(clients) as pool:
+            working = [pool.submit(work) for _ in range(clients)]
+            try:
+                yield
+            finally:
+                ending.set()
+        for one in working:
+            one.result()
+
+    def retry(self, job_id: str) -> bool:
+        """Give a failed job a new start; tell whether it was."""
+        self.ledger.will_retry(job_id)
+        return self._ask("POST", f"/jobs/{job_id}/retry") == HTTPStatus.ACCEPTED
+
+    def cancel(self, job_id: str) -> bool:
+        """Cancel a job, or delete an ended one; tell whether that was done."""
+        return self._ask("DELETE", f"/jobs/{job_id}") in (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+
+    def _ask(self, method: str, path: str) -> int | None:
+        try:
+            return requests.request(method, self.url + path, timeout=_TIMEOUT_S).status_code
+        except requests.RequestException:
+            return None

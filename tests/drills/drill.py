@@ -1,0 +1,126 @@
+"""What a drill is, and how one is run."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tests.drills.audit import Findings, Witness, audit
+from tests.drills.clients import Clients
+from tests.drills.ledger import Ledger
+from tests.drills.system import Plan, System
+
+# Soon after the harm every job has ended, or is stuck.
+_END_WITHIN_S: Final = 90.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One run of one drill, and all it may use."""
+
+    system: System
+    ledger: Ledger
+    clients: Clients
+    witness: Witness
+    chance: random.Random
+    short: bool  # whether somebody waits: drills that take long may take less
+    notes: dict[str, Any] = field(default_factory=dict)  # for the table: what was done
+    faults: list[str] = field(default_factory=list)
+
+    def expect(self, holds: object, what: str) -> None:
+        """Note a fault, unless *what* holds."""
+        if not holds:
+            self.faults.append(what)
+
+
+Harm = Callable[[Run], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """Harm of one kind, and the system that it is done to.
+
+    Args:
+        name: What it is called on the command line.
+        harm: What is done, in one line.
+        do: Submits the jobs and does the harm; returns when the audit may begin.
+        plan: The system.
+        end_within_s: How long the audit waits for the jobs to end.
+        loses_messages: Whether the harm takes messages away, so that some must be published
+            again. Where it does not, one that was published again is a fault.
+    """
+
+    name: str
+    harm: str
+    do: Harm
+    plan: Plan = field(default_factory=Plan)
+    end_within_s: float = _END_WITHIN_S
+    loses_messages: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How one run of one drill went."""
+
+    drill: str
+    seed: int
+    without: str | None
+    seconds: float
+    findings: Findings
+    notes: dict[str, Any]
+    faults: list[str]
+
+    @property
+    def is_green(self) -> bool:
+        return self.findings.are_good and not self.faults
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "green": self.is_green}
+
+
+def run_drill(
+    drill: Drill, *, folder: Path, seed: int, short: bool, without: str | None = None
+) -> Outcome:
+    """Run *drill* on a system of its own in *folder*, which stays if the drill fails."""
+    started_s = time.monotonic()
+    chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
+    ledger, system = Ledger(), System(folder, replace(drill.plan, without=without))
+    run = Run(
+        system=system,
+        ledger=ledger,
+        clients=Clients(system.url, ledger, chance),
+        witness=Witness(system),
+        chance=chance,
+        short=short,
+    )
+    findings = Findings()
+    try:
+        system.start()
+        with run.witness:
+            drill.do(run)
+            findings = audit(system, ledger, run.witness, within_s=drill.end_within_s)
+        if not drill.loses_messages:
+            run.expect(
+                findings.published_again == 0,
+                f"{findings.published_again} messages were lost and published again",
+            )
+        run.expect(ledger.expected, "no job was accepted")
+    except Exception as exc:  # noqa: BLE001 (a drill that breaks off is a drill that fails)
+        run.faults.append(f"{type(exc).__name__}: {exc}")
+    finally:
+        for name, status in system.stop().items():
+            run.expect(status in (0, None), f"{name} ended with status {status}")
+    outcome = Outcome(
+        drill=drill.name,
+        seed=seed,
+        without=without,
+        seconds=round(time.monotonic() - started_s, 1),
+        findings=findings,
+        notes=run.notes | {"repeated requests": run.clients.repeats},
+        faults=run.faults,
+    )
+    if outcome.is_green:
+        system.remove()
+    return outcome

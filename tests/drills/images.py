@@ -1,0 +1,29 @@
+"""Images that carry a number, which is their right answer, and an order to the model."""
+
+from enum import IntEnum
+from io import BytesIO
+
+import PIL.Image
+
+# Not the 64 x 64 of an engine's first image, which is black: number 0, no order.
+_SIZE = (16, 16)
+
+
+class Order(IntEnum):
+    """What the model of the drills does before it answers."""
+
+    ANSWER = 0
+    WAIT = 1  # hundredths of a second, in ``parameter``
+    HANG = 2  # in native code, with the interpreter's lock held
+    CRASH = 3
+    EAT = 4  # memory, as fast as it can
+
+
+def numbered(number: int, order: Order = Order.ANSWER, parameter: int = 0) -> bytes:
+    """Encode a PNG whose right answer is *number*, below 2**24."""
+    image = PIL.Image.new("RGB", _SIZE)
+    image.putpixel((0, 0), (number >> 16, number >> 8 & 255, number & 255))
+    image.putpixel((1, 0), (order, parameter, 0))
+    buffer = BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,66 @@
+"""Outcomes as a table and as JSON."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.drills.all import DRILLS
+from tests.drills.drill import Outcome
+
+_BEGIN: Final = "<!-- drills: begin (./start.sh drill --write) -->"
+_END: Final = "<!-- drills: end -->"
+_HEAD: Final = (
+    "drill", "harm", "jobs", "done", "failed", "cancelled", "lost", "stuck", "wrong", "double",
+    "more than one attempt", "published again", "seconds", "verdict",
+)  # fmt: skip
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """Write *outcomes* as a Markdown table, one line each."""
+    rows = [_HEAD, tuple("---" for _ in _HEAD), *map(_row, outcomes)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def details(outcome: Outcome) -> str:
+    """Say what one run did and found, for people who want to know why."""
+    findings = outcome.findings
+    found = {
+        "lost": findings.lost,
+        "stuck": findings.stuck,
+        "wrong": findings.wrong,
+        "double": findings.double,
+        "fault": outcome.faults,
+    }
+    notes = ", ".join(f"{name} {value}" for name, value in outcome.notes.items())
+    lines = [f"{outcome.drill}, seed {outcome.seed}: {_verdict(outcome)} ({notes})"]
+    lines += [f"  {kind}: {what}" for kind, whats in found.items() for what in whats[:10]]
+    return "\n".join(lines)
+
+
+def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Write all that is known of *outcomes*."""
+    path.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2) + "\n")
+
+
+def write_into(page: Path, text: str) -> None:
+    """Replace what stands between the marks of *page*."""
+    before, _, rest = page.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    page.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}")
+
+
+def _row(outcome: Outcome) -> tuple[str, ...]:
+    findings = outcome.findings
+    numbers = (
+        findings.jobs, findings.done, findings.failed, findings.cancelled,
+        len(findings.lost), len(findings.stuck), len(findings.wrong), len(findings.double),
+        findings.more_attempts, findings.published_again, round(outcome.seconds),
+    )  # fmt: skip
+    return (
+        outcome.drill, DRILLS[outcome.drill].harm, *map(str, numbers), _verdict(outcome)
+    )  # fmt: skip
+
+
+def _verdict(outcome: Outcome) -> str:
+    return "green" if outcome.is_green else "RED"

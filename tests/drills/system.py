@@ -1,0 +1,186 @@
+"""A whole system of its own: ports, broker, store and roles, each to be harmed alone."""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from embedded import roles
+from embedded.nginx import EmbeddedNginx
+from embedded.programs import HOST, Program
+from embedded.rabbitmq import EmbeddedRabbitMQ
+from embedded.store import EmbeddedStore
+from tests.drills.without import VARIABLE
+from tests.e2e.client import Client
+from tests.servers import Broker, Server, free_port
+from tests.waiting import wait_for
+
+_READY_WITHIN_S: Final = 90
+_MAX_BODY_BYTES: Final = 20 * 1024**2
+_MODELS: Final = Path(__file__).parent / "models"
+
+# Shorter than the defaults, so that a drill waits seconds where a service has half a minute.
+_BRISK: Final[Mapping[str, str]] = {
+    "DARKROOM_MODELS": "echo",
+    "DARKROOM_MODELS_DIR": str(_MODELS),
+    "DARKROOM_LEASE_S": "3",
+    "DARKROOM_PUBLISH_AFTER_S": "1",
+    "DARKROOM_STORE_TIMEOUT_S": "1",
+    "DARKROOM_GRACE_S": "5",
+    "DARKROOM_JOB_TIME_LIMIT_S": "10",
+    "DARKROOM_AMQP_HEARTBEAT_S": "2",
+    # A drill kills more often than a bad job deserves attempts.
+    "DARKROOM_MAX_ATTEMPTS": "20",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a system consists of.
+
+    Args:
+        consumers: How many there are.
+        couriers: How many there are.
+        settings: Beyond those that all drills share.
+        without: The guarantee that is missing, see ``tests/drills/without.py``.
+    """
+
+    consumers: int = 1
+    couriers: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+    without: str | None = None
+
+
+class System:
+    """nginx, api, consumers, couriers, RabbitMQ and a store, with all they write in *folder*."""
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        folder.mkdir(parents=True)
+        self.folder = folder
+        self._plan = plan
+        self.node = EmbeddedRabbitMQ(
+            folder=folder / "rabbitmq",
+            amqp_port=free_port(),
+            management_port=free_port(),
+            dist_port=free_port(),
+            epmd_port=free_port(),
+        )
+        self.node.prepare()
+        self._port_mapper = self._server(self.node.programs()[0])
+        self.broker = Broker(self.node, log=folder / "rabbitmq.log")
+        store = EmbeddedStore(folder=folder / "store", port=free_port())
+        store.prepare()
+        self.store = self._server(store.program(), store.url)
+        self.database_name = f"drill-{uuid.uuid4().hex}"
+        self.url = f"http://{HOST}:{self._front()}"
+        self.environment = self._environment()
+        self.api = self._role(roles.api(self._api_port, self.environment))
+        self.consumers = [
+            self._role(program)
+            for program in roles.consumers(
+                plan.consumers, self.environment, grace_s=self._setting_s("GRACE_S")
+            )
+        ]
+        self.couriers = [
+            self._role(
+                replace(
+                    roles.courier(self.environment, grace_s=self._setting_s("GRACE_S")),
+                    name=f"courier-{number}",
+                )
+            )
+            for number in range(1, plan.couriers + 1)
+        ]
+
+    @property
+    def roles(self) -> list[Server]:
+        return [self.api, *self.consumers, *self.couriers]
+
+    @property
+    def servers(self) -> list[Server]:
+        """All that runs, in the order in which it starts."""
+        return [self._port_mapper, self.broker, self.store, *self.roles, self.nginx]
+
+    def start(self) -> None:
+        """Start all of it, and wait until a job would be classified."""
+        for server in self.servers:
+            server.launch()
+            if server is self._port_mapper:
+                server.wait_until_ready()
+        for server in self.servers:
+            server.wait_until_ready()
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        client = Client(self.url)
+        wait_for(client.is_ready, within_s=_READY_WITHIN_S, what="the system is ready")
+
+    def stop(self) -> dict[str, int | None]:
+        """Stop what runs; return the exit statuses of our roles, by name."""
+        statuses = {server: server.stop() for server in reversed(self.servers)}
+        return {server.program.name: statuses[server] for server in self.roles}
+
+    def remove(self) -> None:
+        """Delete all that the system wrote; until then it is there to be looked at."""
+        shutil.rmtree(self.folder)
+
+    @contextmanager
+    def database(self) -> Iterator[Database[dict[str, Any]]]:
+        """Look into the store as an operator would, past the service."""
+        with MongoClient[dict[str, Any]](
+            self.store.url, tz_aware=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=30_000
+        ) as client:
+            yield client[self.database_name]
+
+    def _front(self) -> int:
+        port, self._api_port = free_port(), free_port()
+        nginx = EmbeddedNginx(
+            folder=self.folder / "nginx",
+            port=port,
+            api_port=self._api_port,
+            max_body_bytes=_MAX_BODY_BYTES,
+        )
+        nginx.prepare()
+        self.nginx = self._server(nginx.program())
+        return port
+
+    def _environment(self) -> dict[str, str]:
+        missing = {} if self._plan.without is None else {VARIABLE: self._plan.without}
+        return {
+            "DARKROOM_AMQP_URL": self.broker.url,
+            "DARKROOM_MONGO_URL": self.store.url,
+            "DARKROOM_MONGO_DATABASE": self.database_name,
+            "DARKROOM_STATE_DIR": str(self.folder),
+            **_BRISK,
+            **self._plan.settings,
+            **missing,
+        }
+
+    def _setting_s(self, name: str) -> float:
+        return float(self.environment[f"DARKROOM_{name}"])
+
+    def _role(self, program: Program) -> Server:
+        if self._plan.without is not None:
+            program = replace(program, command=_without_a_guarantee(program))
+        return self._server(program)
+
+    def _server(self, program: Program, url: str = "") -> Server:
+        return Server(program, url, log=self.folder / f"{program.name}.log")
+
+
+def _without_a_guarantee(program: Program) -> tuple[str, ...]:
+    """Make a role import ``tests.drills.without`` before anything of its own."""
+    match program.command:
+        case (python, "-m", module):
+            first = (
+                "import runpy, sys, tests.drills.without; sys.argv[1:] = []; "
+                f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
+            )
+            return (python, "-c", first)
+        case uwsgi:
+            return (*uwsgi, "--import", "tests.drills.without")
