@@ -6,6 +6,7 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from tests.drills import report
@@ -19,16 +20,25 @@ def main() -> int:
     asked = _parse()
     folder = Path(tempfile.mkdtemp(prefix="darkroom-drill-"))
     outcomes = _run_all(asked, folder)
-    print(report.table(outcomes))  # noqa: T201 (what the command is for)
+    mark, text, is_good = _judge(outcomes, asked.without)
+    print(text)  # noqa: T201 (what the command is for)
     if asked.json is not None:
         report.write_json(outcomes, asked.json)
     if asked.write is not None:
-        report.write_into(asked.write, report.table(outcomes))
+        report.write_into(asked.write, mark, text)
     if all(outcome.is_green for outcome in outcomes):
         folder.rmdir()
-        return 0
-    print(f"The logs are in {folder}", file=sys.stderr)  # noqa: T201
-    return 1
+    else:
+        print(f"The logs are in {folder}", file=sys.stderr)  # noqa: T201
+    return 0 if is_good else 1
+
+
+def _judge(outcomes: list[Outcome], without: list[str] | None) -> tuple[str, str, bool]:
+    """Return the mark of the table in a page, the table, and whether all is as it should be."""
+    if without is None:
+        return report.DRILLS_MARK, report.table(outcomes), all(one.is_green for one in outcomes)
+    caught = {outcome.without for outcome in outcomes if not outcome.is_green}
+    return report.WITHOUT_MARK, report.matrix(outcomes), caught == set(without)
 
 
 def _parse() -> argparse.Namespace:
@@ -37,7 +47,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="one run for each")
     parser.add_argument("--short", action="store_true", help="less of what takes long")
     parser.add_argument("--at-once", type=int, default=1, help="how many drills run side by side")
-    parser.add_argument("--without", choices=GUARANTEES, help="take a guarantee away first")
+    parser.add_argument(
+        "--without", choices=GUARANTEES, nargs="+", metavar="GUARANTEE",
+        help="take a guarantee away first, one at a time, and show which drills catch it: "
+        + ", ".join(GUARANTEES),
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table into that page")
     asked = parser.parse_args()
@@ -47,20 +61,19 @@ def _parse() -> argparse.Namespace:
 
 
 def _run_all(asked: argparse.Namespace, folder: Path) -> list[Outcome]:
-    wanted = [(name, seed) for name in asked.names or DRILLS for seed in asked.seed]
-    run = partial(_run, folder=folder, short=asked.short, without=asked.without)
+    cases = list(product(asked.names or DRILLS, asked.seed, asked.without or [None]))
+    run = partial(_run, folder=folder, short=asked.short)
     # Spawned, so that a drill's threads and connections are its own.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.at_once, context, max_tasks_per_child=1) as pool:
-        running = {pool.submit(run, *one): one for one in wanted}
+        running = {pool.submit(run, *case): case for case in cases}
         outcomes = {}
         for ended in as_completed(running):
             outcomes[running[ended]] = ended.result()
             print(report.details(ended.result()), file=sys.stderr, flush=True)  # noqa: T201
-    return [outcomes[one] for one in wanted]
+    return [outcomes[case] for case in cases]
 
 
-def _run(name: str, seed: int, *, folder: Path, short: bool, without: str | None) -> Outcome:
-    return run_drill(
-        DRILLS[name], folder=folder / f"{name}-{seed}", seed=seed, short=short, without=without
-    )
+def _run(name: str, seed: int, without: str | None, *, folder: Path, short: bool) -> Outcome:
+    place = folder / "-".join(map(str, (name, seed, *([without] if without else []))))
+    return run_drill(DRILLS[name], folder=place, seed=seed, short=short, without=without)

@@ -8,8 +8,9 @@ from typing import Final
 from tests.drills.all import DRILLS
 from tests.drills.drill import Outcome
 
-_BEGIN: Final = "<!-- drills: begin (./start.sh drill --write) -->"
-_END: Final = "<!-- drills: end -->"
+# Where the tables stand in docs/reliability.md.
+DRILLS_MARK: Final = "./start.sh drill --write docs/reliability.md"
+WITHOUT_MARK: Final = "./start.sh drill ... --without ... --write docs/reliability.md"
 _HEAD: Final = (
     "drill", "harm", "jobs", "done", "failed", "cancelled", "lost", "stuck", "wrong", "double",
     "more than one attempt", "published again", "seconds", "verdict",
@@ -43,11 +44,43 @@ def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
     path.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2) + "\n")
 
 
-def write_into(page: Path, text: str) -> None:
+def matrix(outcomes: Sequence[Outcome]) -> str:
+    """Show which drill misses which guarantee, as a Markdown table."""
+    drills = list(dict.fromkeys(outcome.drill for outcome in outcomes))
+    rows = [("without", *drills), tuple("---" for _ in range(len(drills) + 1))]
+    for without in dict.fromkeys(outcome.without for outcome in outcomes):
+        cells = (
+            "; ".join(
+                _in_short(outcome)
+                for outcome in outcomes
+                if (outcome.drill, outcome.without) == (drill, without)
+            )
+            for drill in drills
+        )
+        rows.append((f"{without}", *cells))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def write_into(page: Path, mark: str, text: str) -> None:
     """Replace what stands between the marks of *page*."""
-    before, _, rest = page.read_text().partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    page.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{after}")
+    begin, end = f"<!-- begin: {mark} -->", f"<!-- end: {mark} -->"
+    before, _, rest = page.read_text().partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{page} has no {begin} ... {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def _in_short(outcome: Outcome) -> str:
+    findings = outcome.findings
+    counts = {
+        "lost": len(findings.lost),
+        "stuck": len(findings.stuck),
+        "wrong": len(findings.wrong),
+        "double": len(findings.double),
+    }
+    found = [f"{kind} {count}" for kind, count in counts.items() if count]
+    return " ".join(["RED:", *found, *outcome.faults]) if not outcome.is_green else "green"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
