@@ -6,6 +6,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from api import idempotency
 from api.payload import read_payload
+from api.removal import remove
 from api.schemas import JobView, as_json
 from api.submission import Submission, find_job
 from common.jobs import Job, JobId
@@ -34,6 +35,12 @@ def create_blueprint(store: JobStore, submission: Submission) -> Blueprint:
         """Report one job, with its predictions once it has them."""
         return _respond(find_job(store, JobId(job_id)), HTTPStatus.OK)
 
+    @jobs.delete("/<job_id>")
+    def take_back(job_id: str) -> Response:
+        """Cancel a job, or delete one that has ended."""
+        cancelled = remove(store, JobId(job_id))
+        return _deleted(job_id) if cancelled is None else _respond(cancelled, HTTPStatus.OK)
+
     @jobs.post("/<job_id>/retry")
     def retry(job_id: str) -> Response:
         """Give a failed job a new start, under the same id."""
@@ -51,4 +58,10 @@ def _respond(job: Job, status: HTTPStatus) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if not job.is_finished:
         response.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    return response
+
+
+def _deleted(job_id: str) -> Response:
+    response = Response(status=HTTPStatus.NO_CONTENT, headers={"X-Job-Id": job_id})
+    del response.headers["Content-Type"]  # of no content
     return response

@@ -48,7 +48,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             },
             "paths": {
                 "/jobs": {"post": _submit(settings)},
-                "/jobs/{job_id}": {"get": _show_job()},
+                "/jobs/{job_id}": {"get": _show_job(), "delete": _remove_job()},
                 "/jobs/{job_id}/retry": {"post": _retry_job()},
                 "/models": {
                     "get": {
@@ -157,6 +157,23 @@ def _show_job() -> dict[str, Any]:
         "responses": {
             "200": _json("The job; while it is unfinished with Retry-After", JobView)
             | {"headers": {"Retry-After": _RETRY_AFTER}}
+        }
+        | _problems(404, 503),
+    }
+
+
+def _remove_job() -> dict[str, Any]:
+    return {
+        "operationId": "removeJob",
+        "summary": "Cancel a job, or delete one that has ended",
+        "description": (
+            "A cancelled job keeps its record for the time of retention, and loses its image at "
+            "once. A second request deletes the record too."
+        ),
+        "parameters": _JOB_ID,
+        "responses": {
+            "200": _json("The job, cancelled", JobView),
+            "204": {"description": "It had ended; it is deleted, and so is its image"},
         }
         | _problems(404, 503),
     }

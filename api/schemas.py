@@ -145,7 +145,7 @@ class JobView(BaseModel):
     """A job as a client sees it. Members without a value are absent."""
 
     id: str
-    state: JobState
+    state: JobState = Field(description="`done`, `failed` and `cancelled` are ends")
     model: str
     top_k: int
     image: ImageView

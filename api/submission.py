@@ -106,7 +106,7 @@ class Submission:
     def _publish(self, job: Job) -> None:
         try:
             self.publisher.publish(ClassifyMessage.for_job(job))
-            self.store.mark_published(job.job_id, fence=job.fence)
+            self.store.mark_published(job)
         except TransientError as exc:  # the record is the outbox: the job is accepted
             log.warning("the courier will publish this job", reason=str(exc))
             return
@@ -125,7 +125,8 @@ def find_job(store: JobStore, job_id: JobId) -> Job:
             HTTPStatus.NOT_FOUND,
             "job-not-found",
             "The job is unknown or expired",
-            "No job has this id; it was never accepted, or its time of retention is over.",
+            "No job has this id: it was never accepted, or it was deleted, or its time of "
+            "retention is over.",
         )
     return job
 

@@ -16,17 +16,21 @@ class JobState(StrEnum):
     PROCESSING = "processing"  # claimed by a consumer, its owner
     DONE = "done"
     FAILED = "failed"
+    CANCELLED = "cancelled"  # its client wants it no more
 
 
 LEGAL_MOVES: Final[Mapping[JobState, frozenset[JobState]]] = {
-    JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED}),
+    JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED, JobState.CANCELLED}),
     # Back to PENDING: the owner died or lost its engine, and another shall try.
-    JobState.PROCESSING: frozenset({JobState.PENDING, JobState.DONE, JobState.FAILED}),
+    JobState.PROCESSING: frozenset(
+        {JobState.PENDING, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
+    ),
     JobState.DONE: frozenset(),
     # Only by an explicit retry.
     JobState.FAILED: frozenset({JobState.PENDING}),
+    JobState.CANCELLED: frozenset(),
 }
-FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED})
+FINISHED: Final = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 
 
 class IllegalMoveError(Exception):
@@ -92,8 +96,8 @@ class Idempotency:
 class Job:
     """One image on its way to a result.
 
-    ``fence`` rises with every claim and every giving back and never falls; a write that
-    names an old fence changes nothing. ``attempts`` counts the claims.
+    ``fence`` rises with every claim, giving back, retry and cancelling and never falls; a
+    write that names an old fence changes nothing. ``attempts`` counts the claims.
     """
 
     job_id: JobId
@@ -113,6 +117,7 @@ class Job:
     error: Failure | None = None
     setbacks: tuple[Setback, ...] = ()  # of the attempts since the submission, or the retry
     idempotency: Idempotency | None = None
+    republished: int = 0  # how often its message was lost, and published again
 
     @property
     def is_finished(self) -> bool:
@@ -149,6 +154,10 @@ class Job:
         """Give a failed job a new start under its id, with all its attempts before it."""
         waiting = self._waiting_again(JobState.FAILED)
         return replace(waiting, attempts=0, setbacks=(), error=None)
+
+    def cancel(self) -> "Job":
+        """End a job that nobody waits for; who has it in hand cannot save it any more."""
+        return replace(self._moved_to(JobState.CANCELLED), owner=None, fence=self.fence + 1)
 
     def _waiting_again(self, origin: JobState) -> "Job":
         # Two moves lead back to PENDING, each from a state of its own.

@@ -9,11 +9,13 @@ const WATCH_MS = 15_000;
 const WATCH_IN_TROUBLE_MS = 2_000;
 
 const FINISHED = new Set(["done", "failed", "cancelled"]);
+const CANCELLABLE = new Set(["pending", "processing"]);
 
 const IN_WORDS = {
   waiting: "Waiting to be handed in",
   pending: "In the queue",
   processing: "Being classified",
+  cancelling: "Being cancelled",
   cancelled: "Cancelled",
 };
 
@@ -46,7 +48,7 @@ function showChosen() {
 function createTicket(file, options) {
   const { root, parts } = fromTemplate("ticket");
   const abort = new AbortController();
-  const ticket = { file, options, root, parts, signal: abort.signal };
+  const ticket = { file, options, root, parts, signal: abort.signal, url: "" };
   const url = URL.createObjectURL(file);
   parts.name.textContent = file.name;
   parts.preview.addEventListener("error", () => parts.preview.remove());
@@ -54,6 +56,12 @@ function createTicket(file, options) {
     parts.preview.classList.toggle("tiny", parts.preview.naturalWidth < 100);
   });
   parts.preview.src = url;
+  parts.cancel.setAttribute("aria-label", `Cancel ${file.name}`);
+  parts.cancel.addEventListener("click", () => {
+    abort.abort(); // what becomes of the job is told by the answer to this alone
+    cancel(ticket).catch((problem) => showProblem(ticket, problem));
+    parts.remove.focus();
+  });
   parts.remove.setAttribute("aria-label", `Remove ${file.name} from this page`);
   parts.remove.addEventListener("click", () => {
     abort.abort();
@@ -78,7 +86,7 @@ async function handIn(ticket) {
     showTrouble(ticket, "Not handed in yet", problem, pauseMs),
   );
   ticket.parts.link.textContent = job.id;
-  ticket.parts.link.href = jobUrl(job.id);
+  ticket.parts.link.href = ticket.url = jobUrl(job.id);
   lastJobId = job.id;
   showCommands();
   showJob(ticket, job);
@@ -105,6 +113,15 @@ async function follow(ticket, job) {
   }
 }
 
+/** Take the job back; one that has ended by now is deleted, which comes to the same here. */
+async function cancel(ticket) {
+  showState(ticket, "cancelling");
+  await persist(ticket.url, { method: "DELETE" }, (problem, pauseMs) =>
+    showTrouble(ticket, "Not cancelled yet", problem, pauseMs),
+  );
+  showState(ticket, "cancelled");
+}
+
 /** Hand images in one by one, which spares a busy service, and follow each meanwhile. */
 async function handInAll(tickets) {
   for (const ticket of tickets) {
@@ -126,6 +143,7 @@ function showJob(ticket, job) {
 function showState(ticket, state, headline = IN_WORDS[state] ?? state, detail = "") {
   ticket.root.dataset.state = state;
   ticket.parts.detail.textContent = detail;
+  ticket.parts.cancel.hidden = !CANCELLABLE.has(state);
   // It is read aloud when it changes, so it says whose it is, and stays when it is the same.
   if (ticket.parts.headline.lastChild?.textContent === headline) return;
   const name = element("span", `${ticket.file.name}: `, "unseen");
@@ -141,7 +159,7 @@ function showProblem(ticket, { title, detail }) {
 }
 
 function showEnd(ticket, error) {
-  if (ticket.signal.aborted) return; // removed by the user
+  if (ticket.signal.aborted) return; // removed or cancelled by the user
   showProblem(ticket, error instanceof Problem ? error : { title: "Error", detail: String(error) });
 }
 

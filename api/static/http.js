@@ -22,7 +22,8 @@ export class Problem extends Error {
   }
 }
 
-/** Send one request; return its JSON and how long to wait. Throws a Problem, or on abort. */
+/** Send one request; return its JSON, if any, and how long to wait.
+ *  Throws a Problem, or on abort. */
 export async function ask(url, options = {}) {
   let response;
   try {
@@ -33,7 +34,7 @@ export async function ask(url, options = {}) {
   }
   const retryAfterMs = 1_000 * (Number(response.headers.get("Retry-After")) || 0);
   const body = await response.json().catch(() => null);
-  if (response.ok && body !== null) return { body, retryAfterMs };
+  if (response.status === 204 || (response.ok && body !== null)) return { body, retryAfterMs };
   const title = body?.title ?? `The service answered ${response.status} ${response.statusText}`;
   throw new Problem(response.status, title, body?.detail ?? "", retryAfterMs);
 }

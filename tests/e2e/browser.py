@@ -85,6 +85,10 @@ class Page:
         field.send_keys("\n".join(map(str, images)))
         self._driver.find_element(By.ID, "hand-in").click()
 
+    def cancel(self) -> None:
+        """Cancel the newest ticket."""
+        self._driver.find_element(By.CSS_SELECTOR, ".ticket .cancel").click()
+
     def drop(self, name: str) -> None:
         self._run(_BRING, "drop", name)
 

@@ -61,11 +61,19 @@ class Client:
         """Poll until the job has ended."""
         deadline_s = time.monotonic() + patience_s
         while True:
-            job: dict[str, Any] = requests.get(self.url + location, timeout=_TIMEOUT_S).json()
-            if job["state"] in ("done", "failed"):
+            job = self.job(location)
+            if job["state"] in ("done", "failed", "cancelled"):
                 return job
             assert time.monotonic() < deadline_s, f"not ended in time: {job}"
             time.sleep(pause_s)
+
+    def job(self, location: str) -> dict[str, Any]:
+        """Return the job as it is now, or the problem."""
+        job: dict[str, Any] = requests.get(self.url + location, timeout=_TIMEOUT_S).json()
+        return job
+
+    def delete(self, location: str) -> requests.Response:
+        return requests.delete(self.url + location, timeout=_TIMEOUT_S)
 
     def _post(self, **request: Any) -> requests.Response:
         return requests.post(self.url + "/jobs", timeout=_TIMEOUT_S, **request)

@@ -3,10 +3,12 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,6 +89,18 @@ class Darkroom:
     def pids(self, role: str) -> list[int]:
         pids: list[int] = self.status()["roles"].get(role, [])
         return pids
+
+    @contextmanager
+    def paused(self, role: str) -> Iterator[None]:
+        """Let the processes of *role* do nothing until the end of the block."""
+        pids = self.pids(role)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def wait_for_log(self, role: str, text: str) -> None:
         """Wait until the log of *role* has *text*."""

@@ -67,6 +67,17 @@ def test_a_text_file_shows_the_problem_in_words(page: Page, tmp_path: Path) -> N
     assert "JPEG, PNG" in ticket.detail
 
 
+def test_a_job_that_waits_can_be_cancelled(page: Page, darkroom: Darkroom) -> None:
+    with darkroom.paused("consumer"):
+        page.hand_in(SAMPLES / "6.png")
+        page.tickets("pending")
+        page.cancel()
+        [ticket] = page.tickets("cancelled")
+
+    assert ticket.headline == "6.png: Cancelled"
+    assert requests.get(ticket.job_url, timeout=10).json()["state"] == "cancelled"
+
+
 def test_a_name_full_of_markup_is_shown_as_text(page: Page, tmp_path: Path) -> None:
     image = tmp_path / "<img src=x>.png"
     image.write_bytes((SAMPLES / "3.png").read_bytes())

@@ -20,6 +20,7 @@ MOVES = {
     JobState.PROCESSING: lambda job: job.claim(OWNER),
     JobState.DONE: lambda job: job.succeed(RESULT),
     JobState.FAILED: lambda job: job.fail(REASON),
+    JobState.CANCELLED: lambda job: job.cancel(),
 }
 
 
@@ -36,14 +37,17 @@ def test_a_job_only_ever_moves_along_legal_moves(targets: list[JobState]) -> Non
 
 
 @given(st.lists(st.sampled_from(list(JobState)), max_size=12))
-def test_the_fence_never_falls_and_every_claim_raises_it(targets: list[JobState]) -> None:
+def test_the_fence_never_falls_and_every_claim_and_cancelling_raises_it(
+    targets: list[JobState],
+) -> None:
     job = a_job()
     for target in targets:
         if target not in LEGAL_MOVES[job.state]:
             continue
         moved: Job = MOVES[target](job)
         assert moved.fence >= job.fence
-        assert target is not JobState.PROCESSING or moved.fence == job.fence + 1
+        if target in {JobState.PROCESSING, JobState.CANCELLED}:
+            assert moved.fence == job.fence + 1
         job = moved
 
 
@@ -94,20 +98,30 @@ def test_a_retry_is_a_new_start_under_the_same_id_and_a_higher_fence() -> None:
 
 def test_only_a_failed_job_can_be_retried_and_only_a_claimed_one_given_back() -> None:
     waiting = a_job()
-    for job in (waiting, waiting.claim(OWNER), waiting.claim(OWNER).succeed(RESULT)):
+    done = waiting.claim(OWNER).succeed(RESULT)
+    for job in (waiting, waiting.claim(OWNER), done, waiting.cancel()):
         with pytest.raises(IllegalMoveError):
             job.retry()
-    for job in (waiting, waiting.fail(REASON)):
+    for job in (waiting, waiting.fail(REASON), waiting.claim(OWNER).cancel()):
         with pytest.raises(IllegalMoveError):
             job.give_back(REASON, max_attempts=3)
 
 
-def test_a_done_job_has_no_exits_and_a_failed_one_only_the_retry() -> None:
-    done, failed = a_job().claim(OWNER).succeed(RESULT), a_job().fail(REASON)
+def test_a_job_can_be_cancelled_while_it_waits_and_while_it_is_worked_on() -> None:
+    waiting = a_job()
+    for job in (waiting, waiting.claim(OWNER)):
+        cancelled = job.cancel()
 
-    assert done.is_finished
-    assert failed.is_finished
-    assert LEGAL_MOVES[done.state] == frozenset()
+        assert (cancelled.state, cancelled.owner) == (JobState.CANCELLED, None)
+        assert (cancelled.attempts, cancelled.fence) == (job.attempts, job.fence + 1)
+
+
+def test_a_done_or_cancelled_job_has_no_exits_and_a_failed_one_only_the_retry() -> None:
+    done, failed = a_job().claim(OWNER).succeed(RESULT), a_job().fail(REASON)
+    cancelled = a_job().cancel()
+
+    assert all(job.is_finished for job in (done, failed, cancelled))
+    assert LEGAL_MOVES[done.state] == LEGAL_MOVES[cancelled.state] == frozenset()
     assert LEGAL_MOVES[failed.state] == {JobState.PENDING}
 
 

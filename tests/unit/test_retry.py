@@ -55,7 +55,7 @@ def test_a_retry_without_a_broker_waits_for_the_courier(api: Api) -> None:
 
 
 def test_a_job_that_has_not_failed_cannot_be_retried(api: Api) -> None:
-    for job in (a_job(), a_job().claim(OWNER)):
+    for job in (a_job(), a_job().claim(OWNER), a_job().cancel()):
         api.store.jobs[job.job_id] = job
 
         answer = api.client.post(f"/jobs/{job.job_id}/retry")

@@ -8,7 +8,7 @@ from api.payload import Payload
 from api.schemas import JobOptions
 from api.submission import Submission
 from common.errors import BrokerUnavailableError, StoreUnavailableError
-from common.jobs import JobId, JobState
+from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
 from tests.examples import a_worker, an_image
@@ -30,7 +30,7 @@ def a_submission(store: JobStore, publisher: Publisher) -> Submission:
 class ForgetfulStore(InMemoryStore):
     """Goes down between the record and the stamp."""
 
-    def mark_published(self, job_id: JobId, *, fence: int) -> None:
+    def mark_published(self, job: Job) -> None:
         raise StoreUnavailableError("the store went down")
 
 

@@ -1,0 +1,63 @@
+"""Take a job back: cancel it while it is unfinished, delete it once it has ended."""
+
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+
+from api.problems import ProblemError
+from api.submission import find_job
+from common.errors import StaleJobError
+from common.jobs import Job, JobId
+from common.ports import JobStore
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A job makes few moves, and hardly two in the time between a read and a write.
+_TRIES: Final = 5
+_RETRY_AFTER_S: Final = 1
+
+
+def remove(store: JobStore, job_id: JobId) -> Job | None:
+    """Cancel an unfinished job; delete one that has ended, with its image.
+
+    Returns:
+        The cancelled job, whose record stays for other pollers; None if it was deleted.
+
+    Raises:
+        ProblemError: There is no such job (404), or others kept moving it (503: the same
+            request may succeed a moment later, and there is nothing for the client to change).
+    """
+    for _ in range(_TRIES):
+        job = find_job(store, job_id)
+        try:
+            return _take_back(store, job)
+        except StaleJobError:  # claimed, finished, given back or retried meanwhile: look again
+            continue
+    raise ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "job-busy",
+        "The job is being moved by others",
+        "Nothing was cancelled. Send the request again after the time in Retry-After.",
+        headers={"Retry-After": str(_RETRY_AFTER_S)},
+    )
+
+
+def _take_back(store: JobStore, job: Job) -> Job | None:
+    structlog.contextvars.bind_contextvars(job_id=job.job_id)
+    if not job.is_finished:
+        return _cancel(store, job)
+    store.delete(job)
+    log.info("deleted", was=job.state.value)
+    return None
+
+
+def _cancel(store: JobStore, job: Job) -> Job:
+    cancelled = job.cancel()
+    store.save(cancelled, previous=job)
+    # The record first: a cancelled job has no exits, so nobody will ask for its image. After
+    # a kill in between the image expires with the record.
+    store.delete_image(job.job_id)
+    log.info("cancelled", was=job.state.value)
+    # As it was saved, with the time of its end; unless somebody has deleted it already.
+    return store.get(job.job_id) or cancelled
