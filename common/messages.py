@@ -9,6 +9,10 @@ from common.jobs import Job, JobId
 
 MESSAGE_TYPE: Final = "classify.v1"
 
+# MongoDB has no larger integers, and no text that is not Unicode, which JSON can tell of: who
+# asked it for the job would get an error again and again.
+_LARGEST_FENCE: Final = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class ClassifyMessage:
@@ -37,6 +41,8 @@ class ClassifyMessage:
         except (ValueError, RecursionError) as exc:
             raise MalformedMessageError(f"not JSON: {body[:100]!r}") from exc
         match fields:
-            case {"id": str(job_id), "model": str(model), "fence": int(fence)}:
+            case {"id": str(job_id), "model": str(model), "fence": int(fence)} if (
+                job_id.isascii() and 0 <= fence <= _LARGEST_FENCE
+            ):
                 return cls(id=JobId(job_id), model=model, fence=fence)
         raise MalformedMessageError(f"not a {MESSAGE_TYPE} message: {body[:100]!r}")

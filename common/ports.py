@@ -1,6 +1,9 @@
 """What the roles ask of the outside world, in their own words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 from common.jobs import Job, JobId, OwnerId
@@ -43,8 +46,20 @@ class JobStore(Protocol):
         """
         ...
 
-    def mark_published(self, job_id: JobId, *, fence: int) -> None:
-        """Note that the message of the pending job at *fence* reached the queue."""
+    def delete(self, job: Job) -> None:
+        """Delete the job with its image, unless somebody moved it first.
+
+        Raises:
+            StaleJobError: The stored job is no longer *job*; its image may be gone already.
+        """
+        ...
+
+    def delete_image(self, job_id: JobId) -> None:
+        """Delete the image of a job that will need it no more."""
+        ...
+
+    def mark_published(self, job: Job) -> None:
+        """Note that the message of *job* reached the queue, unless the job moved on."""
         ...
 
 
@@ -55,8 +70,8 @@ class Outbox(Protocol):
         """Take a job whose publishing is due, so that no other courier does for *lease_s*."""
         ...
 
-    def mark_published(self, job_id: JobId, *, fence: int) -> None:
-        """Note that the message of the pending job at *fence* reached the queue."""
+    def mark_published(self, job: Job) -> None:
+        """Note that the message of *job* reached the queue, unless the job moved on."""
         ...
 
     def processing(self) -> Iterable[Job]:
@@ -67,8 +82,49 @@ class Outbox(Protocol):
         """Replace *previous* by *job*, unless somebody moved it first."""
         ...
 
+    def get(self, job_id: JobId) -> Job | None:
+        """Return the job, or None if it is unknown or expired."""
+        ...
+
+    def newest_claim_ms(self) -> int | None:
+        """Return since when the youngest of the jobs being worked on had waited; None without."""
+        ...
+
+    def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
+        """Return some pending jobs whose last message was queued before a time."""
+        ...
+
+    def publish_again(
+        self, job: Job, *, after_s: float, queued_before_ms: int | None = None
+    ) -> bool:
+        """Let a published job's publishing be due again after *after_s*.
+
+        Not if somebody moved the job, or its publishing is due already, or if its last message
+        was queued at *queued_before_ms* or later. Returns whether it is.
+        """
+        ...
+
     def expire(self, *, retention_s: float) -> int:
         """Delete some jobs that finished longer ago than *retention_s*; return how many."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What was deleted, and the time from which on to sweep next."""
+
+    deleted: int
+    next_ms: int
+
+
+class Images(Protocol):
+    """The courier's view of the images. Every method may raise ``StoreUnavailableError``."""
+
+    def delete_orphans(self, *, from_ms: int, until_ms: int) -> Sweep:
+        """Delete those without a job among the first images stored from *from_ms* on.
+
+        Only such as were stored before *until_ms*.
+        """
         ...
 
 
@@ -94,5 +150,41 @@ class Publisher(Protocol):
 
         Raises:
             BrokerUnavailableError: Whether the message arrived is unknown.
+        """
+        ...
+
+
+class Sight(Enum):
+    """What a look at the queue showed."""
+
+    MISSING = auto()  # there was none; it has been declared again
+    EMPTY = auto()  # no message waits in it for a consumer
+    FILLED = auto()
+
+
+class WatchedQueue(Protocol):
+    def look(self) -> Sight:
+        """Look whether there are messages in the queue.
+
+        Raises:
+            BrokerUnavailableError: RabbitMQ does not say.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that RabbitMQ took out of the queue, and why, where it says."""
+
+    body: bytes
+    reason: str | None
+
+
+class DeadLetterQueue(Protocol):
+    def dead_letter(self) -> AbstractContextManager[DeadLetter | None]:
+        """Take a dead letter, if there is one: for good unless the block raises an error.
+
+        Raises:
+            BrokerUnavailableError: RabbitMQ does not answer; it keeps the letter.
         """
         ...

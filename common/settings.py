@@ -19,9 +19,12 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.memory import MEBIBYTE, total_bytes
+
 PREFIX = "DARKROOM_"
 
 _BAD_SETTING: Final = 2
+_MOST_MIB: Final = 16 * 1024**2
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -102,6 +105,23 @@ class Settings(BaseSettings):
     )
     engine_start_limit_s: float = Field(
         300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"
+    )
+    engine_memory_limit_mb: int = Field(
+        default_factory=lambda: total_bytes() * 3 // 4 // MEBIBYTE,
+        ge=0,
+        le=_MOST_MIB,
+        description="an engine that takes more memory is killed; in MiB, on Linux only, 0: never"
+        "; unset: three quarters of the machine's or the container's",
+    )
+    engine_max_rss_mb: int = Field(
+        0,
+        ge=0,
+        le=_MOST_MIB,
+        description="an engine that holds more after a job is renewed; in MiB, on Linux only, "
+        "0: never",
+    )
+    engine_max_jobs: int = Field(
+        0, ge=0, le=10**9, description="an engine is renewed after this many jobs; 0: never"
     )
     engine_threads: int = Field(
         1, ge=1, le=1024, description="threads that an engine computes one image with"

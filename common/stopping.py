@@ -1,35 +1,56 @@
 """SIGTERM and SIGINT, as events that a process can wait for."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# What a hurried process may still take to say goodbye and to close its connections.
+_CLOSING_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Whether the process shall stop (the first signal), and in a hurry (any further one)."""
+    """Whether the process shall stop, and in a hurry: at a second signal, or out of time."""
 
     asked: threading.Event = field(default_factory=threading.Event)
     hurried: threading.Event = field(default_factory=threading.Event)
 
-    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        (self.hurried if self.asked.is_set() else self.asked).set()
+
+def hold_signals() -> None:
+    """Let the signals wait until somebody hears them; before that they kill.
+
+    To be called before anything slow is imported. Children hold them, too.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Catch the signals; after the block they are ignored, so that the end stays a clean one."""
+def stop_on_signals(*, grace_s: float) -> Stop:
+    """Hear the signals, and end the process soon after *grace_s* whatever hangs then.
+
+    In threads, not in a handler: that would run while the main thread holds the lock of the
+    very event it sets.
+    """
+    hold_signals()
     stop = Stop()
-    for number in _SIGNALS:
-        signal.signal(number, stop.on_signal)
-    try:
-        yield stop
-    finally:
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_hear, args=(stop,), name="signals", daemon=True).start()
+    threading.Thread(target=_end, args=(stop, grace_s), name="grace", daemon=True).start()
+    return stop
+
+
+def _hear(stop: Stop) -> None:
+    signal.sigwait(_SIGNALS)
+    stop.asked.set()
+    signal.sigwait(_SIGNALS)
+    stop.hurried.set()
+
+
+def _end(stop: Stop, grace_s: float) -> None:
+    stop.asked.wait()
+    stop.hurried.wait(grace_s)
+    stop.hurried.set()
+    time.sleep(_CLOSING_S)
+    os._exit(0)  # what was not acked is delivered again

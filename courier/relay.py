@@ -27,6 +27,6 @@ def relay(outbox: Outbox, publisher: Publisher, *, at_most: int) -> int:
             return published
         with structlog.contextvars.bound_contextvars(job_id=job.job_id):
             publisher.publish(ClassifyMessage.for_job(job))
-            outbox.mark_published(job.job_id, fence=job.fence)
+            outbox.mark_published(job)
             log.info("published a job that had stayed unpublished")
     return at_most

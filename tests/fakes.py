@@ -1,9 +1,11 @@
 """Hand-written twins of the ports; the contract tests keep those of the store honest."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from common.errors import (
     BrokerUnavailableError,
@@ -13,19 +15,23 @@ from common.errors import (
 )
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
+from common.ports import DeadLetter, Sight, Sweep
 from common.workers import Worker
 from consumer.protocol import Answer, Question, Reply
 from tests.examples import TABBY
 
 
 class InMemoryStore:
-    """``JobStore`` and ``Outbox`` in two dictionaries; time stands still unless moved."""
+    """``JobStore``, ``Outbox`` and ``Images`` in dictionaries; time stands still unless moved."""
 
     def __init__(self, *jobs: Job, publish_after_s: float = 5.0) -> None:
         self.jobs = {job.job_id: job for job in jobs}
         self.images = {job.job_id: b"image" for job in jobs}
         self.finished_s: dict[JobId, float] = {}
         self.publish_due_s: dict[JobId, float] = {}
+        self.waiting_s: dict[JobId, float] = {}
+        self.pending_since_s: dict[JobId, float] = {}
+        self.stored_s: dict[JobId, float] = {}
         self.now_s = 1000.0
         self.is_down = False
         self._saves_to_fail = 0
@@ -43,9 +49,15 @@ class InMemoryStore:
             self._add(job, image)
 
     def _add(self, job: Job, image: bytes) -> None:
-        self.images[job.job_id] = image
+        self.store_image(job.job_id, image)
         self.jobs[job.job_id] = job
+        self.pending_since_s[job.job_id] = self.now_s
         self.publish_due_s[job.job_id] = self.now_s + self._publish_after_s
+
+    def store_image(self, job_id: JobId, image: bytes) -> None:
+        """Keep an image, perhaps without a job."""
+        self.images[job_id] = image
+        self.stored_s[job_id] = self.now_s
 
     def find_by_key(self, idempotency_key: str) -> Job | None:
         self._be_reached()
@@ -68,7 +80,7 @@ class InMemoryStore:
         if job is None or job.state is not JobState.PENDING or job.fence != fence:
             return None
         self.jobs[job_id] = replace(job.claim(owner), started_at=datetime.now(UTC))
-        self.publish_due_s.pop(job_id, None)
+        self._be_neither_due_nor_waiting(job_id)
         return self.jobs[job_id]
 
     def save(self, job: Job, *, previous: Job) -> None:
@@ -76,23 +88,35 @@ class InMemoryStore:
         if self._saves_to_fail:
             self._saves_to_fail -= 1
             raise StoreUnavailableError("the store went away")
-        stored = self.jobs.get(job.job_id)
-        if stored is None or (stored.state, stored.fence) != (previous.state, previous.fence):
-            raise StaleJobError(job.job_id)
+        self._be_unmoved(previous)
+        self._be_neither_due_nor_waiting(job.job_id)
         if job.state is JobState.PENDING:
-            self.publish_due_s[job.job_id] = self.now_s
+            self.publish_due_s[job.job_id] = self.pending_since_s[job.job_id] = self.now_s
             self.finished_s.pop(job.job_id, None)
         if job.is_finished:
             job = replace(job, finished_at=datetime.now(UTC))
             self.finished_s[job.job_id] = self.now_s
         self.jobs[job.job_id] = job
 
-    def mark_published(self, job_id: JobId, *, fence: int) -> None:
+    def delete(self, job: Job) -> None:
+        self.delete_image(job.job_id)
+        self._be_unmoved(job)
+        del self.jobs[job.job_id]
+        self._be_neither_due_nor_waiting(job.job_id)
+        self.finished_s.pop(job.job_id, None)
+
+    def delete_image(self, job_id: JobId) -> None:
         self._be_reached()
-        job = self.jobs.get(job_id)
-        if job is not None and job.fence == fence:
-            self.publish_due_s.pop(job_id, None)
-            self.jobs[job_id] = replace(job, published_at=datetime.now(UTC))
+        self.images.pop(job_id, None)
+        self.stored_s.pop(job_id, None)
+
+    def mark_published(self, job: Job) -> None:
+        self._be_reached()
+        stored = self.jobs.get(job.job_id)
+        if self._is_still_pending(job) and stored and stored.republished <= job.republished:
+            self.publish_due_s.pop(job.job_id, None)
+            self.waiting_s[job.job_id] = self.now_s
+            self.jobs[job.job_id] = replace(stored, published_at=datetime.now(UTC))
 
     def take_unpublished(self, *, lease_s: float) -> Job | None:
         self._be_reached()
@@ -106,6 +130,45 @@ class InMemoryStore:
         self._be_reached()
         return [job for job in self.jobs.values() if job.state is JobState.PROCESSING]
 
+    def newest_claim_ms(self) -> int | None:
+        since_s = [self.pending_since_s.get(job.job_id, 0) for job in self.processing()]
+        return int(max(since_s) * 1000) if since_s else None
+
+    def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
+        self._be_reached()
+        found = (
+            self.jobs[job_id]
+            for job_id, waiting_s in self.waiting_s.items()
+            if waiting_s * 1000 < queued_before_ms
+        )
+        return list(islice(found, at_most))
+
+    def publish_again(
+        self, job: Job, *, after_s: float, queued_before_ms: int | None = None
+    ) -> bool:
+        self._be_reached()
+        waiting_s = self.waiting_s.get(job.job_id)
+        if waiting_s is None or not self._is_still_pending(job):
+            return False
+        if queued_before_ms is not None and waiting_s * 1000 >= queued_before_ms:
+            return False
+        del self.waiting_s[job.job_id]
+        self.publish_due_s[job.job_id] = self.now_s + after_s
+        stored = self.jobs[job.job_id]
+        self.jobs[job.job_id] = replace(stored, republished=stored.republished + 1)
+        return True
+
+    def delete_orphans(self, *, from_ms: int, until_ms: int) -> Sweep:
+        self._be_reached()
+        orphans = [
+            job_id
+            for job_id, stored_s in self.stored_s.items()
+            if from_ms <= stored_s * 1000 < until_ms and job_id not in self.jobs
+        ]
+        for job_id in orphans:
+            del self.images[job_id], self.stored_s[job_id]
+        return Sweep(len(orphans), until_ms)
+
     def expire(self, *, retention_s: float) -> int:
         self._be_reached()
         expired = [
@@ -114,8 +177,22 @@ class InMemoryStore:
             if finished_s <= self.now_s - retention_s
         ]
         for job_id in expired:
-            del self.jobs[job_id], self.images[job_id], self.finished_s[job_id]
+            self.delete_image(job_id)
+            del self.jobs[job_id], self.finished_s[job_id]
         return len(expired)
+
+    def _be_neither_due_nor_waiting(self, job_id: JobId) -> None:
+        self.publish_due_s.pop(job_id, None)
+        self.waiting_s.pop(job_id, None)
+
+    def _is_still_pending(self, job: Job) -> bool:
+        stored = self.jobs.get(job.job_id)
+        return stored is not None and (stored.state, stored.fence) == (JobState.PENDING, job.fence)
+
+    def _be_unmoved(self, job: Job) -> None:
+        stored = self.jobs.get(job.job_id)
+        if stored is None or (stored.state, stored.fence) != (job.state, job.fence):
+            raise StaleJobError(job.job_id)
 
     def _be_reached(self) -> None:
         if self.is_down:
@@ -163,6 +240,37 @@ class RecordingPublisher:
         if not self.is_open:
             raise BrokerUnavailableError("RabbitMQ is down")
         self.published.append(message)
+
+
+class InMemoryQueues:
+    """``Publisher``, ``WatchedQueue`` and ``DeadLetterQueue``: two queues in two lists."""
+
+    def __init__(self) -> None:
+        self.ready: list[ClassifyMessage] = []
+        self.dead: list[DeadLetter] = []
+        self.is_missing = False
+        self.is_open = True
+
+    def publish(self, message: ClassifyMessage) -> None:
+        self._be_reached()
+        self.ready.append(message)
+
+    def look(self) -> Sight:
+        self._be_reached()
+        if self.is_missing:
+            self.is_missing = False
+            return Sight.MISSING
+        return Sight.FILLED if self.ready else Sight.EMPTY
+
+    @contextmanager
+    def dead_letter(self) -> Iterator[DeadLetter | None]:
+        self._be_reached()
+        yield self.dead[0] if self.dead else None
+        del self.dead[:1]
+
+    def _be_reached(self) -> None:
+        if not self.is_open:
+            raise BrokerUnavailableError("RabbitMQ is down")
 
 
 class CannedClassifier:

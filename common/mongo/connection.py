@@ -28,6 +28,9 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
         tz_aware=True,
         serverSelectionTimeoutMS=timeout_ms,
         connectTimeoutMS=timeout_ms,
+        # For a call as a whole: each of its tries may take as long as a socket may be silent.
+        timeoutMS=timeout_ms,
+        # For what pymongo does on its own, such as its goodbye.
         socketTimeoutMS=timeout_ms,
     )
 
@@ -70,6 +73,8 @@ class ServerClock:
         if time.monotonic() - self._checked_s >= _CLOCK_CHECK_S:
             with translated_errors():
                 server = self._database.client.admin.command("hello")["localTime"]
-            self._checked_s = time.monotonic()
-            self._offset_ms = server.timestamp() * 1000 - self._checked_s * 1000
+            checked_s = time.monotonic()
+            # In this order: another thread must not meet a time that has no offset yet.
+            self._offset_ms = server.timestamp() * 1000 - checked_s * 1000
+            self._checked_s = checked_s
         return int(time.monotonic() * 1000 + self._offset_ms)

@@ -24,6 +24,7 @@ def to_document(job: Job) -> Document:
     fields = asdict(job)
     fields["_id"] = fields.pop("job_id")
     fields["state"] = job.state.value
+    fields["republished"] = job.republished or None
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -48,6 +49,7 @@ def from_document(document: Mapping[str, Any]) -> Job:
         error=None if document.get("error") is None else Failure(**document["error"]),
         setbacks=tuple(map(_setback, document.get("setbacks", ()))),
         idempotency=_idempotency(document.get("idempotency")),
+        republished=document.get("republished", 0),
     )
 
 

@@ -1,12 +1,6 @@
-"""Jobs and their images as documents, keyed by job id; every move is a compare-and-set.
+"""Jobs and their images as documents, keyed by job id; every move is a compare-and-set."""
 
-Two fields exist for the queries of the courier alone: ``publish_due_ms`` (nobody has
-published the job yet) and ``finished_ms``. They are whole numbers of milliseconds, absent
-where nothing is due, so that a sparse index finds what is due among any number of records.
-"""
-
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from pymongo import ReturnDocument
@@ -17,16 +11,10 @@ from common.errors import RepeatedSubmissionError, StaleJobError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.mongo.connection import Document, translated_errors
 from common.mongo.documents import from_document, to_document
+from common.mongo.moves import moved_to, unmoved
 
 # Deleting more at once would keep the store busy for too long.
 _EXPIRE_AT_ONCE: Final = 200
-
-# Dates come from the server's clock. (nx-27017 stores a date given to $set as text.)
-_STAMP_OF_STATE: Final = {
-    JobState.PROCESSING: "started_at",
-    JobState.DONE: "finished_at",
-    JobState.FAILED: "finished_at",
-}
 
 
 class MongoJobStore:
@@ -59,6 +47,7 @@ class MongoJobStore:
         with translated_errors():
             self._jobs.create_index("state")
             self._jobs.create_index("publish_due_ms", sparse=True)
+            self._jobs.create_index("waiting_ms", sparse=True)
             self._jobs.create_index("finished_ms", sparse=True)
             # Of two submissions with one key that arrive in the same moment, one wins here.
             self._jobs.create_index("idempotency.key", unique=True, sparse=True)
@@ -73,9 +62,10 @@ class MongoJobStore:
             RepeatedSubmissionError: There is a job with its idempotency key; nothing is kept.
             StoreUnavailableError: Whether the job was recorded is unknown.
         """
-        due = {"publish_due_ms": self._now_ms() + self._publish_after_ms}
+        now_ms = self._now_ms()
+        due = {"publish_due_ms": now_ms + self._publish_after_ms, "pending_since_ms": now_ms}
         with translated_errors():
-            self._images.insert_one({"_id": job.job_id, "bytes": image})
+            self._images.insert_one({"_id": job.job_id, "bytes": image, "stored_ms": now_ms})
             try:
                 self._jobs.insert_one(to_document(job) | due)
             except DuplicateKeyError:
@@ -112,8 +102,8 @@ class MongoJobStore:
                     "$set": {"state": JobState.PROCESSING.value, "owner": owner},
                     "$inc": {"fence": 1, "attempts": 1},
                     "$currentDate": {"started_at": True},
-                    # It was published, or there would be no delivery to claim it for.
-                    "$unset": {"publish_due_ms": ""},
+                    # Published it was, noted or not: there is a delivery to claim it for.
+                    "$unset": {"publish_due_ms": "", "waiting_ms": ""},
                 },
                 return_document=ReturnDocument.AFTER,
             )
@@ -126,22 +116,47 @@ class MongoJobStore:
             StaleJobError: The stored job is no longer *previous*.
             StoreUnavailableError: Whether the job was saved is unknown.
         """
-        unmoved = {"_id": job.job_id, "state": previous.state.value, "fence": previous.fence}
         with translated_errors():
-            matched = self._jobs.update_one(unmoved, self._update(job)).matched_count
+            update = moved_to(job, now_ms=self._now_ms())
+            matched = self._jobs.update_one(unmoved(previous), update).matched_count
         if matched == 0:
             raise StaleJobError(f"job {job.job_id} is no longer {previous.state} at its fence")
 
-    def mark_published(self, job_id: JobId, *, fence: int) -> None:
-        """Note that the message of the job at *fence* reached the queue.
+    def delete(self, job: Job) -> None:
+        """Delete the job with its image, unless somebody moved it first.
 
-        A consumer may have claimed the job before its publisher gets here: then the
-        fence has moved on, and there is nothing left to note.
+        Raises:
+            StaleJobError: The stored job is no longer *job*; its image may be gone already.
+            StoreUnavailableError: Whether the job was deleted is unknown.
         """
+        # The image first: a kill in between leaves a job, which can be deleted again, or expires.
+        self.delete_image(job.job_id)
+        with translated_errors():
+            deleted = self._jobs.delete_one(unmoved(job)).deleted_count
+        if deleted == 0:
+            raise StaleJobError(f"job {job.job_id} is no longer {job.state} at its fence")
+
+    def delete_image(self, job_id: JobId) -> None:
+        """Delete the image of a job that will need it no more."""
+        with translated_errors():
+            self._images.delete_one({"_id": job_id})
+
+    def mark_published(self, job: Job) -> None:
+        """Note that the message of *job* reached the queue, unless the job moved on.
+
+        A consumer may have claimed it before its publisher gets here. And a publisher that is
+        late by minutes must not note the message that was lost since, instead of the next one.
+        """
+        # None fits a document without the field.
+        as_known = {"state": JobState.PENDING.value, "republished": job.republished or None}
         with translated_errors():
             self._jobs.update_one(
-                {"_id": job_id, "fence": fence},
-                {"$unset": {"publish_due_ms": ""}, "$currentDate": {"published_at": True}},
+                unmoved(job) | as_known,
+                {
+                    "$set": {"waiting_ms": self._now_ms()},
+                    "$unset": {"publish_due_ms": ""},
+                    "$currentDate": {"published_at": True},
+                },
             )
 
     def take_unpublished(self, *, lease_s: float) -> Job | None:
@@ -161,6 +176,40 @@ class MongoJobStore:
             documents = list(self._jobs.find({"state": JobState.PROCESSING.value}))
         return [from_document(document) for document in documents]
 
+    def newest_claim_ms(self) -> int | None:
+        """Return since when the youngest of the jobs being worked on had waited; None without."""
+        fields = {"_id": False, "pending_since_ms": True}
+        with translated_errors():
+            documents = list(self._jobs.find({"state": JobState.PROCESSING.value}, fields))
+        return max((document.get("pending_since_ms", 0) for document in documents), default=None)
+
+    def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
+        """Return some pending jobs whose last message was queued before a time."""
+        queued = {"waiting_ms": {"$lt": queued_before_ms}}
+        with translated_errors():
+            documents = list(self._jobs.find(queued).limit(at_most))
+        return [from_document(document) for document in documents]
+
+    def publish_again(
+        self, job: Job, *, after_s: float, queued_before_ms: int | None = None
+    ) -> bool:
+        """Let a published job's publishing be due again after *after_s*.
+
+        Not if somebody moved the job, or its publishing is due already, or if its last message
+        was queued at *queued_before_ms* or later. Returns whether it is.
+        """
+        queued = {"$exists": True} if queued_before_ms is None else {"$lt": queued_before_ms}
+        with translated_errors():
+            result = self._jobs.update_one(
+                unmoved(job) | {"state": JobState.PENDING.value, "waiting_ms": queued},
+                {
+                    "$set": {"publish_due_ms": self._now_ms() + int(after_s * 1000)},
+                    "$unset": {"waiting_ms": ""},
+                    "$inc": {"republished": 1},
+                },
+            )
+        return result.matched_count == 1
+
     def expire(self, *, retention_s: float) -> int:
         """Delete jobs that finished longer ago than *retention_s*, and their images with them.
 
@@ -177,26 +226,3 @@ class MongoJobStore:
                 old = {"finished_ms": {"$lte": oldest_ms}}
                 self._jobs.delete_many({"_id": {"$in": job_ids}} | old)
         return len(job_ids)
-
-    def _update(self, job: Job) -> Document:
-        fields = {
-            "state": job.state.value,
-            "fence": job.fence,
-            "attempts": job.attempts,
-            "owner": job.owner,
-            "result": None if job.result is None else asdict(job.result),
-            "error": None if job.error is None else asdict(job.error),
-            "setbacks": [asdict(setback) for setback in job.setbacks] or None,
-            "publish_due_ms": self._now_ms() if job.state is JobState.PENDING else None,
-            "finished_ms": self._now_ms() if job.is_finished else None,
-        }
-        absent = {name: "" for name, value in fields.items() if value is None}
-        if job.state is JobState.PENDING:
-            absent |= {"started_at": "", "published_at": "", "finished_at": ""}
-        update: Document = {
-            "$set": {name: value for name, value in fields.items() if value is not None},
-            "$unset": absent,
-        }
-        if (stamp := _STAMP_OF_STATE.get(job.state)) is not None:
-            update["$currentDate"] = {stamp: True}
-        return update

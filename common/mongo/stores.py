@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.mongo.connection import ServerClock, connect, open_database
+from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
 from common.settings import Settings
@@ -12,15 +13,17 @@ from common.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The jobs and the workers of one database, on one client and by one clock."""
+    """The jobs, images and workers of one database, on one client and by one clock."""
 
     jobs: MongoJobStore
+    images: MongoImages
     workers: MongoWorkerRegistry
     now_ms: Callable[[], int]
 
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries need."""
         self.jobs.ensure_indexes()
+        self.images.ensure_indexes()
         self.workers.ensure_indexes()
 
 
@@ -33,6 +36,7 @@ def opened_stores(settings: Settings) -> Iterator[Stores]:
         now_ms = ServerClock(database).now_ms
         yield Stores(
             MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s),
+            MongoImages(database),
             MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s),
             now_ms,
         )

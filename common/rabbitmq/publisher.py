@@ -2,24 +2,26 @@
 
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Final
 
 import pika
 import structlog
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
-from pika.exceptions import AMQPError, ChannelClosedByClient
+from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByClient
 from pika.frame import Method
 from pika.spec import Basic, BasicProperties
 
 from common.errors import BrokerUnavailableError
 from common.messages import MESSAGE_TYPE, ClassifyMessage
-from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, declare
+from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, connect, declare
 from common.retries import until_stopped
 
 log = structlog.stdlib.get_logger(__name__)
 
-_REOPEN_AFTER_S: Final = 0.2
+_REOPEN_AFTER_S: Final = 0.5
+_CLOSE_WITHIN_S: Final = 1.0
 
 _Confirm = Future[None]
 
@@ -66,26 +68,32 @@ class RabbitPublisher:
             ) from None
 
     def close(self) -> None:
-        """Close the connection and end the thread."""
+        """Close the connection and end the thread; a frozen broker is not waited for."""
         self._closing.set()
         if (session := self._session) is not None:
             session.close()
-        self._thread.join(self._timeout_s)
+        self._thread.join(_CLOSE_WITHIN_S)
 
     def _run(self) -> None:
-        opening = until_stopped(self._closing, AMQPError, OSError)
+        patiently = until_stopped(self._closing, AMQPError, OSError)
         while not self._closing.is_set():
-            try:
-                opening(self._declare_topology)
-                self._session = _Session(self._parameters)
-                self._session.run()
-            except (AMQPError, OSError) as exc:
-                log.warning("the connection to RabbitMQ failed", error=repr(exc))
-            self._session = None
+            with suppress(AMQPError, OSError):  # raised only when the publisher is closed
+                patiently(self._serve)
             self._closing.wait(_REOPEN_AFTER_S)
 
+    def _serve(self) -> None:
+        """Serve one connection until it ends; an error before it is ready is the caller's."""
+        self._declare_topology()
+        self._session = _Session(self._parameters)
+        if self._closing.is_set():  # asked for when there was no session to close
+            self._session.close()
+        try:
+            self._session.run()
+        finally:
+            self._session = None
+
     def _declare_topology(self) -> None:
-        with pika.BlockingConnection(self._parameters) as connection:
+        with connect(self._parameters) as connection:
             declare(connection.channel())
 
 
@@ -95,6 +103,8 @@ class _Session:
     def __init__(self, parameters: pika.URLParameters) -> None:
         self.is_silent = False  # a confirm is overdue: a frozen broker, or a dead network
         self._is_blocked = False  # RabbitMQ has a memory or disk alarm
+        self._was_ready = False
+        self._end = ""
         self._channel: Channel | None = None
         self._sent = 0
         self._unconfirmed: dict[int, tuple[str, _Confirm]] = {}
@@ -110,11 +120,17 @@ class _Session:
         return self._channel is not None and not self._is_blocked and not self.is_silent
 
     def run(self) -> None:
-        """Serve the connection until it ends."""
+        """Serve the connection until it ends.
+
+        Raises:
+            AMQPConnectionError: It was never ready to publish.
+        """
         try:
             self._connection.ioloop.start()
         finally:
             self._connection.ioloop.close()
+        if not self._was_ready:
+            raise AMQPConnectionError(self._end)
 
     def send(self, message: ClassifyMessage) -> _Confirm:
         """Publish *message*; the future ends with its confirm. Safe from any thread."""
@@ -157,6 +173,7 @@ class _Session:
 
     def _ready(self, channel: Channel) -> None:
         self._channel = channel
+        self._was_ready = True
         log.info("publishing to RabbitMQ")
 
     def _on_confirm(self, frame: Method[Basic.Ack | Basic.Nack]) -> None:
@@ -199,6 +216,7 @@ class _Session:
 
     def _on_end(self, _connection: SelectConnection, reason: BaseException) -> None:
         log.info("the connection to RabbitMQ ended", reason=str(reason))
+        self._end = str(reason)
         self._channel = None
         self._refuse_unconfirmed("the connection to RabbitMQ was lost")
         self._connection.ioloop.stop()

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import AMQPConnectionError
 
 EXCHANGE: Final = "darkroom"
 QUEUE: Final = "darkroom.classify"
@@ -28,9 +30,24 @@ def parameters(url: str, *, heartbeat_s: int, name: str) -> pika.URLParameters:
     described.heartbeat = heartbeat_s
     described.socket_timeout = _OPEN_TIMEOUT_S
     described.stack_timeout = _OPEN_TIMEOUT_S
+    # A heartbeat leaves every half interval. If a network drops all without a word, the kernel
+    # gives up by two intervals; pika itself would need two intervals and ten seconds.
+    described.tcp_options = {"TCP_USER_TIMEOUT": heartbeat_s * 1250}  # milliseconds
     described.blocked_connection_timeout = None  # an alarm is waited out
     described.client_properties = {"connection_name": f"darkroom {name}"}
     return described
+
+
+def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
+    """Open a connection for the calling thread.
+
+    Raises:
+        AMQPError: There is none, whatever the reason.
+    """
+    try:
+        return pika.BlockingConnection(parameters)
+    except AMQPConnectorException as exc:  # a frozen broker's; pika has it apart from its others
+        raise AMQPConnectionError(repr(exc)) from exc
 
 
 def declare(channel: BlockingChannel) -> None:

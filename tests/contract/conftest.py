@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import mongomock
 import pytest
 
+from common.jobs import JobId
 from common.mongo.connection import connect, open_database
+from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
-from common.ports import JobStore, Outbox, WorkerRegistry
+from common.ports import Images, JobStore, Outbox, WorkerRegistry
 from tests.fakes import InMemoryRegistry, InMemoryStore
 
 PUBLISH_AFTER_S = 5.0
@@ -25,10 +27,13 @@ class Store(JobStore, Outbox, Protocol):
 
 @dataclass(frozen=True)
 class StoreUnderTest:
-    """One store, its registry of workers, and a way to let time pass for both."""
+    """One store, its images and its workers, and a way to let time pass for all."""
 
     jobs: Store
+    images: Images
     registry: WorkerRegistry
+    store_image: Callable[[JobId], object]
+    now_ms: Callable[[], int]
     pass_time: Callable[[float], None]
 
 
@@ -70,7 +75,14 @@ def _fake() -> StoreUnderTest:
         jobs.now_s += seconds
         registry.now_s += seconds
 
-    return StoreUnderTest(jobs, registry, pass_time)
+    return StoreUnderTest(
+        jobs=jobs,
+        images=jobs,
+        registry=registry,
+        store_image=lambda job_id: jobs.store_image(job_id, b"pixels"),
+        now_ms=lambda: int(jobs.now_s * 1000),
+        pass_time=pass_time,
+    )
 
 
 def _on_server(url: str) -> Iterator[StoreUnderTest]:
@@ -84,6 +96,20 @@ def _on_database(database: Any) -> StoreUnderTest:
     clock = MovableClock()
     jobs = MongoJobStore(database, now_ms=clock.now_ms, publish_after_s=PUBLISH_AFTER_S)
     jobs.ensure_indexes()
+    images = MongoImages(database)
+    images.ensure_indexes()
     registry = MongoWorkerRegistry(database, now_ms=clock.now_ms, lease_s=LEASE_S)
     registry.ensure_indexes()
-    return StoreUnderTest(jobs, registry, clock.pass_time)
+
+    def store_image(job_id: JobId) -> None:
+        image = {"_id": job_id, "bytes": b"pixels", "stored_ms": clock.now_ms()}
+        database["images"].insert_one(image)
+
+    return StoreUnderTest(
+        jobs=jobs,
+        images=images,
+        registry=registry,
+        store_image=store_image,
+        now_ms=clock.now_ms,
+        pass_time=clock.pass_time,
+    )

@@ -248,7 +248,7 @@ def test_a_job_is_due_for_publishing_only_after_its_time(store: StoreUnderTest) 
 def test_a_published_job_is_not_due(store: StoreUnderTest) -> None:
     job = recorded(store)
 
-    store.jobs.mark_published(job.job_id, fence=0)
+    store.jobs.mark_published(job)
 
     store.pass_time(PUBLISH_AFTER_S + 1)
     assert store.jobs.take_unpublished(lease_s=5) is None
@@ -273,7 +273,7 @@ def test_noting_the_publishing_of_a_job_that_moved_on_changes_nothing(
     job = recorded(store)
     processing = claimed(store, job)
 
-    store.jobs.mark_published(job.job_id, fence=job.fence)
+    store.jobs.mark_published(job)
 
     assert store.jobs.get(job.job_id) == processing
 
@@ -342,6 +342,109 @@ def test_an_unfinished_job_never_expires(store: StoreUnderTest) -> None:
     assert store.jobs.expire(retention_s=60) == 0
     assert store.jobs.get(waiting.job_id) == waiting
     assert store.jobs.image(processing.job_id) == b"pixels"
+
+
+@pytest.mark.parametrize("is_claimed", [False, True], ids=["waiting", "claimed"])
+def test_a_cancelled_job_has_ended_and_is_nobodys(
+    store: StoreUnderTest, *, is_claimed: bool
+) -> None:
+    job = recorded(store)
+    unfinished = claimed(store, job) if is_claimed else job
+
+    store.jobs.save(unfinished.cancel(), previous=unfinished)
+
+    found = store.jobs.get(job.job_id)
+    assert found is not None
+    assert (found.state, found.owner) == (JobState.CANCELLED, None)
+    assert (found.attempts, found.fence) == (unfinished.attempts, unfinished.fence + 1)
+    assert found.finished_at is not None
+    assert list(store.jobs.processing()) == []
+
+
+def test_a_cancelled_job_can_neither_be_claimed_nor_published(store: StoreUnderTest) -> None:
+    job = recorded(store)
+
+    store.jobs.save(job.cancel(), previous=job)
+    store.jobs.mark_published(job)
+
+    store.pass_time(PUBLISH_AFTER_S + 1)
+    assert store.jobs.take_unpublished(lease_s=5) is None
+    for fence in range(3):
+        assert store.jobs.claim(job.job_id, fence=fence, owner=OWNER) is None
+    found = store.jobs.get(job.job_id)
+    assert found is not None
+    assert (found.state, found.published_at) == (JobState.CANCELLED, None)
+
+
+def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_not_saved(
+    store: StoreUnderTest,
+) -> None:
+    processing = claimed(store, recorded(store))
+    store.jobs.save(processing.cancel(), previous=processing)
+
+    with pytest.raises(StaleJobError):
+        store.jobs.save(processing.succeed(RESULT), previous=processing)
+
+    found = store.jobs.get(processing.job_id)
+    assert found is not None
+    assert (found.state, found.result) == (JobState.CANCELLED, None)
+
+
+def test_a_cancelled_job_expires_like_any_that_ended_though_its_image_is_gone(
+    store: StoreUnderTest,
+) -> None:
+    job = recorded(store)
+    store.jobs.save(job.cancel(), previous=job)
+    store.jobs.delete_image(job.job_id)
+
+    store.pass_time(61)
+
+    assert store.jobs.expire(retention_s=60) == 1
+    assert store.jobs.get(job.job_id) is None
+
+
+def test_an_image_is_deleted_alone_and_a_second_time_does_no_harm(store: StoreUnderTest) -> None:
+    job, other = recorded(store), recorded(store)
+
+    store.jobs.delete_image(job.job_id)
+    store.jobs.delete_image(job.job_id)
+
+    assert store.jobs.image(job.job_id) is None
+    assert store.jobs.get(job.job_id) == job
+    assert store.jobs.image(other.job_id) == b"pixels"
+
+
+def test_a_deleted_job_is_gone_with_its_image_and_its_key_is_free(store: StoreUnderTest) -> None:
+    job, other = recorded(store, idempotency=KEY), recorded(store)
+    processing = claimed(store, job)
+    failed = processing.fail(REASON)
+    store.jobs.save(failed, previous=processing)
+
+    store.jobs.delete(failed)
+
+    assert store.jobs.get(job.job_id) is None
+    assert store.jobs.image(job.job_id) is None
+    assert store.jobs.find_by_key(KEY.key) is None
+    assert store.jobs.get(other.job_id) == other
+    store.pass_time(10**6)
+    assert store.jobs.expire(retention_s=60) == 0
+
+
+def test_a_job_that_was_retried_meanwhile_is_not_deleted(store: StoreUnderTest) -> None:
+    processing = claimed(store, recorded(store))
+    failed = processing.fail(REASON)
+    store.jobs.save(failed, previous=processing)
+    store.jobs.save(failed.retry(), previous=failed)
+
+    with pytest.raises(StaleJobError):
+        store.jobs.delete(failed)
+
+    assert store.jobs.get(processing.job_id) == failed.retry()
+
+
+def test_a_job_that_is_not_there_cannot_be_deleted(store: StoreUnderTest) -> None:
+    with pytest.raises(StaleJobError):
+        store.jobs.delete(a_job())
 
 
 def test_a_save_of_a_job_that_was_never_recorded_is_stale(store: StoreUnderTest) -> None:

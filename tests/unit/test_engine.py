@@ -1,43 +1,98 @@
 """The engine answers, and what kills it harms nobody else."""
 
 import os
+import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Final
 
 import pytest
+import structlog
 
+from common.memory import MEBIBYTE
 from common.workers import ModelState
+from consumer.child import Limits
 from consumer.engine import Engine
-from consumer.errors import EngineDiedError, EngineNotReadyError, EngineTimeoutError
+from consumer.errors import (
+    EngineDiedError,
+    EngineMemoryError,
+    EngineNotReadyError,
+    EngineTimeoutError,
+)
 from consumer.protocol import Answer, EngineConfig, Question, Refusal
 from tests.examples import JOB_ID, an_image
 from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
 PREDICTOR = """
-import os, signal, time
+import ctypes
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+C = ctypes.PyDLL(None)  # whose functions keep the interpreter's lock
+
+
+def hoard():
+    hoarded = [np.ones(2**22) for _ in range(128)]  # 32 MiB each
+
+
+def fork(work):
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os._exit(0)
+    (HERE / "forked").write_text(str(pid))
+    return pid
+
+
+def sleep_apart():
+    os.setsid()
+    time.sleep(40)
+
 
 class Predictor:
     def load(self):
-        pass
+        if (HERE / "broken").exists():
+            raise RuntimeError("broken meanwhile")
+        self.leaked = []
 
     def predict(self, images):
         width = images[0].width
         if width == 1:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            ctypes.string_at(0)
         if width == 2:
-            time.sleep(3600)
-        if width == 4:
-            if os.fork() == 0:
-                time.sleep(40)
-                os._exit(0)
-            os.kill(os.getpid(), signal.SIGSEGV)
+            (HERE / "hangs").touch()
+            C.sleep(3600)
         if width == 3:
             raise ValueError("three is too much")
+        if width == 4:
+            fork(sleep_apart)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if width == 5:
+            hoard()
+        if width == 6:
+            os.waitpid(fork(hoard), 0)
+        if width == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if width == 9:
+            np.ones(2**44)
+        if width == 10:
+            fork(lambda: time.sleep(40))
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if width == 11:
+            fork(sleep_apart)
+        if width == 12:
+            self.leaked.append(np.ones(2**24))  # 128 MiB
         return [[("cat", 0.75), ("dog", 0.25)] for _ in images]
 """
 BROKEN = """
@@ -50,6 +105,39 @@ class Predictor:
     def load(self):
         os._exit(3)
 """
+HOARDING = """
+import numpy as np
+
+class Predictor:
+    def load(self):
+        hoarded = [np.ones(2**22) for _ in range(128)]  # 32 MiB each
+"""
+HANGING = """
+import ctypes
+
+class Predictor:
+    def load(self):
+        ctypes.PyDLL(None).sleep(3600)
+"""
+LINGERING = """
+import atexit, time
+
+class Predictor:
+    def load(self):
+        atexit.register(time.sleep, 3600)
+
+    def predict(self, images):
+        return [[("cat", 1.0)] for _ in images]
+"""
+CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5, 6, 7
+ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK = 9, 10, 11, 12
+MEMORY_LIMIT: Final = 640 * MEBIBYTE  # torch alone takes some 250
+# More than a connection holds that nobody reads.
+MUCH = bytes(4 * 1024**2)
+
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only /proc tells what a process takes"
+)
 
 Start = Callable[..., Engine]
 
@@ -59,7 +147,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start an engine with one model, `m`, that is the given predictor."""
     with ExitStack() as opened:
 
-        def start_engine(source: str, *, time_limit_s: float = 30, ready: bool = True) -> Engine:
+        def start_engine(
+            source: str,
+            *,
+            ready: bool = True,
+            start_s: float = 100,
+            job_s: float = 60,
+            **limits: int,
+        ) -> Engine:
             folder = tmp_path / "m"
             folder.mkdir()
             (folder / "predictor.py").write_text(source)
@@ -74,8 +169,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     log_level="WARNING",
                     log_format="console",
                 ),
-                start_limit_s=60,
-                time_limit_s=time_limit_s,
+                limits=Limits(start_s=start_s, job_s=job_s, **limits),
                 stopping=threading.Event(),
             )
             opened.enter_context(closing(engine))
@@ -89,6 +183,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def question(width: int, model: str = "m") -> Question:
     return Question(JOB_ID, an_image(size=(width, 1)), model, top_k=1)
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process has ended; nobody may have asked yet how."""
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
 
 
 def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
@@ -106,36 +208,148 @@ def test_an_engine_that_crashes_says_how_and_the_next_one_answers(start: Start) 
     engine = start(PREDICTOR)
 
     with pytest.raises(EngineDiedError, match="was killed by SIGSEGV"):
-        engine.ask(question(1))
+        engine.ask(question(CRASH))
 
     assert isinstance(engine.ask(question(8)), Answer)
 
 
 def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
-    engine = start(PREDICTOR, time_limit_s=20)
+    engine = start(PREDICTOR, job_s=20)
 
     for _ in range(5):
         started_s = time.monotonic()
         with pytest.raises(EngineDiedError):
-            engine.ask(question(1))
+            engine.ask(question(CRASH))
         # Not at the time limit: the pipe of the next engine is not taken for this one's.
         assert time.monotonic() - started_s < 15
 
 
 def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Start) -> None:
-    engine = start(PREDICTOR, time_limit_s=20)
+    engine = start(PREDICTOR, job_s=20)
 
     with pytest.raises(EngineDiedError):
-        engine.ask(question(4))
+        engine.ask(question(FORK_APART_AND_CRASH))
 
     assert isinstance(engine.ask(question(8)), Answer)
 
 
 def test_an_engine_that_hangs_is_killed_and_the_next_one_answers(start: Start) -> None:
-    engine = start(PREDICTOR, time_limit_s=1)
+    engine = start(PREDICTOR, job_s=1)
 
     with pytest.raises(EngineTimeoutError, match="took longer than 1 s"):
-        engine.ask(question(2))
+        engine.ask(question(HANG))
+
+    assert isinstance(engine.ask(question(8)), Answer)
+
+
+@on_linux
+def test_an_engine_that_takes_too_much_memory_is_killed_in_the_middle_of_it(start: Start) -> None:
+    engine = start(PREDICTOR, memory_bytes=MEMORY_LIMIT)
+
+    with pytest.raises(
+        EngineMemoryError, match=r"reached \d+ MiB of memory, over its limit of 640"
+    ):
+        engine.ask(question(HOARD))
+
+    assert isinstance(engine.ask(question(8)), Answer)
+
+
+@on_linux
+def test_the_memory_of_what_an_engine_forked_counts_and_ends_with_it(
+    start: Start, tmp_path: Path
+) -> None:
+    engine = start(PREDICTOR, memory_bytes=MEMORY_LIMIT)
+
+    with pytest.raises(EngineMemoryError):
+        engine.ask(question(FORK_A_HOARDER))
+
+    forked = int((tmp_path / "m" / "forked").read_text())
+    wait_for(lambda: is_gone(forked))
+
+
+def test_an_engine_that_is_refused_memory_says_so(start: Start) -> None:
+    engine = start(PREDICTOR)
+
+    with pytest.raises(EngineMemoryError, match="was refused more memory"):
+        engine.ask(question(ASK_TOO_MUCH))
+
+
+def test_an_engine_that_somebody_else_killed_was_most_likely_killed_for_its_memory(
+    start: Start,
+) -> None:
+    engine = start(PREDICTOR)
+
+    with pytest.raises(EngineDiedError, match="most likely by the kernel for want of memory"):
+        engine.ask(question(BE_KILLED))
+
+
+@on_linux
+def test_the_kernel_is_told_to_kill_the_engine_before_anything_else(start: Start) -> None:
+    engine = start(PREDICTOR)
+
+    assert Path(f"/proc/{engine.pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_what_a_crashed_engine_forked_ends_too(start: Start, tmp_path: Path) -> None:
+    engine = start(PREDICTOR)
+
+    with pytest.raises(EngineDiedError, match="was killed by SIGSEGV"):
+        engine.ask(question(FORK_AND_CRASH))
+
+    forked = int((tmp_path / "m" / "forked").read_text())
+    wait_for(lambda: is_gone(forked))
+
+
+@pytest.mark.parametrize("width", [8, FORK_APART])
+def test_an_engine_that_does_not_read_the_question_is_killed(start: Start, width: int) -> None:
+    # Also when a process that it forked holds the connection open, and cannot be found.
+    engine = start(PREDICTOR, job_s=3)
+    engine.ask(question(width))
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+
+    with pytest.raises(EngineTimeoutError, match="took longer than 3 s"):
+        engine.ask(Question(JOB_ID, MUCH, "m", 1))
+
+    assert isinstance(engine.ask(question(8)), Answer)
+
+
+def test_an_engine_is_renewed_after_its_number_of_jobs(start: Start) -> None:
+    engine = start(PREDICTOR, max_jobs=2)
+    pids = []
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            pids.append(engine.pid)
+            assert isinstance(engine.ask(question(8)), Answer)
+            assert engine.models[0].is_ready
+            engine.wait_until_ready()
+
+    assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 1]
+    assert [(line["log_level"], line["reason"]) for line in lines] == [
+        ("info", "it answered 2 questions")
+    ] * 2
+
+
+@on_linux
+def test_an_engine_that_has_grown_is_renewed_between_two_jobs(start: Start) -> None:
+    engine = start(PREDICTOR, max_resident_bytes=MEMORY_LIMIT)
+    first = engine.pid
+    assert first is not None
+
+    with structlog.testing.capture_logs() as lines:
+        while engine.pid == first:
+            assert isinstance(engine.ask(question(LEAK)), Answer)
+            engine.wait_until_ready()
+
+    assert re.fullmatch(r"it holds \d+ MiB of memory, over 640 MiB", lines[0]["reason"])
+    assert is_gone(first)
+
+
+def test_an_engine_that_does_not_end_when_it_is_renewed_is_killed(start: Start) -> None:
+    engine = start(LINGERING, max_jobs=1)
+
+    assert isinstance(engine.ask(question(8)), Answer)
 
     assert isinstance(engine.ask(question(8)), Answer)
 
@@ -178,20 +392,58 @@ def test_a_question_for_a_model_that_is_not_served_is_refused(start: Start) -> N
 
 
 def test_a_model_that_cannot_be_loaded_is_unavailable_with_the_reason(start: Start) -> None:
-    engine = start(BROKEN)
+    engine = start(BROKEN, ready=False)
 
-    [model] = engine.models
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
 
-    assert model.state is ModelState.UNAVAILABLE
-    assert model.reason == "RuntimeError: no licence key"
+    assert engine.models[0].reason == "RuntimeError: no licence key"
 
 
 def test_an_engine_that_dies_over_its_start_is_reported_and_not_ready(start: Start) -> None:
     engine = start(CRASHING, ready=False)
 
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
 
     assert engine.models[0].reason == "the engine ended with status 3"
+
+
+@on_linux
+def test_an_engine_that_takes_too_much_memory_over_its_start_is_reported(start: Start) -> None:
+    engine = start(HOARDING, ready=False, memory_bytes=MEMORY_LIMIT)
+
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+
+    assert re.fullmatch(
+        r"the engine reached \d+ MiB of memory, over its limit of 640 MiB, and was killed",
+        engine.models[0].reason,
+    )
+
+
+def test_an_engine_that_hangs_over_its_start_is_reported(start: Start) -> None:
+    engine = start(HANGING, ready=False, start_s=5)
+
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+
+    assert engine.models[0].reason == (
+        "the engine took longer than 5 s to load its models and was killed"
+    )
+
+
+def test_an_engine_that_cannot_start_again_is_waited_for_until_it_can(
+    start: Start, tmp_path: Path
+) -> None:
+    engine = start(PREDICTOR)
+    broken = tmp_path / "m" / "broken"
+    broken.touch()
+
+    with pytest.raises(EngineDiedError):
+        engine.ask(question(CRASH))
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+
+    assert engine.models[0].reason == "RuntimeError: broken meanwhile"
+    broken.unlink()
+    assert isinstance(engine.ask(question(8)), Answer)
+    assert engine.models[0].is_ready
 
 
 def test_nobody_waits_for_an_engine_of_a_process_that_stops(start: Start) -> None:
@@ -202,7 +454,7 @@ def test_nobody_waits_for_an_engine_of_a_process_that_stops(start: Start) -> Non
         engine.ask(question(8))
 
 
-def test_closing_ends_the_child_even_while_it_hangs(start: Start) -> None:
+def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path) -> None:
     engine = start(PREDICTOR)
     pid = engine.pid
     assert pid is not None
@@ -210,15 +462,40 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start) -> None:
 
     def ask() -> None:
         try:
-            engine.ask(question(2))
+            engine.ask(question(HANG))
         except EngineDiedError as exc:
             errors.append(exc)
 
     asking = threading.Thread(target=ask)
     asking.start()
+    wait_for((tmp_path / "m" / "hangs").exists)
 
     engine.close()
 
     asking.join(10)
     assert len(errors) == 1
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> None:
+    engine = start(PREDICTOR)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    is_asked = threading.Event()
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        is_asked.set()
+        try:
+            engine.ask(Question(JOB_ID, MUCH, "m", 1))
+        except (EngineDiedError, EngineNotReadyError) as exc:  # so, if closing was quicker
+            errors.append(exc)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    is_asked.wait()
+
+    engine.close()
+
+    asking.join(10)
+    assert len(errors) == 1

@@ -8,13 +8,13 @@ import pytest
 from common.errors import StoreUnavailableError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
-from common.problems import failure
+from common.problems import failure, problem_type
 from common.retries import until_stopped
-from consumer.errors import EngineDiedError, EngineTimeoutError
+from consumer.errors import EngineDiedError, EngineMemoryError, EngineTimeoutError
 from consumer.handler import Disposition, Handler
 from consumer.protocol import Refusal
-from tests.examples import OWNER, TABBY, a_job, a_worker
-from tests.fakes import CannedClassifier, InMemoryRegistry, InMemoryStore
+from tests.examples import OWNER, TABBY, a_job
+from tests.fakes import CannedClassifier, InMemoryStore
 
 OTHER = OwnerId("there-2-deadbeef")
 
@@ -28,12 +28,10 @@ class Consumer:
 
     def __init__(self, *jobs: Job) -> None:
         self.store = InMemoryStore(*jobs)
-        self.registry = InMemoryRegistry(a_worker(OWNER))
         self.classifier = CannedClassifier()
         self.stopping = threading.Event()
         self.handler = Handler(
             store=self.store,
-            registry=self.registry,
             classifier=self.classifier,
             owner=OWNER,
             max_attempts=3,
@@ -91,36 +89,14 @@ def test_a_message_with_an_old_fence_claims_nothing() -> None:
     assert consumer.job(job.job_id) == job
 
 
-def test_a_job_whose_owner_lives_is_left_to_it() -> None:
+def test_a_job_that_another_consumer_holds_is_left_to_it_and_to_the_courier() -> None:
     held = a_job().claim(OTHER)
     consumer = Consumer(held)
-    consumer.registry.beat(a_worker(OTHER))
 
     disposition = consumer.handle(body_of(a_job(held.job_id)))
 
     assert disposition is Disposition.ACK
     assert consumer.job(held.job_id) == held
-
-
-def test_a_job_whose_owner_is_dead_is_taken_over_at_the_cost_of_an_attempt() -> None:
-    held = a_job().claim(OTHER)
-    consumer = Consumer(held)
-
-    consumer.handle(body_of(a_job(held.job_id)))
-
-    saved = consumer.job(held.job_id)
-    assert saved.state is JobState.DONE
-    assert saved.attempts == 2
-
-
-def test_a_job_that_killed_its_last_owner_fails_instead_of_being_taken_over() -> None:
-    held = a_job(attempts=2).claim(OTHER)
-    consumer = Consumer(held)
-
-    consumer.handle(body_of(a_job(held.job_id)))
-
-    assert consumer.job(held.job_id).state is JobState.FAILED
-    assert consumer.classifier.questions == []
 
 
 def test_our_own_claim_whose_answer_was_lost_costs_no_second_attempt() -> None:
@@ -158,8 +134,17 @@ def test_a_job_whose_image_is_gone_fails_with_that_reason() -> None:
     assert error.type.endswith("image-gone")
 
 
-@pytest.mark.parametrize("error", [EngineDiedError("was killed"), EngineTimeoutError("took long")])
-def test_a_job_that_an_engine_did_not_survive_is_given_back(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (EngineDiedError("was killed"), "engine-died"),
+        (EngineTimeoutError("took long"), "engine-timeout"),
+        (EngineMemoryError("took much"), "engine-memory"),
+    ],
+)
+def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
+    error: Exception, problem: str
+) -> None:
     job = a_job()
     consumer = Consumer(job)
     consumer.classifier.reply = error
@@ -169,6 +154,7 @@ def test_a_job_that_an_engine_did_not_survive_is_given_back(error: Exception) ->
     given_back = consumer.job(job.job_id)
     assert disposition is Disposition.ACK  # the courier publishes it with its new fence
     assert (given_back.state, given_back.fence) == (JobState.PENDING, 2)
+    assert [setback.reason.type for setback in given_back.setbacks] == [problem_type(problem)]
     assert consumer.store.take_unpublished(lease_s=5) == given_back
 
 
@@ -216,3 +202,50 @@ def test_a_result_that_somebody_forestalled_is_dropped() -> None:
 
     assert disposition is Disposition.ACK
     assert consumer.job(job.job_id).state is JobState.FAILED
+
+
+def test_the_message_of_a_cancelled_job_is_acked_and_costs_no_attempt() -> None:
+    job = a_job()
+    consumer = Consumer(job.cancel())
+
+    disposition = consumer.handle(body_of(job))
+
+    assert disposition is Disposition.ACK
+    assert consumer.job(job.job_id) == job.cancel()
+    assert consumer.classifier.questions == []
+
+
+def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+
+    def cancel() -> None:
+        claimed = consumer.job(job.job_id)
+        consumer.store.save(claimed.cancel(), previous=claimed)
+        consumer.store.delete_image(job.job_id)
+
+    consumer.classifier.before_reply = cancel
+
+    disposition = consumer.handle(body_of(job))
+
+    assert disposition is Disposition.ACK
+    cancelled = consumer.job(job.job_id)
+    assert (cancelled.state, cancelled.result) == (JobState.CANCELLED, None)
+
+
+def test_a_job_that_is_cancelled_before_its_image_was_read_does_not_fail() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+
+    def image_of_a_cancelled_job(job_id: JobId) -> bytes | None:
+        claimed = consumer.job(job_id)
+        consumer.store.save(claimed.cancel(), previous=claimed)
+        return None
+
+    consumer.store.image = image_of_a_cancelled_job  # type: ignore[method-assign]
+
+    disposition = consumer.handle(body_of(job))
+
+    assert disposition is Disposition.ACK
+    cancelled = consumer.job(job.job_id)
+    assert (cancelled.state, cancelled.error) == (JobState.CANCELLED, None)

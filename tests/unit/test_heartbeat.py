@@ -1,8 +1,6 @@
 """A consumer tells that it lives, and says goodbye."""
 
-import time
-
-from common.workers import ModelState
+from common.workers import ModelState, Worker
 from consumer.heartbeat import Heartbeat
 from tests.examples import OWNER, a_model, a_worker
 from tests.fakes import InMemoryRegistry
@@ -29,11 +27,16 @@ def test_what_changes_is_told_at_once() -> None:
         wait_for(lambda: registry.living() == (a_worker(),))
 
 
-def test_an_outage_of_the_store_ends_nothing() -> None:
+def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
     registry = InMemoryRegistry()
     registry.is_down = True
+    tries: list[Worker] = []
 
-    with Heartbeat(registry, a_worker, lease_s=0.06):
-        time.sleep(0.1)
+    def describe() -> Worker:
+        tries.append(a_worker())
+        return tries[-1]
+
+    with Heartbeat(registry, describe, lease_s=3600):
+        wait_for(lambda: len(tries) > 1)
         registry.is_down = False
         wait_for(lambda: registry.living() == (a_worker(),))

@@ -15,7 +15,8 @@ FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rgl
 
 # Which modules of ours a module may import, as patterns; the first that fits counts.
 OURS: Final = {
-    r"common\.(errors|settings|formats|jobs|logs|retries|stopping)": "nothing",
+    r"common\.settings": r"common\.memory",
+    r"common\.(errors|memory|formats|jobs|logs|retries|stopping)": "nothing",
     r"common\.(problems|workers)": r"common\.jobs",
     r"common\.messages": r"common\.(jobs|errors)",
     r"common\.ports": r"common\.(jobs|messages|workers)",
@@ -28,7 +29,7 @@ OURS: Final = {
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
     r"torch|torchvision|safetensors": r"consumer\.(models\..+|inference)",
-    r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.__main__|api\.wsgi",
+    r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
     r"pymongo|bson": r"common\.mongo\..+",
 }
 
@@ -101,7 +102,7 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     "modules",
     [
         "api.app, api.openapi, api.page",
-        "courier.__main__, courier.relay, courier.rescue",
+        "courier.__main__, courier.main",
         "consumer.__main__, consumer.main, consumer.engine_process",
     ],
 )

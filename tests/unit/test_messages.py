@@ -12,7 +12,11 @@ from common.messages import ClassifyMessage
 from tests.examples import a_job
 
 
-@given(st.text(), st.text(), st.integers(min_value=0))
+@given(
+    st.text(st.characters(codec="ascii")),
+    st.text(),
+    st.integers(min_value=0, max_value=2**63 - 1),
+)
 def test_what_is_encoded_is_decoded_unchanged(job_id: str, model: str, fence: int) -> None:
     message = ClassifyMessage(id=JobId(job_id), model=model, fence=fence)
 
@@ -35,7 +39,17 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"{}", b'{"id": 1, "model": "m", "fence": 0}', b'{"id": "a", "model": "m"}', b"["],
+    [
+        b"[]",
+        b"{}",
+        b"[",
+        b'{"id": 1, "model": "m", "fence": 0}',
+        b'{"id": "a", "model": "m"}',
+        # No store could be asked for these.
+        b'{"id": "a", "model": "m", "fence": 9223372036854775808}',
+        b'{"id": "a", "model": "m", "fence": -1}',
+        b'{"id": "\\ud800", "model": "m", "fence": 0}',
+    ],
 )
 def test_json_that_is_no_message_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedMessageError):

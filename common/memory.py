@@ -1,0 +1,42 @@
+"""How much memory there is, and how much a process takes of it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+MEBIBYTE: Final = 1024**2
+
+# https://docs.kernel.org/admin-guide/cgroup-v2.html and, below memory/, cgroup-v1
+_LIMIT_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_RESIDENT: Final = 1  # the second number of statm: man proc_pid_statm
+
+
+def total_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the memory of the machine, or of the container if that is given less."""
+    limits = [_PAGE_BYTES * os.sysconf("SC_PHYS_PAGES")]
+    for name in _LIMIT_FILES:
+        with suppress(OSError, ValueError):  # there is no such file, or it says "max"
+            limits.append(int((cgroup / name).read_text()))
+    return min(limits)
+
+
+def resident_bytes(pid: int) -> int:
+    """Return what a process and its descendants hold in memory: Linux only, elsewhere 0.
+
+    What they share counts for each of them.
+    """
+    resident = 0
+    with suppress(OSError):  # it has just ended
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[_RESIDENT]
+        resident = int(pages) * _PAGE_BYTES
+    return resident + sum(map(resident_bytes, _children(pid)))
+
+
+def _children(pid: int) -> Iterator[int]:
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # the thread has just ended
+                yield from map(int, (thread / "children").read_text().split())

@@ -1,0 +1,102 @@
+"""Settle what RabbitMQ could not deliver."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import structlog
+
+from common.errors import MalformedMessageError, StaleJobError
+from common.jobs import Job, JobState
+from common.messages import ClassifyMessage
+from common.ports import DeadLetter, DeadLetterQueue, Outbox
+from common.problems import failure
+from courier.lost import pause_s
+
+log = structlog.stdlib.get_logger(__name__)
+
+# A consumer's verdict on the message. The others (delivery_limit, expired, maxlen) are none:
+# they tell of the queue, not of the job.
+_REJECTED: Final = "rejected"
+
+_LOGGED_BYTES: Final = 200
+
+
+class Outcome(StrEnum):
+    """What became of a dead letter."""
+
+    MALFORMED = "malformed"
+    FAILED = "failed"
+    PUBLISHED_AGAIN = "published_again"
+    DROPPED = "dropped"  # its job has moved on, or has another message under way
+
+
+@dataclass(slots=True, kw_only=True)
+class DeadLetters:
+    """Fails the jobs whose messages were rejected, and lets the others be published again.
+
+    Args:
+        queue: Where they lie.
+        outbox: The jobs.
+        lease_s: The first pause of a job whose message dies more than once.
+        at_most: How many a round.
+        totals: What became of all of them, since the start of this process.
+    """
+
+    queue: DeadLetterQueue
+    outbox: Outbox
+    lease_s: float
+    at_most: int
+    totals: Counter[Outcome] = field(default_factory=Counter)
+
+    def settle(self) -> int:
+        """Settle some; return how many.
+
+        Raises:
+            BrokerUnavailableError: RabbitMQ does not answer.
+            StoreUnavailableError: Nor does the store; RabbitMQ keeps the letter.
+        """
+        for count in range(self.at_most):
+            with self.queue.dead_letter() as letter:
+                if letter is None:
+                    return count
+                self._note(letter, self._settle(letter))
+        return self.at_most
+
+    def _note(self, letter: DeadLetter, outcome: Outcome) -> None:
+        self.totals[outcome] += 1
+        log.warning(
+            "a dead letter",
+            outcome=outcome.value,
+            reason=letter.reason,
+            body=repr(letter.body[:_LOGGED_BYTES]),
+            totals={each.value: count for each, count in self.totals.items()},
+        )
+
+    def _settle(self, letter: DeadLetter) -> Outcome:
+        try:
+            message = ClassifyMessage.decode(letter.body)
+        except MalformedMessageError:
+            return Outcome.MALFORMED
+        job = self.outbox.get(message.id)
+        if job is None or job.state is not JobState.PENDING or job.fence != message.fence:
+            return Outcome.DROPPED
+        if letter.reason == _REJECTED:
+            return self._fail(job)
+        after_s = pause_s(job.republished, lease_s=self.lease_s)
+        if self.outbox.publish_again(job, after_s=after_s):
+            return Outcome.PUBLISHED_AGAIN
+        return Outcome.DROPPED
+
+    def _fail(self, job: Job) -> Outcome:
+        error = failure(
+            "dead-lettered",
+            "The message was dead-lettered",
+            f"A consumer refused the message of this job ({_REJECTED}).",
+        )
+        try:
+            self.outbox.save(job.fail(error), previous=job)
+        except StaleJobError:  # another message of the job was taken meanwhile
+            return Outcome.DROPPED
+        return Outcome.FAILED

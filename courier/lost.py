@@ -1,0 +1,178 @@
+"""Publish again what was in the queue and is there no more: on evidence, never by age.
+
+However long a job has waited, others may be before it. What proves that its message is gone:
+the queue is missing, or nothing is left in it, or a job that was published clearly later has
+been claimed first, since the queue keeps their order. All three tell a time, before which no
+message that is still waited for was queued.
+
+A consumer that holds a delivery and has not claimed it yet makes the proofs fail. Then there is
+a second message, which is dropped.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from common.errors import StoreUnavailableError, TransientError
+from common.ports import Outbox, Sight, WatchedQueue
+
+log = structlog.stdlib.get_logger(__name__)
+
+_LONGEST_PAUSE_S: Final = 600.0
+_MOST_DOUBLINGS: Final = 20
+
+
+def pause_s(republished: int, *, lease_s: float) -> float:
+    """Say how long a job that was lost *republished* times before is left out of the queue.
+
+    It doubles, so that whatever takes messages away again and again is not fed at full speed.
+    """
+    if republished == 0:
+        return 0.0
+    doublings = min(republished - 1, _MOST_DOUBLINGS)
+    return min(lease_s * 2.0**doublings, max(lease_s, _LONGEST_PAUSE_S))
+
+
+class Evidence:
+    """The time before which no message was queued that still waits. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before_ms: int | None = None
+
+    @property
+    def before_ms(self) -> int | None:
+        return self._before_ms
+
+    def note(self, before_ms: int) -> None:
+        """Take it as proven that every message queued before a time is gone."""
+        with self._lock:
+            if self._before_ms is None or self._before_ms < before_ms:
+                self._before_ms = before_ms
+
+    def forget(self, before_ms: int) -> None:
+        """Drop what was noted, unless there has been more since."""
+        with self._lock:
+            if self._before_ms == before_ms:
+                self._before_ms = None
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueWatch:
+    """Looks whether there is a queue, and whether anything is in it.
+
+    One look at an empty queue is none: a quorum queue also says so while it has no leader.
+
+    Args:
+        queue: What is looked at.
+        evidence: Where to note what that proves.
+        now_ms: The store's clock, in milliseconds since 1970.
+        lease_s: How long the queue must have been empty, at every look.
+    """
+
+    queue: WatchedQueue
+    evidence: Evidence
+    now_ms: Callable[[], int]
+    lease_s: float
+    _empty_ms: deque[int] = field(default_factory=deque, init=False)
+
+    def look(self) -> None:
+        """Look once.
+
+        Raises:
+            BrokerUnavailableError: RabbitMQ does not say.
+            StoreUnavailableError: Nor does the store say what time it is.
+        """
+        try:
+            # Before the look: what is queued during it may be there already, or not yet.
+            looked_ms = self.now_ms()
+            sight = self.queue.look()
+        except TransientError:
+            self._empty_ms.clear()
+            raise
+        if sight is Sight.EMPTY:
+            self._note_empty(looked_ms)
+            return
+        self._empty_ms.clear()
+        if sight is Sight.MISSING:
+            log.warning("the queue was missing, with all that was in it")
+            self.evidence.note(looked_ms)
+
+    def _note_empty(self, looked_ms: int) -> None:
+        lease_ms = int(self.lease_s * 1000)
+        if self._empty_ms and not 0 <= looked_ms - self._empty_ms[-1] <= lease_ms:
+            self._empty_ms.clear()  # who knows what was in between
+        self._empty_ms.append(looked_ms)
+        while looked_ms - self._empty_ms[0] > lease_ms:
+            self.evidence.note(self._empty_ms.popleft())
+
+
+@dataclass(slots=True, kw_only=True)
+class LostMessages:
+    """Lets the jobs be published again whose messages are proven to be gone.
+
+    Args:
+        outbox: The jobs.
+        evidence: What the watch of the queue has noted.
+        can_publish: Whether RabbitMQ takes messages. A queue without a leader seems empty, and
+            takes none: what is in it must not be declared lost over and over.
+        lease_s: How much later "clearly later" is, and after how long of the store's answering
+            all consumers have claimed what they could not while it was away.
+        at_most: How many jobs a round.
+    """
+
+    outbox: Outbox
+    evidence: Evidence
+    can_publish: Callable[[], bool]
+    lease_s: float
+    at_most: int
+    clock_s: Callable[[], float] = time.monotonic
+    _answering_since_s: float | None = field(default=None, init=False)
+
+    def publish_again(self) -> int:
+        """Let some jobs be published again; return how many.
+
+        Raises:
+            StoreUnavailableError: The store does not answer.
+        """
+        newest_claim_ms = self._ask_for_the_newest_claim()
+        if newest_claim_ms is not None:
+            self.evidence.note(newest_claim_ms - int(self.lease_s * 1000))
+        before_ms = self.evidence.before_ms
+        if before_ms is None or not self._can_conclude():
+            return 0
+        lost = self.outbox.waiting(queued_before_ms=before_ms, at_most=self.at_most)
+        if not lost:
+            self.evidence.forget(before_ms)
+            return 0
+        count = sum(
+            self.outbox.publish_again(
+                job,
+                after_s=pause_s(job.republished, lease_s=self.lease_s),
+                queued_before_ms=before_ms,
+            )
+            for job in lost
+        )
+        log.warning("publishing again what the queue has lost", jobs=count)
+        return count
+
+    def _ask_for_the_newest_claim(self) -> int | None:
+        try:
+            newest_claim_ms = self.outbox.newest_claim_ms()
+        except StoreUnavailableError:
+            self._answering_since_s = None
+            raise
+        if self._answering_since_s is None:
+            self._answering_since_s = self.clock_s()
+        return newest_claim_ms
+
+    def _can_conclude(self) -> bool:
+        since_s = self._answering_since_s
+        return (
+            since_s is not None and self.clock_s() - since_s >= self.lease_s and self.can_publish()
+        )

@@ -1,0 +1,86 @@
+"""Duties, done again and again until the process shall stop."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from common.errors import TransientError
+
+log = structlog.stdlib.get_logger(__name__)
+
+Duty = Callable[[], object]
+
+_PAUSE_S: Final = 1.0
+
+
+def repeat(stopping: threading.Event, duties: Sequence[Duty]) -> None:
+    """Do *duties* in rounds, a second apart. One that cannot be done now keeps up no other."""
+    while not stopping.is_set():
+        for duty in duties:
+            if stopping.is_set():
+                return
+            try:
+                duty()
+            except TransientError as exc:
+                log.warning("cut short until the next round", reason=str(exc))
+        stopping.wait(_PAUSE_S)
+
+
+def once(duty: Duty) -> Duty:
+    """Make a duty that is done when it has succeeded."""
+    return every(float("inf"), duty)
+
+
+def every(interval_s: float, duty: Duty) -> Duty:
+    """Make a duty that rests for *interval_s* each time it has succeeded."""
+    rested_until_s = 0.0
+
+    def if_due() -> None:
+        nonlocal rested_until_s
+        if time.monotonic() >= rested_until_s:
+            duty()
+            rested_until_s = time.monotonic() + interval_s
+
+    return if_due
+
+
+class Rounds:
+    """Rounds in a thread of their own, for duties that may hang.
+
+    A process that ends leaves the thread behind: a frozen server must not keep it.
+
+    Args:
+        name: Of the thread.
+        stopping: Ends the rounds.
+        duties: What to do in each.
+        at_end: What to do after the last.
+    """
+
+    def __init__(
+        self, name: str, stopping: threading.Event, duties: Sequence[Duty], *, at_end: Duty
+    ) -> None:
+        self._stopping = stopping
+        self._duties = duties
+        self._at_end = at_end
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise the error that ended the rounds, if one did: a bug."""
+        if self._error is not None:
+            raise self._error
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the last round."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            repeat(self._stopping, self._duties)
+            self._at_end()
+        except Exception as exc:  # noqa: BLE001 (the outermost edge of this thread)
+            self._error = exc

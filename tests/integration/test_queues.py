@@ -1,0 +1,219 @@
+"""The courier's view of the queues on a real RabbitMQ."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from common.errors import BrokerUnavailableError
+from common.ports import DeadLetter, Sight
+from common.rabbitmq.queues import RabbitQueues
+from common.rabbitmq.topology import (
+    DEAD_QUEUE,
+    EXCHANGE,
+    QUEUE,
+    ROUTING_KEY,
+    declare,
+    parameters,
+)
+from tests.servers import Broker
+from tests.waiting import wait_for
+
+_HEARTBEAT_S = 2
+_PERSISTENT = pika.BasicProperties(delivery_mode=2)
+
+
+@contextmanager
+def channel(url: str) -> Iterator[BlockingChannel]:
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        opened = connection.channel()
+        declare(opened)
+        opened.confirm_delivery()
+        yield opened
+
+
+@pytest.fixture
+def queues(amqp_url: str) -> Iterator[RabbitQueues]:
+    described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
+    with closing(RabbitQueues(described)) as opened:
+        yield opened
+
+
+def publish(opened: BlockingChannel, body: bytes = b"a message") -> None:
+    opened.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT, mandatory=True)
+
+
+def taken(queues: RabbitQueues) -> DeadLetter | None:
+    with queues.dead_letter() as letter:
+        return letter
+
+
+def taken_in_time(queues: RabbitQueues) -> DeadLetter:
+    letters: list[DeadLetter] = []
+
+    def one_came() -> bool:
+        letters.extend(filter(None, [taken(queues)]))
+        return bool(letters)
+
+    wait_for(one_came, what="a dead letter comes")
+    return letters[0]
+
+
+def set_policy(broker: Broker, url: str, definition: dict[str, int]) -> None:
+    vhost = url.rpartition("/")[2]
+    pattern = f"^{QUEUE}$"
+    broker.control("-p", vhost, "set_policy", "test", pattern, json.dumps(definition))
+
+
+def test_a_missing_queue_is_told_once_and_declared(queues: RabbitQueues, amqp_url: str) -> None:
+    assert queues.look() is Sight.MISSING
+    assert queues.look() is Sight.EMPTY
+
+    with channel(amqp_url) as opened:
+        opened.queue_delete(QUEUE)
+    assert queues.look() is Sight.MISSING
+    assert queues.look() is Sight.EMPTY
+
+
+def test_a_look_tells_whether_a_message_is_ready(queues: RabbitQueues, amqp_url: str) -> None:
+    with channel(amqp_url) as opened:
+        assert queues.look() is Sight.EMPTY
+
+        publish(opened)
+        wait_for(lambda: queues.look() is Sight.FILLED, what="the message is seen")
+
+        opened.basic_get(QUEUE)
+        wait_for(lambda: queues.look() is Sight.EMPTY, what="it is in a consumer's hand")
+
+
+def test_without_a_dead_letter_there_is_none_and_without_its_queue_neither(
+    queues: RabbitQueues, amqp_url: str
+) -> None:
+    assert taken(queues) is None
+    with channel(amqp_url) as opened:
+        opened.queue_delete(DEAD_QUEUE)
+
+    assert taken(queues) is None
+    assert taken(queues) is None
+
+
+def test_a_rejected_message_is_a_dead_letter_once(queues: RabbitQueues, amqp_url: str) -> None:
+    with channel(amqp_url) as opened:
+        publish(opened, b"rubbish")
+        method, _, _ = opened.basic_get(QUEUE)
+        assert method is not None
+        opened.basic_reject(method.delivery_tag or 0, requeue=False)
+
+    assert taken_in_time(queues) == DeadLetter(b"rubbish", "rejected")
+    assert taken(queues) is None
+
+
+def test_a_message_over_the_delivery_limit_says_so(
+    queues: RabbitQueues, amqp_url: str, rabbitmq: Broker
+) -> None:
+    with channel(amqp_url) as opened:
+        set_policy(rabbitmq, amqp_url, {"delivery-limit": 1})
+        publish(opened)
+
+        def is_dead() -> bool:
+            method, _, _ = opened.basic_get(QUEUE)
+            if method is not None:
+                opened.basic_nack(method.delivery_tag or 0, requeue=True)
+            return method is None
+
+        wait_for(is_dead, what="the message dies")
+
+    assert taken_in_time(queues).reason == "delivery_limit"
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"), [({"message-ttl": 50}, "expired"), ({"max-length": 1}, "maxlen")]
+)
+def test_what_a_policy_throws_out_says_so(
+    queues: RabbitQueues,
+    amqp_url: str,
+    rabbitmq: Broker,
+    policy: dict[str, int],
+    reason: str,
+) -> None:
+    with channel(amqp_url) as opened:
+        set_policy(rabbitmq, amqp_url, policy)
+        publish(opened)
+        publish(opened)
+
+        assert taken_in_time(queues).reason == reason
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"x-death": "by hand"}, {"x-death": [{}]}])
+def test_a_message_that_somebody_put_there_has_no_reason(
+    queues: RabbitQueues, amqp_url: str, headers: dict[str, Any] | None
+) -> None:
+    with channel(amqp_url) as opened:
+        properties = pika.BasicProperties(headers=headers)
+        opened.basic_publish("", DEAD_QUEUE, b"hello", properties, mandatory=True)
+
+    assert taken_in_time(queues) == DeadLetter(b"hello", None)
+
+
+def test_a_dead_letter_that_could_not_be_settled_stays(queues: RabbitQueues, amqp_url: str) -> None:
+    with channel(amqp_url) as opened:
+        opened.basic_publish("", DEAD_QUEUE, b"hello", mandatory=True)
+    wait_for(lambda: fails_with(queues, b"hello"), what="the letter comes")
+
+    for _ in range(3):
+        wait_for(lambda: fails_with(queues, b"hello"), what="the letter comes again")
+
+    assert taken_in_time(queues).body == b"hello"
+    assert taken(queues) is None
+
+
+def fails_with(queues: RabbitQueues, body: bytes) -> bool:
+    try:
+        with queues.dead_letter() as letter:
+            assert letter is not None
+            assert letter.body != body
+    except AssertionError:
+        return letter is not None
+    return False
+
+
+def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
+    described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
+    with closing(RabbitQueues(described)) as queues:
+        queues.look()
+        rabbitmq.stop()
+        for _ in range(2):
+            with pytest.raises(BrokerUnavailableError):
+                queues.look()
+
+        rabbitmq.start()
+
+        assert queues.look() is Sight.EMPTY
+
+
+def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Broker) -> None:
+    described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
+    with closing(RabbitQueues(described)) as queues:
+        queues.look()
+        rabbitmq.freeze()
+        for _ in range(2):
+            started_s = time.monotonic()
+            with pytest.raises(BrokerUnavailableError):
+                queues.look()
+            assert time.monotonic() - started_s < 30
+
+        rabbitmq.thaw()
+
+        wait_for(lambda: answers(queues), what="it answers again")
+
+
+def answers(queues: RabbitQueues) -> bool:
+    try:
+        return queues.look() is Sight.EMPTY
+    except BrokerUnavailableError:
+        return False
