@@ -1,14 +1,40 @@
 """What can happen to a question that is asked of the engine."""
 
+from typing import ClassVar
+
 from common.errors import TransientError
 
 
-class EngineDiedError(TransientError):
-    """The engine ended over this question; another engine may answer it."""
+class EngineLostError(TransientError):
+    """The engine did not survive this question; another engine may answer it.
+
+    The text goes on after "the engine". ``problem`` and ``title`` are those of the problem
+    that the client sees.
+    """
+
+    problem: ClassVar[str]
+    title: ClassVar[str]
 
 
-class EngineTimeoutError(TransientError):
+class EngineDiedError(EngineLostError):
+    """The engine ended over this question."""
+
+    problem = "engine-died"
+    title = "The engine died"
+
+
+class EngineTimeoutError(EngineLostError):
     """The engine took too long over this question and was killed."""
+
+    problem = "engine-timeout"
+    title = "The engine took too long"
+
+
+class EngineMemoryError(EngineLostError):
+    """The engine took too much memory over this question and was killed."""
+
+    problem = "engine-memory"
+    title = "The engine took too much memory"
 
 
 class EngineNotReadyError(TransientError):

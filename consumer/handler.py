@@ -10,9 +10,9 @@ from tenacity import Retrying
 from common.errors import MalformedMessageError, StaleJobError, TransientError
 from common.jobs import Job, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
-from common.ports import JobStore, WorkerRegistry
-from common.problems import OWNER_DIED, failure
-from consumer.errors import EngineDiedError, EngineTimeoutError
+from common.ports import JobStore
+from common.problems import failure
+from consumer.errors import EngineLostError
 from consumer.protocol import Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,8 +41,7 @@ class Classifier(Protocol):
         """Classify one image.
 
         Raises:
-            EngineDiedError: The engine ended over it.
-            EngineTimeoutError: It took too long.
+            EngineLostError: The engine did not survive it.
         """
         ...
 
@@ -59,7 +58,6 @@ class Handler:
     """
 
     store: JobStore
-    registry: WorkerRegistry
     classifier: Classifier
     owner: OwnerId
     max_attempts: int
@@ -114,32 +112,15 @@ class Handler:
             return None
         if found.owner == self.owner and found.fence == message.fence + 1:
             return found  # our own claim, whose answer was lost on the way
-        return self._take_over(found)
-
-    def _take_over(self, found: Job) -> Job | None:
-        """Claim a job that another consumer holds, if that one is dead."""
-        living = self.patiently(self.registry.living)
-        if any(worker.worker_id == found.owner for worker in living):
-            log.info("dropped: its owner lives")
-            return None
-        rescued = found.give_back(OWNER_DIED, max_attempts=self.max_attempts)
-        self.patiently(self.store.save, rescued, previous=found)
-        log.warning("rescued", owner=found.owner, state=rescued.state.value)
-        if rescued.is_finished:
-            return None
-        claimed: Job | None = self.patiently(
-            self.store.claim, rescued.job_id, fence=rescued.fence, owner=self.owner
-        )
-        return claimed
+        # Its owner may be dead, but only the courier can tell that from an outage.
+        log.info("dropped: another consumer has it", owner=found.owner)
+        return None
 
     def _classify(self, job: Job, image: bytes) -> Job:
         try:
             reply = self.classifier.ask(Question(job.job_id, image, job.model, job.top_k))
-        except EngineTimeoutError as exc:
-            reason = failure("engine-timeout", "The engine took too long", f"It {exc}.")
-            return job.give_back(reason, max_attempts=self.max_attempts)
-        except EngineDiedError as exc:
-            reason = failure("engine-died", "The engine died", f"It {exc}.")
+        except EngineLostError as exc:
+            reason = failure(exc.problem, exc.title, f"It {exc}.")
             return job.give_back(reason, max_attempts=self.max_attempts)
         if isinstance(reply, Refusal):
             return job.fail(reply.reason)

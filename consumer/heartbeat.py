@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
@@ -12,6 +12,9 @@ from common.ports import WorkerRegistry
 from common.workers import HEARTBEATS_A_LEASE, Worker
 
 log = structlog.stdlib.get_logger(__name__)
+
+# After an outage all heartbeats are old: the living must be quicker than the courier's doubt.
+_REPEAT_AFTER_S: Final = 1.0
 
 
 class Heartbeat:
@@ -58,8 +61,13 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping:
             self._due.clear()
-            try:
-                self._registry.beat(self._describe())
-            except StoreUnavailableError as exc:
-                log.warning("no heartbeat", error=str(exc))
-            self._due.wait(self._interval_s)
+            self._due.wait(self._beat())
+
+    def _beat(self) -> float:
+        """Beat, and say after how many seconds to do so again."""
+        try:
+            self._registry.beat(self._describe())
+        except StoreUnavailableError as exc:
+            log.warning("no heartbeat", error=str(exc))
+            return min(_REPEAT_AFTER_S, self._interval_s)
+        return self._interval_s

@@ -13,12 +13,14 @@ import structlog
 from common import logs
 from common.errors import StoreUnavailableError
 from common.jobs import OwnerId
+from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings import Settings, load_or_exit
 from common.stopping import stop_on_signals
 from common.workers import Worker as WorkerRecord
+from consumer.child import Limits
 from consumer.engine import Engine
 from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
@@ -36,13 +38,12 @@ def main() -> int:
     settings = load_or_exit(Settings)
     logs.configure(role="consumer", level=settings.log_level, style=settings.log_format)
     owner = OwnerId(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    stop = stop_on_signals(grace_s=settings.grace_s)
     with ExitStack() as opened:
-        stop = opened.enter_context(stop_on_signals())
         stores = opened.enter_context(opened_stores(settings))
         engine = Engine(
             _engine_config(settings),
-            start_limit_s=settings.engine_start_limit_s,
-            time_limit_s=settings.job_time_limit_s,
+            limits=_limits(settings),
             stopping=stop.asked,
         )
         heartbeat = opened.enter_context(
@@ -55,11 +56,10 @@ def main() -> int:
         engine.start(on_change=heartbeat.beat_now)
         handler = Handler(
             store=stores.jobs,
-            registry=stores.workers,
             classifier=engine,
             owner=owner,
             max_attempts=settings.max_attempts,
-            patiently=until_stopped(stop.asked, StoreUnavailableError),
+            patiently=until_stopped(stop.hurried, StoreUnavailableError),
         )
         worker = Worker(
             parameters(
@@ -72,7 +72,7 @@ def main() -> int:
             stop=stop,
         )
         _wait_for_a_model(engine, stop.asked)
-        worker.run(prefetch_count=_PREFETCH_COUNT, grace_s=settings.grace_s)
+        worker.run(prefetch_count=_PREFETCH_COUNT)
     log.info("stopped")
     return 0
 
@@ -86,6 +86,16 @@ def _engine_config(settings: Settings) -> EngineConfig:
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,
         log_format=settings.log_format,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        start_s=settings.engine_start_limit_s,
+        job_s=settings.job_time_limit_s,
+        memory_bytes=settings.engine_memory_limit_mb * MEBIBYTE,
+        max_jobs=settings.engine_max_jobs,
+        max_resident_bytes=settings.engine_max_rss_mb * MEBIBYTE,
     )
 
 

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from common.jobs import Failure, JobId, Prediction
 from common.workers import ServedModel
+
+# The exit status of an engine that was refused memory; that of an uncaught error is 1.
+OUT_OF_MEMORY: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

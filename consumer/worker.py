@@ -1,10 +1,10 @@
 """Deliveries in, acks out: the pika adapter, which decides nothing."""
 
 import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import cast
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager, suppress
+from typing import Final, cast
 
 import pika
 import structlog
@@ -12,16 +12,19 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
-from common.rabbitmq.topology import QUEUE, declare
+from common.rabbitmq.topology import QUEUE, connect, declare
 from common.retries import until_stopped
 from common.stopping import Stop
 from consumer.handler import Disposition
 
 log = structlog.stdlib.get_logger(__name__)
 
-_TICK_S = 0.5
+_TICK_S: Final = 0.5
+_REOPEN_AFTER_S: Final = 0.5
+_CLOSE_WITHIN_S: Final = 1.0
 
 Handle = Callable[[bytes], Disposition]
+_Handled = Future[Disposition]
 
 
 class Worker:
@@ -43,54 +46,68 @@ class Worker:
         self._handle = handle
         self._lane = lane
         self._stop = stop
+        # Of all connections: a job outlives the one that its delivery came over.
+        self._in_hand: set[_Handled] = set()
 
-    def run(self, *, prefetch_count: int, grace_s: float) -> None:
+    def run(self, *, prefetch_count: int) -> None:
         """Consume until a stop is asked for; reconnect as often as needed.
 
-        What is in hand then is finished and acked within *grace_s*, unless the stop is
-        hurried. What is not, the broker delivers again, to others.
+        What is in hand then is finished and acked, unless the stop is hurried. What is not,
+        the broker delivers again, to others.
 
         Raises:
             Exception: Whatever the handler did not expect: a bug, so the process shall end.
         """
-        opening = until_stopped(self._stop.asked, AMQPError, OSError)
+        patiently = until_stopped(self._stop.asked, AMQPError, OSError)
         while not self._stop.asked.is_set():
+            with suppress(AMQPError, OSError):  # raised only when a stop is asked for
+                patiently(self._consume, prefetch_count)
+            self._stop.asked.wait(_REOPEN_AFTER_S)
+        while self._in_hand and not self._stop.hurried.is_set():
+            wait(set(self._in_hand), _TICK_S)
+
+    def _consume(self, prefetch_count: int) -> None:
+        """Consume over one connection; an error before it consumes is the caller's."""
+        with _opened(self._parameters) as connection:
+            consumption = _Consumption(connection, self._take, self._stop)
+            consumption.begin(prefetch_count)
             try:
-                with opening(pika.BlockingConnection, self._parameters) as connection:
-                    consumption = _Consumption(connection, self._lane, self._handle)
-                    consumption.run(self._stop.asked, prefetch_count)
-                    consumption.finish(self._stop.hurried, grace_s)
+                consumption.serve()
             except (AMQPError, OSError) as exc:
                 log.warning("the connection to RabbitMQ was lost", error=repr(exc))
+
+    def _take(self, body: bytes) -> _Handled:
+        handled = self._lane.submit(self._handle, body)
+        self._in_hand.add(handled)
+        handled.add_done_callback(self._in_hand.discard)
+        return handled
 
 
 class _Consumption:
     """What is consumed over one connection. A delivery tag means nothing to the next one."""
 
-    def __init__(self, connection: pika.BlockingConnection, lane: Executor, handle: Handle) -> None:
+    def __init__(
+        self, connection: pika.BlockingConnection, take: Callable[[bytes], _Handled], stop: Stop
+    ) -> None:
         self._connection = connection
-        self._lane = lane
-        self._handle = handle
+        self._take = take
+        self._stop = stop
         self._channel = connection.channel()
-        self._in_hand: set[int] = set()
+        self._unsettled: set[int] = set()
         self._is_cancelled = False
 
-    def run(self, stopping: threading.Event, prefetch_count: int) -> None:
-        """Consume until *stopping* is set or RabbitMQ cancels."""
+    def begin(self, prefetch_count: int) -> None:
         declare(self._channel)
         self._channel.basic_qos(prefetch_count=prefetch_count)
         self._channel.add_on_cancel_callback(self._on_cancel)
-        consumer_tag = self._channel.basic_consume(QUEUE, self._on_delivery)
+        self._channel.basic_consume(QUEUE, self._on_delivery)
         log.info("consuming", queue=QUEUE)
-        while not (stopping.is_set() or self._is_cancelled):
-            self._connection.process_data_events(time_limit=_TICK_S)
-        if not self._is_cancelled:
-            self._channel.basic_cancel(consumer_tag)
 
-    def finish(self, hurrying: threading.Event, grace_s: float) -> None:
-        """Wait until what is in hand is settled."""
-        deadline_s = time.monotonic() + grace_s
-        while self._in_hand and not hurrying.is_set() and time.monotonic() < deadline_s:
+    def serve(self) -> None:
+        """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
+        while not (self._stop.asked.is_set() or self._is_cancelled):
+            self._connection.process_data_events(time_limit=_TICK_S)
+        while self._unsettled and not self._stop.hurried.is_set():
             self._connection.process_data_events(time_limit=_TICK_S)
 
     def _on_cancel(self, _frame: object) -> None:
@@ -105,20 +122,22 @@ class _Consumption:
         _properties: BasicProperties,
         body: bytes,
     ) -> None:
+        # Not cancelled in time, since a frozen broker would not reply: closing gives it back.
+        if self._stop.asked.is_set():
+            return
         # Every delivery carries a tag; only the stubs think otherwise.
         tag = cast(int, method.delivery_tag)
-        self._in_hand.add(tag)
-        handled = self._lane.submit(self._handle, body)
-        handled.add_done_callback(lambda handled: self._settle_from_lane(tag, handled))
+        self._unsettled.add(tag)
+        self._take(body).add_done_callback(lambda handled: self._settle_from_lane(tag, handled))
 
-    def _settle_from_lane(self, tag: int, handled: Future[Disposition]) -> None:
+    def _settle_from_lane(self, tag: int, handled: _Handled) -> None:
         try:
             self._connection.add_callback_threadsafe(lambda: self._settle(tag, handled))
         except AMQPError:
             log.info("not acked: the connection was lost, and the delivery comes again")
 
-    def _settle(self, tag: int, handled: Future[Disposition]) -> None:
-        self._in_hand.discard(tag)
+    def _settle(self, tag: int, handled: _Handled) -> None:
+        self._unsettled.discard(tag)
         if handled.cancelled():
             return
         match handled.result():
@@ -128,3 +147,23 @@ class _Consumption:
                 self._channel.basic_nack(tag, requeue=True)
             case Disposition.DEAD_LETTER:
                 self._channel.basic_nack(tag, requeue=False)
+
+
+@contextmanager
+def _opened(parameters: pika.URLParameters) -> Iterator[pika.BlockingConnection]:
+    """Open a connection, and wait only for a moment until it is closed.
+
+    A frozen broker never confirms that; pika itself would wait for its heartbeats to fail.
+    """
+    connection = connect(parameters)
+    try:
+        yield connection
+    finally:
+        closing = threading.Thread(target=_close, args=(connection,), daemon=True)
+        closing.start()
+        closing.join(_CLOSE_WITHIN_S)
+
+
+def _close(connection: pika.BlockingConnection) -> None:
+    with suppress(AMQPError, OSError):  # it is gone already
+        connection.close()

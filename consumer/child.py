@@ -1,0 +1,245 @@
+"""One engine process from its start to its end, and the limits that it is held to."""
+
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
+from typing import Final
+
+import structlog
+
+from common.memory import MEBIBYTE, resident_bytes
+from common.workers import ServedModel
+from consumer.engine_process import serve
+from consumer.errors import (
+    EngineDiedError,
+    EngineLostError,
+    EngineMemoryError,
+    EngineTimeoutError,
+)
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
+
+log = structlog.stdlib.get_logger(__name__)
+
+_LOOK_EVERY_S: Final = 0.05
+_LOOK_TWICE_WITHIN_S: Final = 0.01
+# How long an end may take: of a process that was killed, or that was asked to end.
+END_WITHIN_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an engine may take: at the first three it is killed, at the others renewed.
+
+    Args:
+        start_s: To load and warm its models.
+        job_s: Over one question, from sending it to the reply.
+        memory_bytes: At any time, with what it forked; 0: no limit.
+        max_jobs: Questions before it is renewed; 0: never.
+        max_resident_bytes: Memory between two questions; 0: no limit.
+    """
+
+    start_s: float
+    job_s: float
+    memory_bytes: int = 0
+    max_jobs: int = 0
+    max_resident_bytes: int = 0
+
+
+class Child:
+    """One process, which a thread of its own watches.
+
+    The watcher alone enforces the limits, by killing. Who sends or receives meanwhile just
+    waits: the end of the process ends that, too, even in the middle of a question that the
+    process never reads.
+    """
+
+    def __init__(self, config: EngineConfig, limits: Limits) -> None:
+        # Spawned: a fork would carry the parent's connections and threads' locks along.
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process: SpawnProcess = context.Process(
+            target=serve, args=(theirs, config), name="engine", daemon=True
+        )
+        with _keeping_signals_blocked():
+            self._process.start()
+        theirs.close()
+        self._limits = limits
+        self._answers = 0
+        self._serves = False
+        self._is_retired = False
+        self._talking = threading.Lock()
+        self._ended = threading.Event()
+        # Guards what follows: a reply may arrive in the moment in which its time is up.
+        self._judging = threading.RLock()
+        self._verdict: EngineLostError | None = None
+        self._due_s = math.inf
+        self._overdue = ""
+        self._watcher = threading.Thread(target=self._watch, name="engine-watcher", daemon=True)
+        self._watcher.start()
+
+    @property
+    def pid(self) -> int:
+        # There is one since the process was started.
+        return self._process.pid or 0
+
+    @property
+    def is_ready(self) -> bool:
+        is_given_up = self._is_retired or self._verdict is not None or self._ended.is_set()
+        return self._serves and not is_given_up
+
+    def wait_until_ready(self) -> tuple[ServedModel, ...]:
+        """Return what the process serves, or does not; nothing if it ended before."""
+        limit_s = self._limits.start_s
+        try:
+            with self._within(limit_s, f"took longer than {limit_s:g} s to load its models"):
+                ready: Ready = self._connection.recv()
+        except EngineLostError:
+            return ()
+        self._serves = any(model.is_ready for model in ready.models)
+        return ready.models
+
+    def ask(self, question: Question) -> Reply:
+        """Send a question and wait for the reply.
+
+        Raises:
+            EngineLostError: The process ended, or was killed.
+        """
+        limit_s = self._limits.job_s
+        with self._within(limit_s, f"took longer than {limit_s:g} s"):
+            self._connection.send(question)
+            reply: Reply = self._connection.recv()
+        self._retire_if_worn()
+        return reply
+
+    def kill(self, verdict: EngineLostError) -> None:
+        """End the process now, whatever it does; *verdict* is what is told of it."""
+        with self._judging:
+            if not self._ended.is_set():
+                self._verdict = self._verdict or verdict
+                self._put_down()
+
+    def wait_for_end(self) -> EngineLostError | None:
+        """Wait for the end of the process, and say how it ended; None if it was retired."""
+        self._watcher.join()
+        # Not under the hands of a thread that talks: the next child's connection gets the
+        # same file descriptor, and that thread would listen to the wrong one.
+        with self._talking, self._judging:
+            self._connection.close()
+        return None if self._is_retired else self._end()
+
+    @contextmanager
+    def _within(self, limit_s: float, overdue: str) -> Iterator[None]:
+        """Have the process killed if talking to it takes longer than *limit_s*."""
+        with self._talking:
+            self._set_due(limit_s, overdue)
+            try:
+                yield
+            except (EOFError, OSError):
+                raise self._end() from None
+            finally:
+                self._set_due(math.inf)
+
+    def _set_due(self, limit_s: float, overdue: str = "") -> None:
+        with self._judging:
+            self._due_s = time.monotonic() + limit_s
+            self._overdue = overdue
+
+    def _end(self) -> EngineLostError:
+        """Return why the process ended, or will now: it talks no more."""
+        if not self._ended.wait(END_WITHIN_S):
+            self.kill(EngineDiedError("hung up and was killed"))
+            self._ended.wait(END_WITHIN_S)
+        return self._verdict or _explain(self._process.exitcode)
+
+    def _watch(self) -> None:
+        # By the clock, not by the sentinel: what a predictor forks keeps that open.
+        while self._process.is_alive():
+            self._enforce_time()
+            self._enforce_memory()
+            time.sleep(_LOOK_EVERY_S)
+        with self._judging:
+            self._put_down()  # the rest: what it forked, and the waiting of who talks to it
+            self._ended.set()
+
+    def _enforce_time(self) -> None:
+        with self._judging:
+            if time.monotonic() > self._due_s:
+                self.kill(EngineTimeoutError(f"{self._overdue} and was killed"))
+
+    def _enforce_memory(self) -> None:
+        limit = self._limits.memory_bytes
+        if not limit or resident_bytes(self.pid) <= limit:
+            return
+        # Between vfork and exec a new process counts as large as the one that it comes from.
+        time.sleep(_LOOK_TWICE_WITHIN_S)
+        if (taken := resident_bytes(self.pid)) > limit:
+            sizes = f"{_in_mib(taken)} of memory, over its limit of {_in_mib(limit)},"
+            self.kill(EngineMemoryError(f"reached {sizes} and was killed"))
+
+    def _retire_if_worn(self) -> None:
+        """Let a process that has served long enough end; none of its questions is lost."""
+        self._answers += 1
+        if wear := self._wear():
+            log.info("the engine is renewed", reason=wear)
+            self._is_retired = True
+            self._set_due(END_WITHIN_S, "took too long to end")
+            with self._judging:
+                self._hang_up()
+
+    def _wear(self) -> str:
+        if 0 < self._limits.max_jobs <= self._answers:
+            return f"it answered {self._answers} questions"
+        limit = self._limits.max_resident_bytes
+        if limit and (taken := resident_bytes(self.pid)) > limit:
+            return f"it holds {_in_mib(taken)} of memory, over {_in_mib(limit)}"
+        return ""
+
+    def _put_down(self) -> None:
+        self._process.kill()
+        # What it forked is in its process group, whose number nobody else gets meanwhile.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Shut the connection down: for both ends, and whoever else holds it open."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def _keeping_signals_blocked() -> Iterator[None]:
+    """Undo that multiprocessing's resource tracker, at its start, lets SIGTERM and SIGINT in.
+
+    They would kill the process through this thread, where the others hold them.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _explain(exit_code: int | None) -> EngineLostError:
+    """Say why a process ended that we did not kill."""
+    if exit_code == OUT_OF_MEMORY:
+        return EngineMemoryError("was refused more memory and ended")
+    if exit_code == -signal.SIGKILL:
+        return EngineDiedError(
+            "was killed by SIGKILL, most likely by the kernel for want of memory"
+        )
+    if exit_code is not None and exit_code < 0:
+        return EngineDiedError(f"was killed by {signal.Signals(-exit_code).name}")
+    return EngineDiedError(f"ended with status {exit_code}")
+
+
+def _in_mib(size_bytes: int) -> str:
+    return f"{size_bytes / MEBIBYTE:.0f} MiB"
