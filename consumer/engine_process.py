@@ -29,7 +29,11 @@ def serve(connection: Connection, config: EngineConfig) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides when the engine ends
     logs.configure(role="engine", level=config.log_level, style=config.log_format)
-    # torch only here: the parent imports this module too, and shall stay light.
+    # More threads wait for each other by spinning, and where api and servers share the cores
+    # that costs more than it gains: docs/adr/0011-one-thread-an-engine.md. OpenMP, and torch
+    # with it, reads this once, when it is loaded.
+    os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    # Only here: the parent imports this module too, and shall stay light.
     from consumer.inference import Models  # noqa: PLC0415
 
     models = Models.load(config)

@@ -6,7 +6,6 @@ from typing import Self
 
 import PIL.Image
 import structlog
-import torch
 
 from common.problems import failure
 from common.workers import ModelState, ServedModel
@@ -32,9 +31,6 @@ class Models:
     @classmethod
     def load(cls, config: EngineConfig) -> Self:
         """Load and warm every model; one that cannot be had does not hinder the others."""
-        # More threads wait for each other by spinning, and where api and servers share the
-        # cores that costs more than it gains: docs/adr/0011-one-thread-an-engine.md.
-        torch.set_num_threads(config.threads)
         served, ready = [], {}
         for name in config.models:
             try:

@@ -7,20 +7,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import torch
 from PIL.Image import Resampling
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors.torch import load_file
 
-from consumer.models import torchvision_zoo
-from consumer.models.classifier import TorchClassifier
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import Model, digest
 from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
 
 DESCRIPTION_FILE = "model.toml"
-_TORCHVISION = "torchvision:"
 
 Side = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -84,11 +79,14 @@ def load(folder: Path) -> Model:
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
     if described.predictor is not None:
         return _load_predictor(folder, described.predictor, described.description)
-    return _load_classifier(folder, described)
+    # torch only here: a predictor may have no use for it, and it takes a second to import.
+    from consumer.models import checkpoint  # noqa: PLC0415
+
+    return checkpoint.load(folder, described)
 
 
 def _load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
-    predictor = _object_at(folder, named)()
+    predictor = object_at(folder, named)()
     predictor.load()
     files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_source(path))
     return PredictorModel(predictor=predictor, version=digest(*files), description=description)
@@ -98,54 +96,7 @@ def _is_source(path: Path) -> bool:
     return "__pycache__" not in path.parts
 
 
-def _load_classifier(folder: Path, described: ModelFile) -> TorchClassifier:
-    weights = folder / (described.program or described.weights or "")
-    if described.program is not None:
-        network: torch.nn.Module = torch.export.load(weights).module()
-    else:
-        network = _network(folder, described.architecture or "", weights).eval()
-    return TorchClassifier(
-        network=network,
-        labels=_labels(folder, described.labels or ()),
-        preprocessing=_preprocessing(described.preprocessing),
-        version=digest(weights),
-        description=described.description,
-    )
-
-
-def _network(folder: Path, architecture: str, weights: Path) -> torch.nn.Module:
-    if architecture.startswith(_TORCHVISION):
-        network = torchvision_zoo.architecture(architecture.removeprefix(_TORCHVISION))
-    else:
-        network = _object_at(folder, architecture)()
-    if weights.suffix == ".safetensors":
-        state = load_file(weights)
-    else:
-        # weights_only: a pickle could run any code.
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    network.load_state_dict(state)
-    return network
-
-
-def _labels(folder: Path, labels: str | tuple[str, ...]) -> tuple[str, ...]:
-    if not isinstance(labels, str):
-        return labels
-    if labels.startswith(_TORCHVISION):
-        named = labels.removeprefix(_TORCHVISION)
-        return torchvision_zoo.labels_of(torchvision_zoo.weights_by_name(named))
-    return tuple((folder / labels).read_text(encoding="utf-8").splitlines())
-
-
-def _preprocessing(described: str | PreprocessingTable | None) -> Preprocessing:
-    if isinstance(described, PreprocessingTable):
-        return described.build()
-    if described is None or not described.startswith(_TORCHVISION):
-        raise ModelUnavailableError(f"{DESCRIPTION_FILE}: preprocessing is {described!r}")
-    named = described.removeprefix(_TORCHVISION)
-    return torchvision_zoo.preprocessing_of(torchvision_zoo.weights_by_name(named))
-
-
-def _object_at(folder: Path, named: str) -> Any:
+def object_at(folder: Path, named: str) -> Any:
     """Find ``module:name``, in a file of the folder, or among the installed packages."""
     module_name, _, name = named.partition(":")
     if str(folder) not in sys.path:

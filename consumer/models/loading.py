@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from consumer.models import folder, torchvision_zoo
+from consumer.models import folder
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import Model
 
@@ -16,6 +16,9 @@ def load_model(name: str, *, models_dir: Path, weights_dir: Path) -> Model:
     try:
         if (models_dir / name / folder.DESCRIPTION_FILE).is_file():
             return folder.load(models_dir / name)
+        # torch only here, as in the folders.
+        from consumer.models import torchvision_zoo  # noqa: PLC0415
+
         return torchvision_zoo.load(name, weights_dir=weights_dir)
     except ModelUnavailableError:
         raise

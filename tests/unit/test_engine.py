@@ -129,9 +129,21 @@ class Predictor:
     def predict(self, images):
         return [[("cat", 1.0)] for _ in images]
 """
+CURIOUS = """
+import os
+import sys
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        with_torch = "with torch" if "torch" in sys.modules else "without torch"
+        return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
+"""
 CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5, 6, 7
 ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK = 9, 10, 11, 12
-MEMORY_LIMIT: Final = 640 * MEBIBYTE  # torch alone takes some 250
+MEMORY_LIMIT: Final = 640 * MEBIBYTE
 # More than a connection holds that nobody reads.
 MUCH = bytes(4 * 1024**2)
 
@@ -202,6 +214,13 @@ def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
     assert [(one.label, one.probability) for one in answer.predictions] == [("cat", 0.75)]
     assert answer.inference_ms > 0
     assert [model.state for model in engine.models] == [ModelState.READY]
+
+
+def test_a_predictor_is_told_its_threads_and_pays_for_no_torch_of_ours(start: Start) -> None:
+    answer = start(CURIOUS).ask(question(8))
+
+    assert isinstance(answer, Answer)
+    assert answer.predictions[0].label == "1 thread, without torch"
 
 
 def test_an_engine_that_crashes_says_how_and_the_next_one_answers(start: Start) -> None:
