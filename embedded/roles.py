@@ -11,7 +11,7 @@ from embedded.readiness import listens
 _UWSGI_INI: Final = Path(__file__).parent.parent / "uwsgi.ini"
 
 
-def api(port: int, environment: Mapping[str, str]) -> Program:
+def api(port: int, environment: Mapping[str, str], *, grace_s: float) -> Program:
     return Program(
         name="api",
         role="api",
@@ -21,6 +21,7 @@ def api(port: int, environment: Mapping[str, str]) -> Program:
         ports=(Port(port, "DARKROOM_API_PORT"),),
         is_ready=lambda: listens(port),
         needed_by=Stage.FRONT,
+        stop_within_s=_longer_than(grace_s),
     )
 
 

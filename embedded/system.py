@@ -102,7 +102,7 @@ class System:
             *programs,
             *roles.consumers(self.settings.consumers, environment, grace_s=grace_s),
             roles.courier(environment, grace_s=grace_s),
-            roles.api(self.settings.api_port, environment),
+            roles.api(self.settings.api_port, environment, grace_s=grace_s),
             self.nginx.program(),
         ]
 

@@ -113,14 +113,17 @@ class Server:
         self.thaw()
         self.start()
 
+    def printed(self) -> bytes:
+        """Return what its log holds."""
+        return b"" if self._log is None else self._log.read_bytes()
+
     def children(self) -> list[int]:
         """Return the process ids of its children, such as a consumer's engine."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        return [
-            int(child)
-            for task in tasks.iterdir()
-            for child in (task / "children").read_text().split()
-        ]
+        children: list[int] = []
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(OSError):  # this thread has just ended
+                children += map(int, (task / "children").read_text().split())
+        return children
 
     def _send(self, number: int) -> None:
         if self.is_running:
@@ -142,6 +145,14 @@ class Broker(Server):
         response = requests.put(url, auth=login, timeout=_CONTROL_LIMIT_S)
         assert response.status_code == HTTPStatus.CREATED
         return self.url.removesuffix("%2F") + name
+
+    def totals(self) -> dict[str, int]:
+        """Return how many connections, channels, queues and so on there are."""
+        login = (self._node.credentials.user, self._node.credentials.password)
+        url = f"{self._node.management['url']}api/overview"
+        answer = requests.get(url, auth=login, timeout=_CONTROL_LIMIT_S).json()
+        totals: dict[str, int] = answer["object_totals"]
+        return totals
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` *arguments* on this node, and give what it says."""

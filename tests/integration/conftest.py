@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from embedded.errors import CannotStartError
 from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.store import EmbeddedStore
+from tests import namespaces
+from tests.namespaces import Network, NoNamespacesError
 from tests.servers import Broker, Server, free_port, running
 
 
@@ -66,6 +69,17 @@ def mongo_url(request: pytest.FixtureRequest) -> str:
     """An embedded store, or the server that ``DARKROOM_TEST_MONGO_URL`` names."""
     given = os.environ.get("DARKROOM_TEST_MONGO_URL")
     return given or str(request.getfixturevalue("embedded_mongo_url"))
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """Two networks, and the way between them."""
+    with ExitStack() as opened:
+        try:
+            made = opened.enter_context(namespaces.network())
+        except NoNamespacesError as exc:
+            _nothing_to_test_against(str(exc))
+        yield made
 
 
 def _nothing_to_test_against(reason: str) -> None:

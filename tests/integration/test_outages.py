@@ -1,21 +1,29 @@
 """What a client sees while a server is away, and when it is back: nothing is lost."""
 
+import os
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+import pika
 import pytest
 import requests
 
+from common.rabbitmq.topology import QUEUE
 from tests.e2e.client import Client
-from tests.integration.roles import Roles, running_roles
-from tests.servers import Broker, Server
+from tests.examples import an_image
+from tests.integration.roles import Roles, SlowModel, environment, programs, running_roles
+from tests.servers import Broker, Server, free_port
 from tests.waiting import wait_for
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 # Back again, a job is done within this time.
 BACK_WITHIN_S = 15.0
+# The share of a core that a role may take while there is nothing to do but to wait.
+WAITING_SHARE = 0.02
 
 Outage = Callable[[Broker], AbstractContextManager[None]]
 
@@ -23,6 +31,24 @@ Outage = Callable[[Broker], AbstractContextManager[None]]
 @pytest.fixture
 def system(rabbitmq: Broker, mongo: Server, tmp_path: Path) -> Iterator[Roles]:
     with running_roles(tmp_path, amqp_url=rabbitmq.empty_vhost(), mongo_url=mongo.url) as roles:
+        yield roles
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> SlowModel:
+    return SlowModel(tmp_path, seconds=3)
+
+
+@pytest.fixture
+def working(rabbitmq: Broker, mongo: Server, tmp_path: Path, slow: SlowModel) -> Iterator[Roles]:
+    """Roles whose every job takes long enough to harm something in the middle of it."""
+    with running_roles(
+        tmp_path,
+        amqp_url=rabbitmq.empty_vhost(),
+        mongo_url=mongo.url,
+        DARKROOM_STORE_TIMEOUT_S="1",
+        **slow.settings,
+    ) as roles:
         yield roles
 
 
@@ -93,6 +119,98 @@ def test_queues_that_are_deleted_are_declared_again(
         jobs = [system.client.classify(IMAGE) for _ in range(4)]
 
     assert [job["state"] for job in jobs] == ["done"] * 4
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["stopped", "frozen"])
+def test_a_result_is_held_while_the_store_is_away_and_not_computed_again(
+    working: Roles, mongo: Server, slow: SlowModel, tmp_path: Path, *, frozen: bool
+) -> None:
+    location = working.client.post_form(an_image()).headers["Location"]
+    wait_for(lambda: slow.inferences, what="it is being worked on")
+
+    _take_away(mongo, frozen=frozen)
+    wait_for(lambda: "waiting until it works" in (tmp_path / "consumer-1.log").read_text())
+    mongo.recover()
+
+    job = working.client.wait_for(location, patience_s=BACK_WITHIN_S)
+    assert (job["state"], job["attempts"], slow.inferences) == ("done", 1, 1)
+
+
+def test_a_job_whose_broker_went_away_is_saved_and_its_redelivery_dropped(
+    working: Roles, rabbitmq: Broker, slow: SlowModel, tmp_path: Path
+) -> None:
+    location = working.client.post_form(an_image()).headers["Location"]
+    wait_for(lambda: slow.inferences, what="it is being worked on")
+
+    rabbitmq.stop()
+    job = working.client.wait_for(location)
+    rabbitmq.start()
+
+    wait_for(lambda: "the job has moved on" in (tmp_path / "consumer-1.log").read_text())
+    assert (job["state"], job["attempts"], slow.inferences) == ("done", 1, 1)
+
+
+@pytest.mark.parametrize("first", ["rabbitmq", "mongo"])
+def test_roles_wait_for_servers_that_start_after_them_in_any_order(
+    rabbitmq: Broker, mongo: Server, tmp_path: Path, first: str
+) -> None:
+    amqp_url = rabbitmq.empty_vhost()
+    servers = [rabbitmq, mongo] if first == "rabbitmq" else [mongo, rabbitmq]
+    for server in servers:
+        server.stop()
+
+    def start_late() -> None:
+        for server in servers:
+            time.sleep(3)
+            server.start()
+
+    with ThreadPoolExecutor() as later:
+        started = later.submit(start_late)
+        with running_roles(tmp_path, amqp_url=amqp_url, mongo_url=mongo.url) as system:
+            assert system.client.classify(IMAGE)["state"] == "done"
+    started.result()
+
+
+def test_roles_that_wait_for_their_servers_sleep(
+    system: Roles, rabbitmq: Broker, mongo: Server
+) -> None:
+    rabbitmq.stop()
+    mongo.stop()
+    pids = [pid for server in system.servers.values() for pid in (server.pid, *server.children())]
+
+    shares = _shares_of_a_core(pids, seconds=10)
+
+    assert max(shares) < WAITING_SHARE
+
+
+def test_a_consumer_that_may_connect_but_not_declare_sleeps(
+    rabbitmq: Broker, mongo_url: str, tmp_path: Path
+) -> None:
+    amqp_url = rabbitmq.empty_vhost()
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        connection.channel().queue_declare(QUEUE, durable=True)  # no quorum queue, as ours
+    settings = environment(tmp_path, amqp_url=amqp_url, mongo_url=mongo_url)
+    consumer = Server(programs(settings, free_port())[0], log=tmp_path / "log")
+    consumer.start()
+    wait_for(lambda: "PRECONDITION_FAILED" in (tmp_path / "log").read_text())
+
+    [share] = _shares_of_a_core([consumer.pid], seconds=10)
+    consumer.stop()
+
+    assert share < WAITING_SHARE
+
+
+def _shares_of_a_core(pids: list[int], *, seconds: float) -> list[float]:
+    before = [_busy_s(pid) for pid in pids]
+    time.sleep(seconds)
+    return [(_busy_s(pid) - busy_s) / seconds for pid, busy_s in zip(pids, before, strict=True)]
+
+
+def _busy_s(pid: int) -> float:
+    """Return for how long a process has had a core."""
+    # After the name, which may hold anything: https://man7.org/linux/man-pages/man5/proc.5.html
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _take_away(server: Server, *, frozen: bool) -> None:

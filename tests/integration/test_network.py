@@ -1,0 +1,82 @@
+"""A network that drops every packet, and tells nobody."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from tests.examples import an_image
+from tests.integration.roles import Roles, SlowModel, running_roles
+from tests.namespaces import Network, carried
+from tests.servers import Broker, Server
+from tests.waiting import wait_for
+
+HEARTBEAT_S = 2
+STORE_TIMEOUT_S = 1
+# What a role logs when it has noticed; the api has two processes.
+NOTICED = {
+    "api": ("the connection to RabbitMQ ended", 2),
+    "consumer-1": ("the connection to RabbitMQ was lost", 1),
+    "courier": ("the connection to RabbitMQ ended", 1),
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> SlowModel:
+    return SlowModel(tmp_path, seconds=8)
+
+
+@pytest.fixture
+def system(
+    network: Network, rabbitmq: Broker, mongo: Server, tmp_path: Path, model: SlowModel
+) -> Iterator[Roles]:
+    """The roles in one network, RabbitMQ and MongoDB in the other."""
+    with ExitStack() as opened:
+
+        def seen_from_there(url: str) -> str:
+            [port] = re.findall(r"127\.0\.0\.1:(\d+)", url)
+            seen = opened.enter_context(carried(int(port), listen_in=network.b))
+            return url.replace(f"127.0.0.1:{port}", f"{network.b.address}:{seen}")
+
+        yield opened.enter_context(
+            running_roles(
+                tmp_path,
+                network.a,
+                amqp_url=seen_from_there(rabbitmq.empty_vhost()),
+                mongo_url=seen_from_there(mongo.url),
+                DARKROOM_AMQP_HEARTBEAT_S=str(HEARTBEAT_S),
+                DARKROOM_STORE_TIMEOUT_S=str(STORE_TIMEOUT_S),
+                **model.settings,
+            )
+        )
+
+
+def test_a_silent_network_is_noticed_by_all_and_costs_neither_a_restart_nor_an_attempt(
+    system: Roles, network: Network, model: SlowModel, tmp_path: Path
+) -> None:
+    pids = {name: server.pid for name, server in system.servers.items()}
+    location = system.client.post_form(an_image()).headers["Location"]
+    wait_for(lambda: model.inferences, what="it is being worked on")
+
+    network.drop()
+    # They look twice a second, and share their cores with the test.
+    wait_for(lambda: all_noticed(tmp_path), within_s=2 * HEARTBEAT_S + 1)
+    refused = system.client.post_form(an_image())
+    network.pass_()
+
+    assert refused.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert refused.elapsed.total_seconds() < 2 * STORE_TIMEOUT_S
+    job = system.client.wait_for(location)
+    assert (job["state"], job["attempts"], model.inferences) == ("done", 1, 1)
+    assert system.client.classify(an_image())["state"] == "done"
+    assert {name: server.pid for name, server in system.servers.items()} == pids
+
+
+def all_noticed(folder: Path) -> bool:
+    return all(
+        (folder / f"{role}.log").read_text().count(words) >= times
+        for role, (words, times) in NOTICED.items()
+    )

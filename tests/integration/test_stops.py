@@ -1,0 +1,220 @@
+"""SIGTERM at bad moments: what is in hand is finished or given back, and the status is 0."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from itertools import count
+from pathlib import Path
+from threading import Event
+
+import pytest
+import requests
+
+from tests.e2e.client import Client
+from tests.examples import an_image
+from tests.integration.roles import (
+    GRACE_S,
+    Roles,
+    SlowModel,
+    environment,
+    programs,
+    running_roles,
+)
+from tests.servers import Broker, Server, free_port
+from tests.waiting import wait_for
+
+# The time of grace, and then to close the connections; uWSGI looks once a second.
+IN_TIME_S = GRACE_S + 4
+STORE_TIMEOUT_S = 1.0
+
+Harm = Callable[[Broker, Server], None]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> SlowModel:
+    return SlowModel(tmp_path, seconds=3)
+
+
+@pytest.fixture
+def system(rabbitmq: Broker, mongo: Server, tmp_path: Path, model: SlowModel) -> Iterator[Roles]:
+    with running_roles(
+        tmp_path,
+        amqp_url=rabbitmq.empty_vhost(),
+        mongo_url=mongo.url,
+        DARKROOM_STORE_TIMEOUT_S=f"{STORE_TIMEOUT_S:g}",
+        DARKROOM_LEASE_S="2",
+        **model.settings,
+    ) as roles:
+        yield roles
+
+
+def nothing(_rabbitmq: Broker, _mongo: Server) -> None:
+    pass
+
+
+def all_frozen(rabbitmq: Broker, mongo: Server) -> None:
+    rabbitmq.freeze()
+    mongo.freeze()
+
+
+def all_stopped(rabbitmq: Broker, mongo: Server) -> None:
+    rabbitmq.stop()
+    mongo.stop()
+
+
+@pytest.mark.parametrize("harm", [nothing, all_frozen, all_stopped])
+def test_idle_roles_stop_in_time_whatever_the_servers_do(
+    system: Roles, rabbitmq: Broker, mongo: Server, harm: Harm
+) -> None:
+    harm(rabbitmq, mongo)
+
+    with ThreadPoolExecutor() as stopping:
+        statuses = stopping.map(ends_in_time, system.servers.values())
+
+    assert dict(zip(system.servers, statuses, strict=True)) == dict.fromkeys(system.servers, 0)
+
+
+@pytest.mark.parametrize("role", ["api", "consumer-1", "courier"])
+def test_a_role_that_still_starts_stops_as_well(
+    rabbitmq: Broker, mongo: Server, tmp_path: Path, role: str
+) -> None:
+    settings = environment(tmp_path, amqp_url=rabbitmq.empty_vhost(), mongo_url=mongo.url)
+    [program] = [one for one in programs(settings, free_port()) if one.name == role]
+    server = Server(program)
+    server.launch()
+    # Past the start of the interpreter, which hears nothing; far from being ready.
+    time.sleep(0.5)
+
+    assert ends_in_time(server) == 0
+
+
+def test_a_consumer_that_lost_its_broker_finishes_what_it_has_in_hand(
+    system: Roles, rabbitmq: Broker, model: SlowModel
+) -> None:
+    location = in_hand(system)
+    rabbitmq.stop()
+    wait_for(lambda: "was lost" in log_of(system, "consumer-1"))
+
+    system.consumer.terminate()
+
+    assert system.consumer.wait(IN_TIME_S) == 0
+    job = system.client.job(location)
+    assert (job["state"], job["attempts"], model.inferences) == ("done", 1, 1)
+
+
+def test_a_consumer_whose_queue_was_deleted_finishes_what_it_has_in_hand(
+    system: Roles, rabbitmq: Broker
+) -> None:
+    location = in_hand(system)
+    vhost = system.servers["consumer-1"].program.environment["DARKROOM_AMQP_URL"]
+    rabbitmq.delete_queues(vhost)
+
+    system.consumer.terminate()
+
+    assert system.consumer.wait(IN_TIME_S) == 0
+    assert system.client.job(location)["state"] == "done"
+
+
+def test_a_result_that_waits_for_its_store_is_saved_by_a_consumer_that_stops(
+    system: Roles, mongo: Server, model: SlowModel
+) -> None:
+    location = in_hand(system)
+    mongo.stop()
+    system.consumer.terminate()
+    wait_for(lambda: "waiting until it works" in log_of(system, "consumer-1"))
+
+    mongo.start()
+
+    assert system.consumer.wait(IN_TIME_S) == 0
+    job = system.client.job(location)
+    assert (job["state"], job["attempts"], model.inferences) == ("done", 1, 1)
+
+
+def test_a_result_without_a_store_is_given_up_after_the_time_of_grace(
+    system: Roles, mongo: Server
+) -> None:
+    location = in_hand(system)
+    mongo.stop()
+
+    system.consumer.terminate()
+
+    assert system.consumer.wait(IN_TIME_S) == 0
+    mongo.start()
+    with system.another_consumer():
+        job = system.client.wait_for(location)
+    assert (job["state"], job["attempts"]) == ("done", 2)
+
+
+def test_requests_in_hand_are_answered_by_an_api_that_stops(system: Roles, mongo: Server) -> None:
+    mongo.freeze()
+    with ThreadPoolExecutor() as clients:
+        asked = [clients.submit(system.client.post_form, an_image()) for _ in range(4)]
+        time.sleep(STORE_TIMEOUT_S / 2)  # all of them wait for the store by now
+
+        assert ends_in_time(system.api) == 0
+
+    problems = [response.result().json()["type"] for response in asked]
+    assert problems == ["urn:darkroom:problem:store-unavailable"] * 4
+
+
+def test_a_restart_of_the_api_loses_no_job(system: Roles) -> None:
+    restarted = Event()
+    with ThreadPoolExecutor() as clients:
+        working = [clients.submit(submit_until, restarted, system.client) for _ in range(4)]
+        for _ in range(2):
+            time.sleep(1)
+            assert ends_in_time(system.api) == 0
+            system.api.start()
+        restarted.set()
+        submitted = [location for worker in working for location in worker.result()]
+
+    states = {system.client.job(location)["state"] for location in submitted}
+    assert submitted
+    assert len(set(submitted)) == len(submitted)
+    assert states <= {"pending", "processing", "done"}
+
+
+def submit_until(end: Event, client: Client) -> list[str]:
+    """Hand in images, each as often as it takes; return where their jobs are."""
+    locations: list[str] = []
+    for number in count():
+        if end.is_set():
+            return locations
+        key = f"{id(locations)}-{number}"
+        while (response := submit(client, key)).status_code != HTTPStatus.ACCEPTED:
+            # Nobody listens for a moment: then nginx answers, in the api's words.
+            assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+            assert response.headers["Content-Type"] == "application/problem+json"
+            assert response.json()["type"] == "urn:darkroom:problem:api-unavailable"
+            time.sleep(0.1)
+        locations.append(response.headers["Location"])
+    raise AssertionError
+
+
+def submit(client: Client, key: str) -> requests.Response:
+    return requests.post(
+        f"{client.url}/jobs",
+        data=an_image(),
+        headers={"Content-Type": "image/png", "Idempotency-Key": key},
+        timeout=30,
+    )
+
+
+def in_hand(system: Roles) -> str:
+    """Hand in an image, wait until it is being worked on, and say where its job is."""
+    location = system.client.post_form(an_image()).headers["Location"]
+    wait_for(lambda: system.client.job(location)["state"] == "processing", what="it is claimed")
+    return location
+
+
+def ends_in_time(server: Server) -> int:
+    """Ask *server* to stop, and return its exit status."""
+    assert server.process is not None
+    server.process.terminate()
+    return server.process.wait(IN_TIME_S)
+
+
+def log_of(system: Roles, role: str) -> str:
+    log = Path(system.servers[role].program.environment["DARKROOM_STATE_DIR"]) / f"{role}.log"
+    return log.read_text()
