@@ -2,7 +2,24 @@
 
 from typing import Final
 
-from tests.drills import processes
+from tests.drills import (
+    deep,
+    engines,
+    lanes,
+    network,
+    processes,
+    queue,
+    restarts,
+    servers,
+    soak,
+    stuck,
+)
 from tests.drills.drill import Drill
 
-DRILLS: Final[dict[str, Drill]] = {drill.name: drill for drill in (*processes.DRILLS,)}
+_MODULES: Final = (
+    processes, engines, stuck, lanes, network, servers, queue, deep, restarts, soak
+)  # fmt: skip
+
+DRILLS: Final[dict[str, Drill]] = {
+    drill.name: drill for module in _MODULES for drill in module.DRILLS
+}

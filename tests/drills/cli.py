@@ -26,7 +26,7 @@ def main() -> int:
         report.write_json(outcomes, asked.json)
     if asked.write is not None:
         report.write_into(asked.write, mark, text)
-    if all(outcome.is_green for outcome in outcomes):
+    if not any(outcome.is_red for outcome in outcomes):
         folder.rmdir()
     else:
         print(f"The logs are in {folder}", file=sys.stderr)  # noqa: T201
@@ -36,8 +36,8 @@ def main() -> int:
 def _judge(outcomes: list[Outcome], without: list[str] | None) -> tuple[str, str, bool]:
     """Return the mark of the table in a page, the table, and whether all is as it should be."""
     if without is None:
-        return report.DRILLS_MARK, report.table(outcomes), all(one.is_green for one in outcomes)
-    caught = {outcome.without for outcome in outcomes if not outcome.is_green}
+        return report.DRILLS_MARK, report.table(outcomes), not any(one.is_red for one in outcomes)
+    caught = {outcome.without for outcome in outcomes if outcome.is_red}
     return report.WITHOUT_MARK, report.matrix(outcomes), caught == set(without)
 
 

@@ -33,6 +33,7 @@ class Clients:
         self.url = url
         self.ledger = ledger
         self.repeats = 0  # requests that were not answered, or not with 202
+        self._accepted: list[tuple[bytes, str, Expectation]] = []
         self._chance = chance
         self._lock = threading.Lock()
 
@@ -56,6 +57,20 @@ class Clients:
         """Hand *image* in until it is accepted; return the job's id."""
         with self._lock:
             key = f"{self._chance.getrandbits(128):032x}"
+        job_id = self._insist(image, key, expectation, patience_s)
+        self._accepted.append((image, key, expectation))
+        return job_id
+
+    def repeat_all(self) -> None:
+        """Hand in all that was accepted once more, with its key: the ledger knows the jobs."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            repeated = [
+                pool.submit(self._insist, *submission, _PATIENCE_S) for submission in self._accepted
+            ]
+            for one in repeated:
+                one.result()
+
+    def _insist(self, image: bytes, key: str, expectation: Expectation, patience_s: float) -> str:
         deadline_s = time.monotonic() + patience_s
         while (job_id := self.try_post(image, key)) is None:
             assert time.monotonic() < deadline_s, f"not accepted within {patience_s} s"
@@ -86,6 +101,12 @@ class Clients:
         ), f"{response.status_code}: {response.text}"
         self.repeats += 1
         return None
+
+    def status_of(self, image: bytes) -> int:
+        """Send one request, and return the status of the answer."""
+        return requests.post(
+            self.url + "/jobs", files={"image": ("image.png", image)}, timeout=_TIMEOUT_S
+        ).status_code
 
     def submit_many(self, count: int, order: Order = Order.ANSWER, parameter: int = 0) -> list[str]:
         """Hand *count* images in, some at once; return the jobs' ids."""

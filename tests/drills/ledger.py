@@ -34,6 +34,11 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 2**24)))
 
+    @property
+    def keys(self) -> int:
+        """How many submissions were accepted, however often each was repeated."""
+        return len(self._job_of_key)
+
     def next_number(self) -> int:
         """Return a number that no other image of this drill carries."""
         with self._lock:

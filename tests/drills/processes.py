@@ -5,33 +5,113 @@ import signal
 import time
 from contextlib import suppress
 
+from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
-from tests.drills.system import Plan
+from tests.drills.system import Plan, engines_of
+from tests.servers import Server
+from tests.waiting import wait_for
 
 _KILLS = 20
+_API_KILLS = 20
+_COURIER_KILLS = 15
 _JOBS = 500
+_AT_WORK_WITHIN_S = 60
 
 
 def _kill_consumers(run: Run) -> None:
     """Kill a random parent or engine every now and then, and start the parents again."""
-    with run.clients.load(pause_s=0.02, order=Order.WAIT, parameter=10):
+    with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
         for _ in range(_KILLS):
-            time.sleep(run.chance.uniform(0.2, 1.2))
-            consumer = run.chance.choice(run.system.consumers)
+            time.sleep(run.chance.uniform(0, 0.5))
+            consumer = _one_at_work(run)
             if run.chance.random() < 0.5:
-                _kill_engine(consumer.children())
+                _kill_engine(consumer)
             else:
-                consumer.kill()
-                consumer.launch()
+                _kill_and_launch(consumer)
     run.clients.submit_many(max(0, _JOBS - len(run.ledger.expected)))
     run.notes["kills"] = _KILLS
 
 
-def _kill_engine(engines: list[int]) -> None:
-    for pid in engines:
-        with suppress(ProcessLookupError):  # it is being started again, just now
-            os.kill(pid, signal.SIGKILL)
+def _kill_api(run: Run) -> None:
+    """Kill random workers of uWSGI while clients insist on an answer."""
+    with run.clients.load(clients=8, pause_s=0.02):
+        for _ in range(_API_KILLS):
+            time.sleep(run.chance.uniform(0.3, 1.4))
+            worker = run.chance.choice(run.system.api.children() or [None])
+            if worker is not None:
+                _kill(worker)
+    run.clients.repeat_all()
+    run.notes["kills"] = _API_KILLS
+    _compare_with_the_store(run)
+
+
+def _compare_with_the_store(run: Run) -> None:
+    """Expect one record a key; count the images that no record belongs to."""
+    with run.system.database() as database:
+        job_ids, image_ids = (
+            {document["_id"] for document in database[name].find({}, {"_id": True})}
+            for name in ("jobs", "images")
+        )
+    keys = run.ledger.keys
+    run.expect(len(job_ids) == keys, f"{len(job_ids)} records for {keys} keys")
+    run.expect(job_ids <= image_ids, f"records without an image: {job_ids - image_ids}")
+    # Of workers that were killed between the two inserts; the courier deletes them in the end.
+    run.notes["orphaned images"] = len(image_ids - job_ids)
+
+
+def _kill_couriers(run: Run) -> None:
+    """Kill a random courier again and again, while all of them have a lot to do."""
+    system = run.system
+    with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
+        for kill in range(_COURIER_KILLS):
+            time.sleep(run.chance.uniform(0.2, 1.0))
+            _kill_and_launch(run.chance.choice(system.couriers))
+            match kill % 7:
+                case 0 | 1:
+                    _kill_and_launch(_one_at_work(run))
+                case 2:
+                    system.broker.stop()
+                case 4:
+                    system.broker.launch()
+                case 6:
+                    system.broker.wait_until_ready()
+                    run.see_one_through()
+    run.notes["kills"] = _COURIER_KILLS
+
+
+def _one_at_work(run: Run) -> Server:
+    """Wait for a consumer that has a job in hand: at any other time a kill does little harm."""
+    at_work: list[Server] = []
+
+    def find() -> list[Server]:
+        owners = {job["owner"] for job in database["jobs"].find({"state": "processing"})}
+        pids = {worker["pid"] for worker in database["workers"].find() if worker["_id"] in owners}
+        at_work[:] = [consumer for consumer in run.system.consumers if consumer.pid in pids]
+        return at_work
+
+    with run.system.database() as database:
+        wait_for(find, within_s=_AT_WORK_WITHIN_S, what="a consumer is at work")
+    return run.chance.choice(at_work)
+
+
+def _some_were_rescued(run: Run, findings: Findings) -> None:
+    run.expect(findings.more_attempts, "no job was rescued")
+
+
+def _kill_and_launch(role: Server) -> None:
+    role.kill()
+    role.launch()
+
+
+def _kill_engine(consumer: Server) -> None:
+    for pid in engines_of(consumer):
+        _kill(pid)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):  # it is being started again, just now
+        os.kill(pid, signal.SIGKILL)
 
 
 DRILLS = (
@@ -40,5 +120,20 @@ DRILLS = (
         harm="two consumers, a random parent or engine killed (-9) 20 times",
         do=_kill_consumers,
         plan=Plan(consumers=2),
+        check=_some_were_rescued,
+    ),
+    Drill(
+        name="api-kill",
+        harm="a random uWSGI worker killed (-9) 20 times, while clients repeat until answered",
+        do=_kill_api,
+        plan=Plan(consumers=2),
+        burns_attempts=False,
+    ),
+    Drill(
+        name="courier-kill",
+        harm="two couriers, a random one killed (-9) 15 times, and RabbitMQ stopped at times",
+        do=_kill_couriers,
+        plan=Plan(consumers=2, couriers=2),
+        check=_some_were_rescued,
     ),
 )

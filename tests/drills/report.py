@@ -32,10 +32,11 @@ def details(outcome: Outcome) -> str:
         "wrong": findings.wrong,
         "double": findings.double,
         "fault": outcome.faults,
+        "why": [outcome.skipped] if outcome.skipped else [],
     }
     notes = ", ".join(f"{name} {value}" for name, value in outcome.notes.items())
-    lines = [f"{outcome.drill}, seed {outcome.seed}: {_verdict(outcome)} ({notes})"]
-    lines += [f"  {kind}: {what}" for kind, whats in found.items() for what in whats[:10]]
+    lines = [f"{outcome.drill}, seed {outcome.seed}: {outcome.verdict} ({notes})"]
+    lines += [f"  {kind}: {what}" for kind, all_of_it in found.items() for what in all_of_it[:10]]
     return "\n".join(lines)
 
 
@@ -80,7 +81,7 @@ def _in_short(outcome: Outcome) -> str:
         "double": len(findings.double),
     }
     found = [f"{kind} {count}" for kind, count in counts.items() if count]
-    return " ".join(["RED:", *found, *outcome.faults]) if not outcome.is_green else "green"
+    return " ".join(["RED:", *found, *outcome.faults]) if outcome.is_red else outcome.verdict
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -91,9 +92,5 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
         findings.more_attempts, findings.published_again, round(outcome.seconds),
     )  # fmt: skip
     return (
-        outcome.drill, DRILLS[outcome.drill].harm, *map(str, numbers), _verdict(outcome)
+        outcome.drill, DRILLS[outcome.drill].harm, *map(str, numbers), outcome.verdict
     )  # fmt: skip
-
-
-def _verdict(outcome: Outcome) -> str:
-    return "green" if outcome.is_green else "RED"

@@ -3,14 +3,17 @@
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from common.rabbitmq.topology import QUEUE
 from embedded import roles
 from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
@@ -18,6 +21,7 @@ from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.store import EmbeddedStore
 from tests.drills.without import VARIABLE
 from tests.e2e.client import Client
+from tests.namespaces import Namespace
 from tests.servers import Broker, Server, free_port
 from tests.waiting import wait_for
 
@@ -74,13 +78,16 @@ class System:
         self.node.prepare()
         self._port_mapper = self._server(self.node.programs()[0])
         self.broker = Broker(self.node, log=folder / "rabbitmq.log")
-        store = EmbeddedStore(folder=folder / "store", port=free_port())
+        self.store_port = free_port()
+        store = EmbeddedStore(folder=folder / "store", port=self.store_port)
         store.prepare()
         self.store = self._server(store.program(), store.url)
         self.database_name = f"drill-{uuid.uuid4().hex}"
         self.url = f"http://{HOST}:{self._front()}"
         self.environment = self._environment()
-        self.api = self._role(roles.api(self._api_port, self.environment))
+        self.api = self._role(
+            roles.api(self._api_port, self.environment, grace_s=self._setting_s("GRACE_S"))
+        )
         self.consumers = [
             self._role(program)
             for program in roles.consumers(
@@ -129,6 +136,47 @@ class System:
         """Delete all that the system wrote; until then it is there to be looked at."""
         shutil.rmtree(self.folder)
 
+    def another_consumer(
+        self,
+        name: str,
+        *,
+        settings: Mapping[str, str] | None = None,
+        first: tuple[str, ...] = (),
+        inside: Namespace | None = None,
+    ) -> Server:
+        """Add one more consumer, which does not run yet.
+
+        Args:
+            name: What it is called, also its log.
+            settings: Beyond those that all have.
+            first: Modules that it imports before anything of its own.
+            inside: The network that it runs in.
+        """
+        environment = self.environment | dict(settings or {})
+        [program] = roles.consumers(1, environment, grace_s=self._setting_s("GRACE_S"))
+        consumer = self._role(replace(program, name=name), first=first)
+        if inside is not None:
+            command = inside.command(*consumer.program.command)
+            consumer.program = replace(consumer.program, command=command)
+        self.consumers.append(consumer)
+        return consumer
+
+    def wait_until_all_consume(self) -> None:
+        """Wait until RabbitMQ would deliver to every consumer."""
+        with self.channel() as channel:
+            wait_for(
+                lambda: _consumer_count(channel) == len(self.consumers),
+                within_s=_READY_WITHIN_S,
+                what=f"all {len(self.consumers)} consumers consume",
+            )
+
+    def owner_of(self, job: Mapping[str, Any]) -> Server:
+        """Find the consumer that holds a job, by its document."""
+        # The id of an owner names host, process and start.
+        pid = int(job["owner"].split("-")[-2])
+        [owner] = [consumer for consumer in self.consumers if consumer.pid == pid]
+        return owner
+
     @contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
         """Look into the store as an operator would, past the service."""
@@ -136,6 +184,12 @@ class System:
             self.store.url, tz_aware=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=30_000
         ) as client:
             yield client[self.database_name]
+
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """Speak to RabbitMQ past the service."""
+        with pika.BlockingConnection(pika.URLParameters(self.broker.url)) as connection:
+            yield connection.channel()
 
     def _front(self) -> int:
         port, self._api_port = free_port(), free_port()
@@ -164,23 +218,42 @@ class System:
     def _setting_s(self, name: str) -> float:
         return float(self.environment[f"DARKROOM_{name}"])
 
-    def _role(self, program: Program) -> Server:
+    def _role(self, program: Program, *, first: tuple[str, ...] = ()) -> Server:
         if self._plan.without is not None:
-            program = replace(program, command=_without_a_guarantee(program))
-        return self._server(program)
+            first = ("tests.drills.without", *first)
+        return self._server(replace(program, command=_importing(first, program.command)))
 
     def _server(self, program: Program, url: str = "") -> Server:
         return Server(program, url, log=self.folder / f"{program.name}.log")
 
 
-def _without_a_guarantee(program: Program) -> tuple[str, ...]:
-    """Make a role import ``tests.drills.without`` before anything of its own."""
-    match program.command:
+def engines_of(consumer: Server) -> list[int]:
+    """Return the process ids of a consumer's engines: one, or none just now."""
+    return [child for child in consumer.children() if _is_engine(child)]
+
+
+def _is_engine(pid: int) -> bool:
+    # The other child is multiprocessing's resource tracker.
+    with suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _consumer_count(channel: BlockingChannel) -> int:
+    count: int = channel.queue_declare(QUEUE, passive=True).method.consumer_count
+    return count
+
+
+def _importing(modules: tuple[str, ...], command: tuple[str, ...]) -> tuple[str, ...]:
+    """Make a role import *modules* before anything of its own."""
+    if not modules:
+        return command
+    match command:
         case (python, "-m", module):
             first = (
-                "import runpy, sys, tests.drills.without; sys.argv[1:] = []; "
+                f"import runpy, sys, {', '.join(modules)}; sys.argv[1:] = []; "
                 f"runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"
             )
             return (python, "-c", first)
         case uwsgi:
-            return (*uwsgi, "--import", "tests.drills.without")
+            return (*uwsgi, *(word for module in modules for word in ("--import", module)))

@@ -30,4 +30,6 @@ def test_no_accepted_job_is_lost_stuck_wrong_or_done_twice(
 ) -> None:
     outcome = outcomes[name]
 
-    assert outcome["green"], json.dumps(outcome, indent=2)
+    if outcome["skipped"]:
+        pytest.skip(outcome["skipped"])
+    assert outcome["verdict"] == "green", json.dumps(outcome, indent=2)

@@ -16,9 +16,10 @@ def _fence() -> None:
     """Let a save overwrite whatever is there."""
     from common.jobs import Job  # noqa: PLC0415
     from common.mongo.jobs import MongoJobStore  # noqa: PLC0415
+    from common.mongo.moves import moved_to  # noqa: PLC0415
 
     def save(self: Any, job: Job, *, previous: Job) -> None:
-        self._jobs.update_one({"_id": job.job_id}, self._update(job))
+        self._jobs.update_one({"_id": job.job_id}, moved_to(job, now_ms=self._now_ms()))
 
     _patched(MongoJobStore).save = save
 

@@ -1,0 +1,198 @@
+"""A drill with a deep queue: long waiting is no loss, and a loss in its middle is noticed."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any, Final
+
+from pika.spec import BasicProperties
+from pymongo.collection import Collection
+
+from common.jobs import new_job_id
+from common.messages import ClassifyMessage
+from common.mongo.documents import from_document
+from common.mongo.stores import Stores, opened_stores
+from common.rabbitmq.publisher import RabbitPublisher
+from common.rabbitmq.queues import RabbitQueues
+from common.rabbitmq.topology import EXCHANGE, QUEUE, ROUTING_KEY, parameters
+from common.settings import Settings
+from courier.lost import Evidence
+from courier.main import duties_at_the_queues, duties_at_the_store
+from courier.rounds import Duty
+from tests.drills.drill import Drill, Run
+from tests.drills.images import Order, numbered
+from tests.drills.system import Plan
+from tests.examples import OWNER, a_job, a_worker
+from tests.waiting import wait_for
+
+_WAITING: Final = 100_000
+_WAITING_IN_SHORT: Final = 20_000
+_AT_ONCE: Final = 10_000
+# The oldest has waited for hours.
+_APART_MS: Final = 100
+_ROUNDS: Final = 200
+_LEASE_S: Final = 1
+_HELD: Final = 10
+
+_PERSISTENT: Final = BasicProperties(delivery_mode=2)
+
+_JOBS: Final = 1000
+_LOST: Final = 50
+_MIDDLE: Final = range(200, 800)
+
+
+def _deepen(run: Run) -> None:
+    """Let very many jobs wait; then lose some of fewer in the middle of the queue."""
+    for consumer in run.system.consumers:
+        consumer.stop()
+    _let_many_wait(run)
+    _lose_some(run)
+
+
+def _let_many_wait(run: Run) -> None:
+    """Expect that a courier publishes none of very many waiting jobs again.
+
+    They lie in a database of their own, in which a courier of this process looks for the lost,
+    round after round with no pause. A consumer, this process too, holds some of the oldest.
+    """
+    count = _WAITING_IN_SHORT if run.short else _WAITING
+    name = run.system.database_name + "-deep"
+    with run.system.database() as database, _courier(run, name) as (stores, duties):
+        jobs = database.client[name]["jobs"]
+        run.notes["waiting"] = count
+        _fill(run, jobs, _template(stores, jobs), count)
+        beat = partial(stores.workers.beat, a_worker())
+        beat()
+        for oldest in jobs.find().sort("waiting_ms").limit(_HELD):
+            stores.jobs.claim(oldest["_id"], fence=oldest["fence"], owner=OWNER)
+        run.notes["ms a round"] = _repeat([beat, *duties])
+        again = jobs.find_one({"republished": {"$exists": True}})
+        run.expect(again is None, f"published again, among {count} that waited: {again}")
+        run.expect(_length(run) == count, "the queue has not what was put into it")
+        database.client.drop_database(name)
+    with run.system.channel() as channel:
+        channel.queue_purge(QUEUE)
+
+
+@contextmanager
+def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]]:
+    """Make what a courier does in a round."""
+    fields: dict[str, Any] = {
+        name.removeprefix("DARKROOM_").lower(): value
+        for name, value in run.system.environment.items()
+    }
+    settings = Settings(**fields | {"mongo_database": database_name, "lease_s": _LEASE_S})
+    connection = parameters(run.system.broker.url, heartbeat_s=60, name="drill")
+    with (
+        opened_stores(settings) as stores,
+        closing(RabbitPublisher(connection, timeout_s=5)) as publisher,
+        closing(RabbitQueues(connection)) as queues,
+    ):
+        wait_for(lambda: publisher.is_open, what="the courier's publisher is connected")
+        evidence = Evidence()
+        yield (
+            stores,
+            [
+                *duties_at_the_queues(settings, stores, queues, evidence),
+                *duties_at_the_store(settings, stores, publisher, evidence),
+            ],
+        )
+
+
+def _template(stores: Stores, jobs: Collection[dict[str, Any]]) -> Mapping[str, Any]:
+    """Record and publish a job as the api does, and return its document."""
+    stores.ensure_indexes()
+    job = a_job(model="echo")
+    stores.jobs.add(job, numbered(1))
+    stores.jobs.mark_published(job)
+    document = jobs.find_one_and_delete({"_id": job.job_id})
+    assert document is not None
+    return document
+
+
+def _fill(
+    run: Run, jobs: Collection[dict[str, Any]], template: Mapping[str, Any], count: int
+) -> None:
+    """Let *count* jobs like *template* wait, the oldest of them for hours, with their messages."""
+    with run.system.channel() as channel:
+        for start in range(0, count, _AT_ONCE):
+            records = [_aged(template, count - number) for number in range(start, start + _AT_ONCE)]
+            # In a transaction nx-27017 commits once, not for each: a tenth of the time.
+            with jobs.database.client.start_session() as session, session.start_transaction():
+                jobs.insert_many(records, session=session)
+            for record in records:
+                body = ClassifyMessage.for_job(from_document(record)).encode()
+                channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT)
+    # No confirms: all of them are there, or the drill fails.
+    wait_for(lambda: _length(run) == count, within_s=60, what="all messages are queued")
+
+
+def _aged(template: Mapping[str, Any], age: int) -> dict[str, Any]:
+    times_ms = {
+        name: value - age * _APART_MS for name, value in template.items() if name.endswith("_ms")
+    }
+    return {**template, **times_ms, "_id": new_job_id()}
+
+
+def _repeat(duties: Sequence[Duty]) -> float:
+    """Do *duties* many times, and long enough for a conclusion; return the time of a round."""
+    started_s, rounds = time.monotonic(), 0
+    while rounds < _ROUNDS or time.monotonic() - started_s < 3 * _LEASE_S:
+        for duty in duties:
+            duty()
+        rounds += 1
+    return round((time.monotonic() - started_s) / rounds * 1000, 1)
+
+
+def _lose_some(run: Run) -> None:
+    """Take some messages out of the middle of the queue, and let the consumers come back."""
+    run.clients.submit_many(_JOBS, Order.WAIT, 1)
+    lost = _take_out(run)
+    for consumer in run.system.consumers:
+        consumer.launch()
+    jobs = list(run.ledger.expected)
+    wait_for(lambda: all(map(run.witness.has_ended, jobs)), within_s=120, what="all have ended")
+    with run.system.database() as database:
+        again = {
+            document["_id"]
+            for document in database["jobs"].find({"republished": {"$exists": True}}, {"_id": True})
+        }
+    run.notes["lost in the middle"] = len(lost)
+    run.notes["of them published again"] = len(lost & again)
+    run.expect(lost <= again, f"lost, and done without being published again: {lost - again}")
+    run.expect(again <= lost, f"published again, though not lost: {again - lost}")
+
+
+def _take_out(run: Run) -> set[str]:
+    """Take random messages out of the middle of the queue; return whose they were."""
+    taken = set(run.chance.sample(_MIDDLE, _LOST))
+    for courier in run.system.couriers:
+        courier.freeze()  # it would look into the queue while nothing is in it
+    with run.system.channel() as channel:
+        channel.confirm_delivery()
+        # A requeued message would lose its place, so all are taken and put back.
+        bodies = [channel.basic_get(QUEUE, auto_ack=True)[2] or b"" for _ in range(_JOBS)]
+        for place, body in enumerate(bodies):
+            if place not in taken:
+                channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT)
+    for courier in run.system.couriers:
+        courier.thaw()
+    return {ClassifyMessage.decode(bodies[place]).id for place in taken}
+
+
+def _length(run: Run) -> int:
+    with run.system.channel() as channel:
+        return channel.queue_declare(QUEUE, passive=True).method.message_count
+
+
+DRILLS = (
+    Drill(
+        name="deep-queue",
+        harm=f"jobs waiting by the ten thousand; {_LOST} of {_JOBS:,} messages lost in the middle",
+        do=_deepen,
+        plan=Plan(consumers=2),
+        loses_messages=True,
+        burns_attempts=False,
+    ),
+)

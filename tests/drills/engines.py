@@ -1,0 +1,135 @@
+"""Drills with images that harm the engine: it hangs, it crashes, it takes all memory."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.drills.audit import Findings
+from tests.drills.drill import Drill, Run
+from tests.drills.images import Order
+from tests.drills.system import Plan, engines_of
+from tests.servers import Server
+from tests.waiting import wait_for
+
+_ATTEMPTS: Final = 3
+_ORDINARY: Final = 60
+_BAD: Final = 2
+_FAILED: Final = frozenset({"failed"})
+_ENDED_WITHIN_S: Final = 120.0
+
+_TIME_LIMIT_S: Final = 2
+_MEMORY_LIMIT_MB: Final = 600
+# What an engine may take in the time between two looks at it.
+_MORE_MB: Final = 500
+_LOOK_EVERY_S: Final = 0.01
+_KB_IN_MB: Final = 1024
+
+
+def _mix(run: Run, order: Order, problem: str) -> None:
+    """Hand in bad images among ordinary ones, and wait for the end of all."""
+    orders = [order] * _BAD + [Order.ANSWER] * _ORDINARY
+    run.chance.shuffle(orders)
+    for one in orders:
+        if one is Order.ANSWER:
+            run.clients.submit()
+        else:
+            run.clients.submit(one, states=_FAILED, problem=problem)
+    wait_for(
+        lambda: all(map(run.witness.has_ended, run.ledger.expected)),
+        within_s=_ENDED_WITHIN_S,
+        what="all jobs have ended",
+    )
+
+
+def _mix_and_measure(run: Run) -> None:
+    with _largest_engine(run.system.consumers) as largest_kb:
+        _mix(run, Order.EAT, "engine-memory")
+    largest_mb = max(largest_kb) // _KB_IN_MB
+    run.notes["limit, MB"], run.notes["largest engine, MB"] = _MEMORY_LIMIT_MB, largest_mb
+    run.expect(
+        _MEMORY_LIMIT_MB < largest_mb < _MEMORY_LIMIT_MB + _MORE_MB,
+        f"an engine had {largest_mb} MB at a limit of {_MEMORY_LIMIT_MB} MB",
+    )
+
+
+@contextmanager
+def _largest_engine(consumers: list[Server]) -> Iterator[list[int]]:
+    """Note how large engines get, in kB, until the end of the block."""
+    seen = [0]
+    ending = threading.Event()
+
+    def watch() -> None:
+        while not ending.wait(_LOOK_EVERY_S):
+            pids = [pid for one in consumers for pid in engines_of(one)]
+            seen[0] = max([seen[0], *map(_peak_kb, pids)])
+
+    watching = threading.Thread(target=watch, name="largest-engine")
+    watching.start()
+    try:
+        yield seen
+    finally:
+        ending.set()
+        watching.join()
+
+
+def _peak_kb(pid: int) -> int:
+    with suppress(OSError):  # it is dead by now
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1])
+    return 0
+
+
+def _check_attempts(run: Run, _findings: Findings) -> None:
+    """Expect of the bad jobs that they had all their attempts, and that they say so."""
+    with run.system.database() as database:
+        failed = list(database["jobs"].find({"state": "failed"}))
+    for job in failed:
+        reasons = {setback["reason"]["type"] for setback in job["setbacks"]}
+        run.expect(
+            len(job["setbacks"]) == job["attempts"] == _ATTEMPTS
+            and reasons == {job["error"]["type"]},
+            f"{job['_id']}: {job['attempts']} attempts, which ended with {reasons}",
+        )
+
+
+def _plan(**settings: float) -> Plan:
+    # A consumer holds its next delivery while an engine loads. That may take longer than the
+    # lease of other drills, and the courier would take the message for lost.
+    given = {"MAX_ATTEMPTS": _ATTEMPTS, "LEASE_S": 60, **settings}
+    return Plan(
+        consumers=2,
+        settings={f"DARKROOM_{name}": str(value) for name, value in given.items()},
+    )
+
+
+DRILLS = (
+    Drill(
+        name="hang",
+        harm=f"{_BAD} images over which the engine hangs in native code, among others",
+        do=partial(_mix, order=Order.HANG, problem="engine-timeout"),
+        plan=_plan(JOB_TIME_LIMIT_S=_TIME_LIMIT_S),
+        burns_attempts=False,
+        check=_check_attempts,
+    ),
+    Drill(
+        name="crash",
+        harm=f"{_BAD} images over which the engine crashes, among others",
+        do=partial(_mix, order=Order.CRASH, problem="engine-died"),
+        plan=_plan(),
+        burns_attempts=False,
+        check=_check_attempts,
+    ),
+    Drill(
+        name="memory",
+        harm=f"{_BAD} images over which the engine takes all memory, among others",
+        do=_mix_and_measure,
+        # On a busy machine it may take its time to take all memory.
+        plan=_plan(ENGINE_MEMORY_LIMIT_MB=_MEMORY_LIMIT_MB, JOB_TIME_LIMIT_S=60),
+        burns_attempts=False,
+        check=_check_attempts,
+    ),
+)

@@ -1,0 +1,142 @@
+"""What each process takes, again and again, and whether it grows."""
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from tests.drills.system import System, engines_of
+
+_LOOK_EVERY_S: Final = 1.0
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_RESIDENT: Final = 1  # the second number of statm: man proc_pid_statm
+_PARTS: Final = 5
+_MINUTE_S: Final = 60.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a process held at one time."""
+
+    at_s: float
+    resident_bytes: int
+    threads: int
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The samples of one process, from its start or the first look on."""
+
+    name: str
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return self.samples[-1].at_s - self.samples[0].at_s if self.samples else 0.0
+
+    def after(self, warm_up_s: float) -> "Line":
+        """Return the line without its first seconds."""
+        begin_s = self.samples[0].at_s + warm_up_s
+        return Line(self.name, [sample for sample in self.samples if sample.at_s >= begin_s])
+
+    def bytes_a_minute(self) -> float:
+        """Return how fast the memory grows: the median of the slopes of its parts.
+
+        A leak grows in every part. An allocator that takes one more block does so in one, and
+        would tilt a single straight line through all.
+        """
+        slopes = [
+            statistics.linear_regression(
+                [sample.at_s for sample in part], [sample.resident_bytes for sample in part]
+            ).slope
+            for part in _parts(self.samples)
+        ]
+        return statistics.median(slopes) * _MINUTE_S
+
+    def more_threads(self) -> int:
+        return more([sample.threads for sample in self.samples])
+
+    def more_files(self) -> int:
+        return more([sample.files for sample in self.samples])
+
+
+class Gauge:
+    """Looks at every process of a system every second, in a thread, while it is entered."""
+
+    def __init__(self, system: System) -> None:
+        self.connections: list[int] = []
+        self.channels: list[int] = []
+        self._system = system
+        self._lines: dict[tuple[str, int], Line] = {}
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gauge")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    @property
+    def lines(self) -> list[Line]:
+        """Every process that there was; the next engine of a consumer is another one."""
+        return list(self._lines.values())
+
+    def _run(self) -> None:
+        while not self._ending.wait(_LOOK_EVERY_S):
+            for name, pid in _processes(self._system):
+                with suppress(OSError):  # it has just ended
+                    sample = _sample(pid)
+                    self._lines.setdefault((name, pid), Line(name)).samples.append(sample)
+            totals = self._system.broker.totals()
+            self.connections.append(totals["connections"])
+            self.channels.append(totals["channels"])
+
+
+def _processes(system: System) -> Iterator[tuple[str, int]]:
+    """Name every process that there is now, ours and the servers'."""
+    for server in (*system.roles, system.broker, system.store):
+        yield server.program.name, server.pid
+    for number, worker in enumerate(system.api.children(), 1):
+        yield f"api worker {number}", worker
+    for consumer in system.consumers:
+        for engine in engines_of(consumer):
+            yield f"engine of {consumer.program.name}", engine
+
+
+def _sample(pid: int) -> Sample:
+    place = Path(f"/proc/{pid}")
+    pages = int((place / "statm").read_text().split()[_RESIDENT])
+    threads, files = (len(list((place / kind).iterdir())) for kind in ("task", "fd"))
+    return Sample(time.monotonic(), pages * _PAGE_BYTES, threads, files)
+
+
+def _parts(series: Sequence[T]) -> list[Sequence[T]]:
+    """Cut *series* into parts of the same length, in their order."""
+    size = len(series) // _PARTS
+    return [series[number * size : (number + 1) * size] for number in range(_PARTS)]
+
+
+def more(counts: Sequence[int]) -> int:
+    """Return how much higher the last part lies than the first, at its lowest.
+
+    What comes and goes, such as a request's socket, leaves the lowest count where it is.
+    """
+    parts = _parts(counts)
+    return min(parts[-1]) - min(parts[0])

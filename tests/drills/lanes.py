@@ -1,0 +1,123 @@
+"""A drill with consumers that are stuck though their hearts beat."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from tests.drills import hanging
+from tests.drills.drill import Drill, Run
+from tests.drills.hanging import Place
+from tests.drills.images import Order
+from tests.drills.system import Plan, engines_of
+from tests.servers import Server
+from tests.waiting import wait_for
+
+_HANGING: Final = 2
+_TIME_LIMIT_S: Final = 2
+_GRACE_S: Final = 2
+_JOBS: Final = 8
+_WAIT_S: Final = 0.5
+_WITHIN_S: Final = 40.0
+_PROBLEM: Final = "urn:darkroom:problem:"
+
+
+def _hang_lanes(run: Run) -> None:
+    """Let lanes hang before the engine and before the save, and an engine stand still."""
+    consumers = [
+        run.system.another_consumer(f"hanging-{number}", first=(hanging.__name__,))
+        for number in range(1, _HANGING + 1)
+    ]
+    for consumer in consumers:
+        consumer.launch()
+    run.system.wait_until_all_consume()
+    places = list(Place)
+    run.chance.shuffle(places)
+    for place in places:
+        _hang(run, consumers, place)
+        run.system.wait_until_all_consume()
+    _stop_engine(run)
+    run.notes["lanes hung"] = len(places) * len(consumers)
+
+
+def _hang(run: Run, consumers: list[Server], place: Place) -> None:
+    """Have the jobs of lanes that hang done by another consumer; then free the lanes."""
+    order = hanging.order_file(run.system.folder)
+    order.write_text(place)
+    try:
+        run.clients.submit_many(_JOBS, Order.WAIT, round(_WAIT_S * 100))
+        hung = {_job_in(run.system.folder, consumer): consumer for consumer in consumers}
+        for job_id in hung:
+            _wait_for_end(run, job_id)
+        said_bytes = {consumer: len(consumer.printed()) for consumer in consumers}
+    finally:
+        order.unlink()
+    for job_id, consumer in hung.items():
+        _wait_for_word(consumer, job_id, since=said_bytes[consumer])
+        _expect_setbacks(run, job_id, "consumer-stuck")
+
+
+def _job_in(folder: Path, consumer: Server) -> str:
+    """Wait until the lane of *consumer* hangs, and return the id of the job in it."""
+    report = hanging.report_file(folder, consumer.pid)
+    wait_for(report.exists, within_s=_WITHIN_S, what=f"{consumer.program.name} hangs")
+    job_id = report.read_text()
+    report.unlink()
+    return job_id
+
+
+def _wait_for_word(consumer: Server, job_id: str, *, since: int) -> None:
+    """Wait until *consumer* has logged what became of its old job."""
+    wait_for(
+        lambda: job_id.encode() in consumer.printed()[since:],
+        within_s=_WITHIN_S,
+        what=f"{consumer.program.name} goes on",
+    )
+
+
+def _stop_engine(run: Run) -> None:
+    """Have an engine stand still over a job: it is killed, and its parent goes on."""
+    with run.system.database() as database:
+        job_id = run.clients.submit(Order.WAIT, round(_WAIT_S * 100))
+        wanted = {"_id": job_id, "state": "processing"}
+        wait_for(lambda: database["jobs"].find_one(wanted), what="the job is claimed")
+        held = database["jobs"].find_one(wanted)
+        assert held is not None, "the job ended before its engine could be stopped"
+        for pid in engines_of(run.system.owner_of(held)):
+            os.kill(pid, signal.SIGSTOP)
+        _wait_for_end(run, job_id)
+    _expect_setbacks(run, job_id, "engine-timeout")
+
+
+def _wait_for_end(run: Run, job_id: str) -> None:
+    wait_for(
+        lambda: run.witness.has_ended(job_id),
+        within_s=_WITHIN_S,
+        what="the job of a lane that hangs ends without it",
+    )
+
+
+def _expect_setbacks(run: Run, job_id: str, *problems: str) -> None:
+    with run.system.database() as database:
+        job = database["jobs"].find_one({"_id": job_id}) or {}
+    reasons = [setback["reason"]["type"] for setback in job.get("setbacks", ())]
+    run.expect(
+        reasons == [_PROBLEM + problem for problem in problems],
+        f"{job_id} had the setbacks {reasons}",
+    )
+
+
+DRILLS = (
+    Drill(
+        name="lane-hang",
+        harm=f"{_HANGING} of {_HANGING + 1} consumers hang over a job though their hearts beat, "
+        "before they ask the engine and before they save; an engine stands still",
+        do=_hang_lanes,
+        plan=Plan(
+            settings={
+                "DARKROOM_JOB_TIME_LIMIT_S": str(_TIME_LIMIT_S),
+                "DARKROOM_GRACE_S": str(_GRACE_S),
+            },
+        ),
+    ),
+)

@@ -1,0 +1,144 @@
+"""Drills that meddle with what is in the queue."""
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from pika.adapters.blocking_connection import BlockingChannel
+from pymongo.database import Database
+
+from common.messages import ClassifyMessage
+from common.mongo.documents import from_document
+from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
+from tests.drills.audit import Findings
+from tests.drills.drill import Drill, Run
+from tests.drills.images import Order
+from tests.drills.rubbish import misfit, rubbish, strangers
+from tests.drills.system import Plan
+from tests.waiting import wait_for
+
+_PURGED_JOBS: Final = 60
+_STEPS: Final = 80
+_CRASHING_JOBS: Final = 3
+_CRASHED_WITHIN_S: Final = 60
+_EMPTY_WITHIN_S: Final = 30
+
+
+def _purge(run: Run) -> None:
+    """Empty the queue while jobs wait in it, and delete it while others do."""
+    with run.system.channel() as channel:
+        for name, take in (("purged", channel.queue_purge), ("deleted", channel.queue_delete)):
+            run.clients.submit_many(_PURGED_JOBS, Order.WAIT, 15)
+            time.sleep(run.chance.uniform(0, 1))
+            run.notes[name] = take(QUEUE).method.message_count
+            run.expect(run.notes[name], f"no message was {name}")
+
+
+def _what_was_taken_came_again(run: Run, findings: Findings) -> None:
+    taken = run.notes["purged"] + run.notes["deleted"]
+    run.expect(findings.published_again, "nothing was published again: this proves nothing")
+    run.expect(findings.published_again <= taken, f"{taken} messages were taken away, no more")
+
+
+def _confuse(run: Run) -> None:
+    """Send every message three times, and much else; cancel and retry at random."""
+    with run.system.database() as database, run.system.channel() as channel:
+        confusion = _Confusion(run, database, channel)
+        with run.clients.load(pause_s=0.2, order=Order.WAIT, parameter=2):
+            confusion.sow()
+        confusion.copy_messages()
+        confusion.retry_what_crashed()
+    run.notes["sent"] = confusion.sent
+    run.notes["taken back"] = confusion.taken_back
+    run.notes["retried"] = confusion.retried
+
+
+@dataclass(slots=True)
+class _Confusion:
+    run: Run
+    database: Database[dict[str, Any]]
+    channel: BlockingChannel
+    sent: int = 0
+    taken_back: int = 0
+    retried: int = 0
+    _copied: list[str] = field(default_factory=list)
+    _crashing: list[str] = field(default_factory=list)
+
+    def sow(self) -> None:
+        chance, clients = self.run.chance, self.run.clients
+        bodies, unknown = rubbish(chance), strangers(chance)
+        self._crashing += [
+            clients.submit(Order.CRASH, states=frozenset({"failed"}), problem="engine-died")
+            for _ in range(_CRASHING_JOBS)
+        ]
+        wait_for(lambda: self.run.ledger.expected.keys() - self._crashing, what="a job")
+        for _ in range(_STEPS):
+            time.sleep(chance.uniform(0, 0.2))
+            self.copy_messages()
+            self._send(next(bodies))
+            self._send(next(unknown))
+            self._send(misfit(chance.choice(self._copied), chance))
+            if chance.random() < 0.2:
+                self._take_back()
+            if chance.random() < 0.2:
+                self.retried += clients.retry(chance.choice(self._crashing))
+
+    def copy_messages(self) -> None:
+        """Send the message of every new job twice more, as its record has it."""
+        for job_id in self.run.ledger.expected.keys() - self._copied:
+            document = self.database["jobs"].find_one({"_id": job_id})
+            if document is not None:
+                body = ClassifyMessage.for_job(from_document(document)).encode()
+                self._send(body)
+                self._send(body)
+            self._copied.append(job_id)
+
+    def retry_what_crashed(self) -> None:
+        for job_id in self._crashing:
+            has_ended = partial(self.run.witness.has_ended, job_id)
+            wait_for(has_ended, within_s=_CRASHED_WITHIN_S, what="a job has failed")
+            self.retried += self.run.clients.retry(job_id)
+
+    def _take_back(self) -> None:
+        job_id = self.run.chance.choice(self._copied)
+        if job_id not in self._crashing:
+            self.run.ledger.may_end(job_id, "cancelled", "deleted")
+            self.taken_back += self.run.clients.cancel(job_id)
+
+    def _send(self, body: bytes) -> None:
+        self.channel.basic_publish(EXCHANGE, ROUTING_KEY, body)
+        self.sent += 1
+
+
+def _queues_are_empty(run: Run, _findings: Findings) -> None:
+    """Expect that every body was read, and every dead letter settled."""
+    with run.system.channel() as channel:
+        for queue in (QUEUE, DEAD_QUEUE):
+            is_empty = partial(_is_empty, channel, queue)
+            wait_for(is_empty, within_s=_EMPTY_WITHIN_S, what=f"{queue} is empty")
+
+
+def _is_empty(channel: BlockingChannel, queue: str) -> bool:
+    return channel.queue_declare(queue, passive=True).method.message_count == 0
+
+
+DRILLS = (
+    Drill(
+        name="queue-purge",
+        harm="the queue purged, and then deleted, with jobs waiting in it",
+        do=_purge,
+        plan=Plan(consumers=2),
+        loses_messages=True,
+        burns_attempts=False,
+        check=_what_was_taken_came_again,
+    ),
+    Drill(
+        name="duplicates",
+        harm="every message three times; rubbish, unknown ids, wrong fences; cancels and retries",
+        do=_confuse,
+        plan=Plan(consumers=2, settings={"DARKROOM_MAX_ATTEMPTS": "2"}),
+        burns_attempts=False,
+        check=_queues_are_empty,
+    ),
+)
