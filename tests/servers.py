@@ -27,13 +27,21 @@ _DEFAULT_WATERMARK = "0.4"
 _PORTS = range(20_000, 32_000)
 
 
+# Each holds the UDP port of the same number, which nobody else here has a use for.
+_reservations: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port that nobody listens on; no other call finds it again, in any process."""
     while True:
         port = secrets.choice(_PORTS)
+        reservation = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe, suppress(OSError):
+            reservation.bind((HOST, port))
             probe.bind((HOST, port))
+            _reservations.append(reservation)
             return port
+        reservation.close()
 
 
 class Server:
