@@ -1,6 +1,7 @@
 """Deliveries in, acks out: the pika adapter, which decides nothing."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _TICK_S: Final = 0.5
 _REOPEN_AFTER_S: Final = 0.5
+_LOOK_EVERY_S: Final = 2.0
 _CLOSE_WITHIN_S: Final = 1.0
 
 Handle = Callable[[bytes], Disposition]
@@ -95,6 +97,9 @@ class _Consumption:
         self._channel = connection.channel()
         self._unsettled: set[int] = set()
         self._is_cancelled = False
+        self._delivered = 0
+        self._next_look_s = time.monotonic() + _LOOK_EVERY_S
+        self._passed_over: int | None = None
 
     def begin(self, prefetch_count: int) -> None:
         declare(self._channel)
@@ -105,7 +110,7 @@ class _Consumption:
 
     def serve(self) -> None:
         """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
-        while not (self._stop.asked.is_set() or self._is_cancelled):
+        while not (self._stop.asked.is_set() or self._is_cancelled or self._is_forgotten()):
             self._connection.process_data_events(time_limit=_TICK_S)
         while self._unsettled and not self._stop.hurried.is_set():
             self._connection.process_data_events(time_limit=_TICK_S)
@@ -114,6 +119,25 @@ class _Consumption:
         # The queue was deleted; the next connection declares it again.
         log.warning("RabbitMQ cancelled this consumer")
         self._is_cancelled = True
+
+    def _is_forgotten(self) -> bool:
+        """Tell whether messages wait and none is delivered, though there is nothing in hand.
+
+        Nobody tells a consumer that its queue was deleted if another was declared in the same
+        moment (seen with RabbitMQ 3.10.8). It would wait for messages of the old one for ever.
+        """
+        now_s = time.monotonic()
+        if self._unsettled or now_s < self._next_look_s:
+            return False
+        self._next_look_s = now_s + _LOOK_EVERY_S
+        before = self._passed_over
+        sight = self._channel.queue_declare(QUEUE, passive=True)
+        self._passed_over = self._delivered if sight.method.message_count else None
+        # A message that was on its way at the one look has been delivered by the next.
+        if self._passed_over is None or self._passed_over != before:
+            return False
+        log.warning("messages wait, but none is delivered: consuming anew")
+        return True
 
     def _on_delivery(
         self,
@@ -127,6 +151,7 @@ class _Consumption:
             return
         # Every delivery carries a tag; only the stubs think otherwise.
         tag = cast(int, method.delivery_tag)
+        self._delivered += 1
         self._unsettled.add(tag)
         self._take(body).add_done_callback(lambda handled: self._settle_from_lane(tag, handled))
 

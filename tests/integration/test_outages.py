@@ -12,7 +12,7 @@ import pika
 import pytest
 import requests
 
-from common.rabbitmq.topology import QUEUE
+from common.rabbitmq.topology import QUEUE, declare
 from tests.e2e.client import Client
 from tests.examples import an_image
 from tests.integration.roles import Roles, SlowModel, environment, programs, running_roles
@@ -119,6 +119,16 @@ def test_queues_that_are_deleted_are_declared_again(
         jobs = [system.client.classify(IMAGE) for _ in range(4)]
 
     assert [job["state"] for job in jobs] == ["done"] * 4
+
+
+def test_a_consumer_whose_queue_was_replaced_by_another_consumes_that(system: Roles) -> None:
+    amqp_url = system.servers["consumer-1"].program.environment["DARKROOM_AMQP_URL"]
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        channel = connection.channel()
+        channel.queue_delete(QUEUE)
+        declare(channel)  # before RabbitMQ has told the consumer
+
+    assert system.client.classify(IMAGE)["state"] == "done"
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["stopped", "frozen"])
