@@ -176,6 +176,11 @@ class ModelView(BaseModel):
     version: str | None = Field(None, description="a digest of the weights")
     labels: int | None = Field(None, description="how many labels it tells apart")
     description: str | None = None
+    runtime: str | None = Field(
+        None, description="what computes it: onnx, torch, or predictor, code of its own"
+    )
+    remark: str | None = Field(None, description="why it is not the runtime that was asked for")
+    threads: int | None = Field(None, description="how many compute one image")
 
     @classmethod
     def of(cls, model: ServedModel, *, default: str) -> Self:
@@ -187,6 +192,9 @@ class ModelView(BaseModel):
             version=model.version or None,
             labels=model.labels or None,
             description=model.description or None,
+            runtime=model.runtime or None,
+            remark=model.remark or None,
+            threads=model.threads or None,
         )
 
 

@@ -18,6 +18,7 @@ import requests
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from consumer.models.loading import load_model
+from consumer.models.places import Places
 from consumer.pixels import decode
 
 _POLL_S = 0.005
@@ -27,9 +28,8 @@ _WARM_UP = 5
 def main() -> None:
     arguments = _parse_arguments()
     image = arguments.image.read_bytes()
-    model = load_model(
-        arguments.model, models_dir=arguments.models_dir, weights_dir=Path(".darkroom/weights")
-    )
+    places = Places(arguments.models_dir, Path(".darkroom/weights"))
+    model = load_model(arguments.model, places, runtime="onnx", threads=1)
     session = requests.Session()
 
     def bare() -> None:

@@ -30,6 +30,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 # A name is also that of a folder below `DARKROOM_MODELS_DIR`, and must not lead out of it.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Runtime = Literal["onnx", "torch"]
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, Field(min_length=1)]
 
 
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
     state_dir: Path = Field(
         Path(".darkroom"), description="where everything that is written lies; relative likewise"
     )
+    weights_dir: Path = Field(
+        default_factory=lambda values: Path(values.get("state_dir", "")) / "weights",
+        description="where downloaded weights and exported networks lie, for all consumers; "
+        "relative likewise; unset: `DARKROOM_STATE_DIR`/weights",
+    )
     max_image_bytes: int = Field(
         10 * 1024**2, ge=1024, le=14 * 1024**2, description="largest image accepted, in bytes"
     )
@@ -122,6 +128,11 @@ class Settings(BaseSettings):
     )
     engine_max_jobs: int = Field(
         0, ge=0, le=10**9, description="an engine is renewed after this many jobs; 0: never"
+    )
+    runtime: Runtime = Field(
+        "onnx",
+        description="what computes networks; `onnx` exports each once, and leaves to torch what "
+        "cannot be exported",
     )
     engine_threads: int = Field(
         1, ge=1, le=1024, description="threads that an engine computes one image with"
@@ -156,7 +167,7 @@ class Settings(BaseSettings):
             return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         return value
 
-    @field_validator("models_dir", "state_dir", mode="before")
+    @field_validator("models_dir", "state_dir", "weights_dir", mode="before")
     @classmethod
     def _is_given(cls, value: object) -> object:
         if value == "":  # Path("") would be the code's own folder
@@ -176,11 +187,6 @@ class Settings(BaseSettings):
     def model(self) -> str:
         """The model of a job that names none."""
         return self.default_model or self.models[0]
-
-    @property
-    def weights_dir(self) -> Path:
-        """Where downloaded weights are kept."""
-        return self.state_dir / "weights"
 
     @property
     def max_body_bytes(self) -> int:

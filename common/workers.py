@@ -19,7 +19,19 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """One model as one consumer sees it; *reason* says why it is unavailable."""
+    """One model as one consumer sees it.
+
+    Args:
+        name: As ``DARKROOM_MODELS`` has it.
+        state: Whether it can be asked.
+        reason: Why it is unavailable.
+        version: A digest of its weights.
+        labels: How many it tells apart; 0 if it does not say.
+        description: One line for people.
+        runtime: What computes it.
+        remark: Why it is not the runtime that was asked for.
+        threads: How many compute one image.
+    """
 
     name: str
     state: ModelState
@@ -27,6 +39,9 @@ class ServedModel:
     version: str = ""
     labels: int = 0
     description: str = ""
+    runtime: str = ""
+    remark: str = ""
+    threads: int = 0
 
     @property
     def is_ready(self) -> bool:

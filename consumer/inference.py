@@ -12,6 +12,7 @@ from common.workers import ModelState, ServedModel
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
 from consumer.models.model import Model
+from consumer.models.places import Places
 from consumer.pixels import UndecodableImageError, decode
 from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
 
@@ -47,9 +48,19 @@ class Models:
                     version=model.version,
                     labels=model.label_count,
                     description=model.description,
+                    runtime=model.runtime,
+                    remark=model.remark,
+                    threads=config.threads,
                 )
             )
-            log.info("model ready", model=name, version=model.version)
+            log.info(
+                "model ready",
+                model=name,
+                version=model.version,
+                runtime=model.runtime,
+                threads=config.threads,
+                **({"remark": model.remark} if model.remark else {}),
+            )
         return cls(tuple(served), ready, config.max_image_pixels)
 
     def answer(self, question: Question) -> Reply:
@@ -77,7 +88,8 @@ class Models:
 
 
 def _load_and_warm(name: str, config: EngineConfig) -> Model:
-    model = load_model(name, models_dir=config.models_dir, weights_dir=config.weights_dir)
+    places = Places(config.models_dir, config.weights_dir)
+    model = load_model(name, places, runtime=config.runtime, threads=config.threads)
     try:
         model.predict([PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
     except Exception as exc:

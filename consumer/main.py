@@ -83,6 +83,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         models_dir=settings.models_dir.absolute(),
         weights_dir=settings.weights_dir.absolute(),
         threads=settings.engine_threads,
+        runtime=settings.runtime,
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,
         log_format=settings.log_format,

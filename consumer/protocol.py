@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from common.jobs import Failure, JobId, Prediction
+from common.settings import Runtime
 from common.workers import ServedModel
 
 # The exit status of an engine that was refused memory; that of an uncaught error is 1.
@@ -19,6 +20,7 @@ class EngineConfig:
     models_dir: Path
     weights_dir: Path
     threads: int
+    runtime: Runtime
     max_image_pixels: int
     log_level: str
     log_format: Literal["console", "json"]

@@ -86,7 +86,7 @@ def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
         return _say_that_it_runs(settings)
     system = System(settings, supervisor)
     _end_by_exception()
-    with WeightsProbe(settings.state_folder / "weights") as probe, ExitStack() as undo:
+    with WeightsProbe(settings.weights_folder) as probe, ExitStack() as undo:
         undo.callback(_clear_up, supervisor)
         system.start()
         say(greeting(system.addresses, about_resnet18(settings.models, probe.obstacle())))
@@ -104,7 +104,7 @@ def _say_that_it_runs(settings: EmbeddedSettings) -> int:
         say("Darkroom runs here already, but is not ready: see ./start.sh status")
         return 0
     say("Darkroom runs here already.")
-    with WeightsProbe(settings.state_folder / "weights") as probe:
+    with WeightsProbe(settings.weights_folder) as probe:
         say(greeting(addresses, about_resnet18(settings.models, probe.obstacle())))
     return 0
 

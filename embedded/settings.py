@@ -95,3 +95,8 @@ class EmbeddedSettings(Settings):
     def state_folder(self) -> Path:
         """``state_dir`` as an absolute path; a relative one is relative to the code's folder."""
         return ROOT / self.state_dir
+
+    @property
+    def weights_folder(self) -> Path:
+        """``weights_dir``, likewise."""
+        return ROOT / self.weights_dir

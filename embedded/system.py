@@ -110,6 +110,7 @@ class System:
     def _role_environment(self) -> Mapping[str, str]:
         environment = {
             "DARKROOM_STATE_DIR": str(self._state),
+            "DARKROOM_WEIGHTS_DIR": str(self.settings.weights_folder),
             "DARKROOM_MODELS_DIR": str(ROOT / self.settings.models_dir),
         }
         if self.rabbitmq:

@@ -6,28 +6,38 @@ import torch
 from safetensors.torch import load_file
 
 from consumer.models import torchvision_zoo
-from consumer.models.classifier import TorchClassifier
+from consumer.models.classifier import Kit
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.folder import DESCRIPTION_FILE, ModelFile, PreprocessingTable, object_at
+from consumer.models.folder import (
+    DESCRIPTION_FILE,
+    ModelFile,
+    PreprocessingTable,
+    files_of,
+    object_at,
+)
 from consumer.models.model import digest
+from consumer.models.pretrained import Pretrained
 from consumer.preprocessing import Preprocessing
 
 _TORCHVISION = "torchvision:"
 
 
-def load(folder: Path, described: ModelFile) -> TorchClassifier:
+def load(folder: Path, described: ModelFile) -> Pretrained:
     """Load what *described* says of the files in *folder*."""
     weights = folder / (described.program or described.weights or "")
     if described.program is not None:
         network: torch.nn.Module = torch.export.load(weights).module()
     else:
         network = _network(folder, described.architecture or "", weights).eval()
-    return TorchClassifier(
-        network=network,
-        labels=_labels(folder, described.labels or ()),
-        preprocessing=_preprocessing(described.preprocessing),
-        version=digest(weights),
-        description=described.description,
+    return Pretrained(
+        module=network,
+        kit=Kit(
+            labels=_labels(folder, described.labels or ()),
+            preprocessing=_preprocessing(described.preprocessing),
+            version=digest(weights),
+            description=described.description,
+        ),
+        sources=files_of(folder),
     )
 
 

@@ -1,40 +1,65 @@
-"""A network of torch with its labels and its preprocessing."""
+"""A network with its labels and its preprocessing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import PIL.Image
-import torch
-from torch import Tensor
 
 from common.jobs import Prediction
 from consumer.preprocessing import Preprocessing
+from consumer.runtimes.network import Floats, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TorchClassifier:
-    """Weights, labels and preprocessing that were made for each other."""
+class Kit:
+    """What belongs to the weights of a network, whatever computes it."""
 
-    network: torch.nn.Module
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     version: str
     description: str = ""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifier:
+    """Weights, labels and preprocessing that were made for each other.
+
+    Args:
+        network: Computes the logits.
+        kit: Labels, preprocessing and so on.
+        remark: Why this runtime, if it is not the one that was asked for.
+    """
+
+    network: Network
+    kit: Kit
+    remark: str = ""
+
+    @property
+    def version(self) -> str:
+        return self.kit.version
+
     @property
     def label_count(self) -> int:
-        return len(self.labels)
+        return len(self.kit.labels)
+
+    @property
+    def description(self) -> str:
+        return self.kit.description
+
+    @property
+    def runtime(self) -> str:
+        return self.network.runtime
 
     def predict(
         self, images: Sequence[PIL.Image.Image], *, top_k: int
     ) -> list[tuple[Prediction, ...]]:
         """Name the *top_k* most probable labels of each image, the most probable first."""
-        with torch.inference_mode():
-            logits = self.network(torch.from_numpy(self.preprocessing.batch(images)))
-        return [top_k_predictions(row, self.labels, top_k) for row in logits]
+        logits = self.network(self.kit.preprocessing.batch(images))
+        return [top_k_predictions(row, self.kit.labels, top_k) for row in logits]
 
 
-def top_k_predictions(logits: Tensor, labels: Sequence[str], k: int) -> tuple[Prediction, ...]:
+def top_k_predictions(logits: Floats, labels: Sequence[str], k: int) -> tuple[Prediction, ...]:
     """Name the *k* most probable labels, the most probable first.
 
     Args:
@@ -50,9 +75,9 @@ def top_k_predictions(logits: Tensor, labels: Sequence[str], k: int) -> tuple[Pr
         ValueError: The logits and the labels disagree on the number of classes.
     """
     if logits.shape != (len(labels),):
-        raise ValueError(f"expected logits of shape ({len(labels)},), got {tuple(logits.shape)}")
-    probabilities, indices = torch.softmax(logits.float(), dim=0).topk(min(k, len(labels)))
-    return tuple(
-        Prediction(labels[index], probability)
-        for index, probability in zip(indices.tolist(), probabilities.tolist(), strict=True)
-    )
+        raise ValueError(f"expected logits of shape ({len(labels)},), got {logits.shape}")
+    best = np.argsort(-logits, kind="stable")[:k]
+    # In double precision: probabilities shall not sum to more than one.
+    exponentials = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities = exponentials / exponentials.sum()
+    return tuple(Prediction(labels[index], float(probabilities[index])) for index in best)

@@ -11,7 +11,7 @@ from PIL.Image import Resampling
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.model import Model, digest
+from consumer.models.model import digest
 from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
 
@@ -65,35 +65,33 @@ class ModelFile(BaseModel):
         return self
 
 
-def load(folder: Path) -> Model:
-    """Load the model that lies in *folder*.
+def read(folder: Path) -> ModelFile:
+    """Read what the ``model.toml`` in *folder* says.
 
     Raises:
-        ModelUnavailableError: Its ``model.toml`` is wrong, or a file is missing.
+        ModelUnavailableError: It is wrong, or missing.
     """
     try:
-        described = ModelFile.model_validate(
+        return ModelFile.model_validate(
             tomllib.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
         )
     except (tomllib.TOMLDecodeError, ValidationError, OSError) as exc:
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
-    if described.predictor is not None:
-        return _load_predictor(folder, described.predictor, described.description)
-    # torch only here: a predictor may have no use for it, and it takes a second to import.
-    from consumer.models import checkpoint  # noqa: PLC0415
-
-    return checkpoint.load(folder, described)
 
 
-def _load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
+def load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
+    """Load a class of the user's own."""
     predictor = object_at(folder, named)()
     predictor.load()
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and _is_source(path))
-    return PredictorModel(predictor=predictor, version=digest(*files), description=description)
+    return PredictorModel(
+        predictor=predictor, version=digest(*files_of(folder)), description=description
+    )
 
 
-def _is_source(path: Path) -> bool:
-    return "__pycache__" not in path.parts
+def files_of(folder: Path) -> tuple[Path, ...]:
+    """Return all that belongs to the model in *folder*, in a fixed order."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return tuple(sorted(path for path in files if "__pycache__" not in path.parts))
 
 
 def object_at(folder: Path, named: str) -> Any:

@@ -1,26 +1,100 @@
 """From the name of a model to the model."""
 
-from pathlib import Path
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
+import structlog
+
+from common.settings import Runtime
 from consumer.models import folder
+from consumer.models.classifier import Classifier
 from consumer.models.errors import ModelUnavailableError
+from consumer.models.exporting import UNAVAILABLE
 from consumer.models.model import Model
+from consumer.models.places import Places
+
+if TYPE_CHECKING:  # torch only where it is needed: it takes a second to import
+    from consumer.models.pretrained import Pretrained
+
+log = structlog.stdlib.get_logger(__name__)
 
 
-def load_model(name: str, *, models_dir: Path, weights_dir: Path) -> Model:
+def load_model(name: str, places: Places, *, runtime: Runtime, threads: int) -> Model:
     """Load the model *name*: the folder of that name, else torchvision's model.
 
     Raises:
         ModelUnavailableError: It cannot be had; the text says why.
     """
     try:
-        if (models_dir / name / folder.DESCRIPTION_FILE).is_file():
-            return folder.load(models_dir / name)
-        # torch only here, as in the folders.
-        from consumer.models import torchvision_zoo  # noqa: PLC0415
-
-        return torchvision_zoo.load(name, weights_dir=weights_dir)
+        place = places.folder(name)
+        described = None if place is None else folder.read(place)
+        if place is not None and described is not None and described.predictor is not None:
+            return folder.load_predictor(place, described.predictor, described.description)
+        if runtime == "torch":
+            return _served_by_torch(name, places)
+        return _served_by_onnx(name, places, threads=threads)
     except ModelUnavailableError:
         raise
     except Exception as exc:  # weights and code of users fail in any way they like
         raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
+
+
+def load_pretrained(name: str, places: Places) -> "Pretrained":
+    """Load a network with torch.
+
+    Raises:
+        ModelUnavailableError: It cannot be had; the text says why.
+    """
+    try:
+        place = places.folder(name)
+        if place is None:
+            from consumer.models import torchvision_zoo  # noqa: PLC0415
+
+            return torchvision_zoo.load(name, weights_dir=places.weights)
+        from consumer.models import checkpoint  # noqa: PLC0415
+
+        return checkpoint.load(place, folder.read(place))
+    except ModelUnavailableError:
+        raise
+    except Exception as exc:
+        raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _served_by_onnx(name: str, places: Places, *, threads: int) -> Model:
+    from consumer.runtimes.on_onnx import OnnxNetwork  # noqa: PLC0415
+
+    export = places.valid_export(name)
+    if export is None:
+        log.info("exporting", model=name)
+        failure = _export_in_a_process(name, places)
+        export = places.valid_export(name)
+        if export is None:
+            return _served_by_torch(name, places, remark=failure)
+    if export.file is None:
+        return _served_by_torch(name, places, remark=export.reason)
+    network = OnnxNetwork(places.exports.path(export.file), threads=threads)
+    return Classifier(network=network, kit=export.kit)
+
+
+def _served_by_torch(name: str, places: Places, *, remark: str = "") -> Model:
+    from consumer.runtimes.on_torch import TorchNetwork  # noqa: PLC0415
+
+    model = load_pretrained(name, places)
+    return Classifier(network=TorchNetwork(model.module), kit=model.kit, remark=remark)
+
+
+def _export_in_a_process(name: str, places: Places) -> str:
+    """Have a model exported; return why there is no record of it, if there is none.
+
+    Raises:
+        ModelUnavailableError: It cannot be had.
+    """
+    command = [sys.executable, "-m", "consumer.models.exporting", name]
+    folders = ["--models-dir", str(places.models), "--weights-dir", str(places.weights)]
+    ended = subprocess.run(  # noqa: S603 (our own command)
+        [*command, *folders], check=False, stdout=subprocess.PIPE, text=True
+    )
+    if ended.returncode == UNAVAILABLE:
+        raise ModelUnavailableError(ended.stdout)
+    return f"the export ended with status {ended.returncode}"

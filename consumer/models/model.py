@@ -28,6 +28,16 @@ class Model(Protocol):
     @property
     def description(self) -> str: ...
 
+    @property
+    def runtime(self) -> str:
+        """What computes it."""
+        ...
+
+    @property
+    def remark(self) -> str:
+        """Why not the runtime that was asked for; empty if it is that."""
+        ...
+
     def predict(
         self, images: Sequence[PIL.Image.Image], *, top_k: int
     ) -> list[tuple[Prediction, ...]]:

@@ -29,6 +29,8 @@ class PredictorModel:
     version: str
     description: str = ""
     label_count: int = 0
+    runtime: str = "predictor"
+    remark: str = ""
 
     def predict(
         self, images: Sequence[PIL.Image.Image], *, top_k: int

@@ -12,9 +12,10 @@ from urllib.error import URLError
 import torch
 from PIL.Image import Resampling
 
-from consumer.models.classifier import TorchClassifier
+from consumer.models.classifier import Kit
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import digest
+from consumer.models.pretrained import Pretrained
 from consumer.preprocessing import Preprocessing
 
 _DOWNLOAD_SILENCE_S: Final = 20.0
@@ -46,7 +47,7 @@ def torchvision_models() -> ModuleType:
     return models
 
 
-def load(name: str, *, weights_dir: Path) -> TorchClassifier:
+def load(name: str, *, weights_dir: Path) -> Pretrained:
     """Load the torchvision model *name* with the weights that torchvision recommends.
 
     Downloads them into *weights_dir* once, checked by the hash in their name.
@@ -68,12 +69,16 @@ def load(name: str, *, weights_dir: Path) -> TorchClassifier:
         raise ModelUnavailableError(f"its weights cannot be had from {weights.url}: {exc}") from exc
     network = models.get_model(name)
     network.load_state_dict(state)
-    return TorchClassifier(
-        network=network.eval(),
-        labels=labels_of(weights),
-        preprocessing=preprocessing_of(weights),
-        version=digest(weights_dir / "checkpoints" / Path(weights.url).name),
-        description=f"torchvision {name}, {weights}",
+    file = weights_dir / "checkpoints" / Path(weights.url).name
+    return Pretrained(
+        module=network.eval(),
+        kit=Kit(
+            labels=labels_of(weights),
+            preprocessing=preprocessing_of(weights),
+            version=digest(file),
+            description=f"torchvision {name}, {weights}",
+        ),
+        sources=(file,),
     )
 
 

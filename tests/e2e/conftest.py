@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from embedded.readiness import listens
+from tests.conftest import WEIGHTS_DIR
 
 ROOT: Final = Path(__file__).parents[2]
 _START: Final = str(ROOT / "start.sh")
@@ -40,6 +41,7 @@ class Darkroom:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DARKROOM_")}
         self.environment = {
             **inherited,
+            WEIGHTS_DIR: os.environ[WEIGHTS_DIR],
             "DARKROOM_STATE_DIR": str(state_dir),
             "DARKROOM_PORT": str(self.port),
             "DARKROOM_CONSUMERS": "2",

@@ -177,6 +177,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     models_dir=tmp_path,
                     weights_dir=tmp_path / "weights",
                     threads=1,
+                    runtime="onnx",
                     max_image_pixels=10_000,
                     log_level="WARNING",
                     log_format="console",

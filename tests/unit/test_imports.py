@@ -28,7 +28,8 @@ OURS: Final = {
 # Which modules of ours may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
-    r"torch|torchvision|safetensors": r"consumer\.(models\..+|inference)",
+    r"torch|torchvision|safetensors": r"consumer\.(models|runtimes)\..+",
+    r"onnxruntime": r"consumer\.runtimes\.on_onnx",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
     r"pymongo|bson": r"common\.mongo\..+",
 }

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 import torch
@@ -15,6 +16,7 @@ from consumer.models.classifier import top_k_predictions
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
 from consumer.models.model import Model
+from consumer.models.places import Places
 
 NETWORK = """
 import torch
@@ -66,7 +68,8 @@ def write(tmp_path: Path) -> Write:
 
 
 def load(models_dir: Path, name: str = "m") -> Model:
-    return load_model(name, models_dir=models_dir, weights_dir=models_dir / "weights")
+    places = Places(models_dir, models_dir / "weights")
+    return load_model(name, places, runtime="torch", threads=1)
 
 
 def light_weights() -> dict[str, torch.Tensor]:
@@ -182,7 +185,7 @@ def test_the_top_k_are_sorted_probabilities_of_the_largest_logits(
 ) -> None:
     labels = [str(index) for index in range(len(values))]
 
-    predictions = top_k_predictions(torch.tensor(values), labels, k)
+    predictions = top_k_predictions(np.array(values, np.float32), labels, k)
 
     probabilities = [one.probability for one in predictions]
     assert len(predictions) == min(k, len(values))
@@ -195,4 +198,4 @@ def test_the_top_k_are_sorted_probabilities_of_the_largest_logits(
 
 def test_logits_and_labels_that_disagree_are_refused() -> None:
     with pytest.raises(ValueError, match=r"expected logits of shape \(2,\), got \(3,\)"):
-        top_k_predictions(torch.zeros(3), ["a", "b"], 1)
+        top_k_predictions(np.zeros(3, np.float32), ["a", "b"], 1)

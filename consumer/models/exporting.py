@@ -1,0 +1,114 @@
+"""Export one model, in a process of its own: ``python -m consumer.models.exporting NAME ...``.
+
+torch takes seconds to load and keeps hundreds of megabytes; the engine that asked for this
+needs neither. Ends with status 0 once there is a record of the model, be it that torch has to
+serve it; with ``UNAVAILABLE`` and a reason on standard output if it cannot be had at all.
+"""
+
+import argparse
+import fcntl
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import PIL.Image
+import PIL.ImageFilter
+
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.exports import Export, digests, installed_torchvision
+from consumer.models.places import Places
+from consumer.preprocessing import Preprocessing
+from consumer.runtimes.network import Floats
+
+if TYPE_CHECKING:
+    from consumer.models.pretrained import Pretrained
+
+UNAVAILABLE: Final = 3
+
+_PROBE_IMAGES: Final = 8
+_PROBE_PX: Final = (320, 240)
+
+
+def main() -> int:
+    """Export what the command line names; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("--models-dir", type=Path, required=True)
+    parser.add_argument("--weights-dir", type=Path, required=True)
+    asked = parser.parse_args()
+    try:
+        export_model(asked.name, Places(asked.models_dir, asked.weights_dir))
+    except ModelUnavailableError as exc:
+        sys.stdout.write(str(exc))
+        return UNAVAILABLE
+    return 0
+
+
+def export_model(name: str, places: Places) -> None:
+    """Export the model *name*, unless somebody has done it meanwhile.
+
+    Raises:
+        ModelUnavailableError: It cannot be had.
+    """
+    places.exports.folder.mkdir(parents=True, exist_ok=True)
+    with _locked(places.exports.lock_file(name)):
+        if places.valid_export(name) is None:
+            from consumer.models.loading import load_pretrained  # noqa: PLC0415 (loads torch)
+
+            _export(name, load_pretrained(name, places), places)
+
+
+def probe(preprocessing: Preprocessing) -> Floats:
+    """Make preprocessed images of blurred noise, the same ones every time."""
+    chance = random.Random(0)  # noqa: S311 (repeatable, not secret)
+    width, height = _PROBE_PX
+    noise = [
+        PIL.Image.frombytes("RGB", _PROBE_PX, chance.randbytes(3 * width * height))
+        for _ in range(_PROBE_IMAGES)
+    ]
+    return preprocessing.batch(
+        [image.filter(PIL.ImageFilter.GaussianBlur(1 + 2 * n)) for n, image in enumerate(noise)]
+    )
+
+
+def _export(name: str, model: "Pretrained", places: Places) -> None:
+    from consumer.runtimes.export import NotExportableError, export  # noqa: PLC0415 (loads torch)
+
+    preprocessing = model.kit.preprocessing
+    file = f"{name}-{model.kit.version.removeprefix('sha256:')}.onnx"
+    draft = places.exports.path(f"{file}.draft")
+    difference, reason = None, ""
+    try:
+        difference = export(
+            model.module, probe(preprocessing), draft, is_fixed=preprocessing.gives_one_size
+        )
+        draft.rename(places.exports.path(file))
+    except NotExportableError as exc:
+        draft.unlink(missing_ok=True)
+        reason = str(exc)
+    places.exports.put(
+        name,
+        Export(
+            kit=model.kit,
+            sources=digests(model.sources, base=places.base(name)),
+            torchvision=installed_torchvision() or "",
+            file=None if reason else file,
+            reason=reason,
+            largest_difference=difference,
+        ),
+    )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait until no other process has *path* locked; the kernel unlocks it for the dead."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Where the files of a model lie, and whether its export was made of them."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumer.models.exports import Export, Exports, digests
+from consumer.models.folder import DESCRIPTION_FILE, files_of
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where models, weights and exports lie.
+
+    Args:
+        models: The folders of models.
+        weights: Weights that were downloaded, and exports.
+    """
+
+    models: Path
+    weights: Path
+
+    @property
+    def exports(self) -> Exports:
+        return Exports(self.weights / "exports")
+
+    def folder(self, name: str) -> Path | None:
+        """Return the folder of the model *name*; None: it can only be torchvision's."""
+        folder = self.models / name
+        return folder if (folder / DESCRIPTION_FILE).is_file() else None
+
+    def base(self, name: str) -> Path:
+        """Return the folder from which the sources of *name* are named."""
+        return self.folder(name) or self.weights
+
+    def valid_export(self, name: str) -> Export | None:
+        """Return the export of *name*, if it was made of the files that are there now."""
+        export = self.exports.find(name)
+        if export is None or not self._is_made_of_what_is_here(name, export):
+            return None
+        if export.file is not None and not self.exports.path(export.file).is_file():
+            return None
+        return export
+
+    def _is_made_of_what_is_here(self, name: str, export: Export) -> bool:
+        folder = self.folder(name)
+        files = files_of(folder) if folder else [self.weights / path for path in export.sources]
+        with suppress(OSError):
+            return digests(files, base=self.base(name)) == export.sources
+        return False

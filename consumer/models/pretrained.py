@@ -1,0 +1,23 @@
+"""A network of torch with all that was made for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from consumer.models.classifier import Kit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """A network in evaluation mode, and where it came from.
+
+    Args:
+        module: Takes floats of shape (n, channels, height, width), returns logits.
+        kit: Its labels, its preprocessing and so on.
+        sources: The files that it was made of.
+    """
+
+    module: torch.nn.Module
+    kit: Kit
+    sources: tuple[Path, ...]

@@ -1,0 +1,21 @@
+"""What every runtime offers."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+class Network(Protocol):
+    """A network that is ready to compute."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes it, as ``DARKROOM_RUNTIME`` names it."""
+        ...
+
+    def __call__(self, images: Floats) -> Floats:
+        """Return the logits, shape (n, labels), of preprocessed images, shape (n, c, h, w)."""
+        ...

@@ -1,0 +1,35 @@
+"""Networks computed by onnxruntime."""
+
+from pathlib import Path
+from typing import Final
+
+import onnxruntime
+
+from consumer.runtimes.network import Floats
+
+INPUT: Final = "images"
+OUTPUT: Final = "logits"
+_ERRORS_ONLY: Final = 3
+
+
+class OnnxNetwork:
+    """A network in a file of the ONNX format, on the CPU."""
+
+    runtime = "onnx"
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        # Threads that spin while they wait take the cores that decoding and servers need:
+        # docs/adr/0011-one-thread-an-engine.md.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, images: Floats) -> Floats:
+        [logits] = self._session.run([OUTPUT], {INPUT: images})
+        result: Floats = logits
+        return result

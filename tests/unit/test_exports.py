@@ -1,0 +1,235 @@
+"""Networks are exported once and served without torch; or by torch, with a reason."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from common.settings import Runtime
+from consumer.models import exports
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.loading import load_model
+from consumer.models.model import Model
+from consumer.models.places import Places
+from consumer.runtimes.export import NotExportableError, difference
+from consumer.runtimes.network import Floats
+
+NETWORK = """
+import os
+import torch
+
+class Small(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()
+        )
+        self.linear = torch.nn.Linear(4, 5)
+
+    def forward(self, images):
+        {first}
+        return self.linear(self.layers(images).mean(dim=(2, 3)))
+"""
+DESCRIPTION = """
+architecture = "network:Small"
+weights = "w.safetensors"
+labels = ["a", "b", "c", "d", "e"]
+
+[preprocessing]
+{size}
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+"""
+FIXED, FREE = "resize = 16\ncrop = [12, 12]", ""
+
+Make = Callable[..., Places]
+
+
+def write_model(folder: Path, first: str = "", *, size: str = FIXED, seed: int = 0) -> Places:
+    """Write the model `m`, whose `forward` begins with a line of the test's."""
+    home = folder / "models" / "m"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "network.py").write_text(NETWORK.format(first=first))
+    (home / "model.toml").write_text(DESCRIPTION.format(size=size))
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"layers.0.weight": (4, 3, 3, 3), "linear.weight": (5, 4)}
+    shapes |= dict.fromkeys(("layers.0.bias", "layers.1.weight", "layers.1.bias"), (4,))
+    shapes |= {"layers.1.running_mean": (4,), "linear.bias": (5,)}
+    state = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    state["layers.1.running_var"] = torch.rand(4, generator=generator) + 0.5
+    state["layers.1.num_batches_tracked"] = torch.tensor(1)
+    save_file(state, home / "w.safetensors")
+    return Places(folder / "models", folder / "weights")
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return partial(write_model, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    assert load(write_model(folder)).runtime == "onnx"
+    return folder
+
+
+@pytest.fixture
+def exported(exported_folder: Path, tmp_path: Path) -> Places:
+    """The model `m`, exported, to be harmed."""
+    shutil.copytree(exported_folder, tmp_path, dirs_exist_ok=True)
+    return Places(tmp_path / "models", tmp_path / "weights")
+
+
+def load(places: Places, runtime: Runtime = "onnx") -> Model:
+    return load_model("m", places, runtime=runtime, threads=1)
+
+
+def some_images() -> list[PIL.Image.Image]:
+    chance = np.random.default_rng(0)
+    return [
+        PIL.Image.fromarray(chance.integers(0, 256, (20, 30, 3), dtype=np.uint8)) for _ in range(3)
+    ]
+
+
+def forbid_exporting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+
+
+@pytest.mark.parametrize("size", [FIXED, FREE])
+def test_what_onnxruntime_answers_is_what_torch_answers(make: Make, size: str) -> None:
+    places = make(size=size)
+
+    by_onnx, by_torch = load(places), load(places, "torch")
+
+    assert (by_onnx.runtime, by_torch.runtime) == ("onnx", "torch")
+    assert by_onnx.version == by_torch.version
+    for ours, theirs in zip(
+        by_onnx.predict(some_images(), top_k=5),
+        by_torch.predict(some_images(), top_k=5),
+        strict=True,
+    ):
+        assert [one.label for one in ours] == [one.label for one in theirs]
+        assert [one.probability for one in ours] == pytest.approx(
+            [one.probability for one in theirs], abs=1e-5
+        )
+
+
+def test_a_network_is_exported_once(exported: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_exporting(monkeypatch)
+
+    assert load(exported).runtime == "onnx"
+
+
+def test_other_weights_are_exported_anew(exported: Places, make: Make) -> None:
+    before = load(exported)
+    after = load(make(seed=1))
+
+    assert after.runtime == "onnx"
+    assert after.version != before.version
+    assert after.predict(some_images(), top_k=5) != before.predict(some_images(), top_k=5)
+
+
+@pytest.mark.parametrize(
+    ("installed", "is_valid"), [("0.1.0", False), (None, True)], ids=["another", "none"]
+)
+def test_an_export_serves_the_torchvision_that_it_was_made_with_and_where_there_is_none(
+    exported: Places, monkeypatch: pytest.MonkeyPatch, installed: str | None, *, is_valid: bool
+) -> None:
+    monkeypatch.setattr(exports, "installed_torchvision", lambda: installed)
+
+    assert (exported.valid_export("m") is not None) == is_valid
+
+
+@pytest.mark.parametrize("damage", ["{", '{"format": 2}', ""])
+def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
+    (exported.weights / "exports" / "m.json").write_text(damage)
+
+    assert exported.valid_export("m") is None
+
+
+@pytest.mark.parametrize("pattern", ["exports/*.onnx", "../models/m/w.safetensors"])
+def test_an_export_without_its_files_is_none(exported: Places, pattern: str) -> None:
+    for file in exported.weights.glob(pattern):
+        file.unlink()
+
+    assert exported.valid_export("m") is None
+
+
+def test_torch_serves_what_cannot_be_exported_and_says_why(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = make("images = images if float(images.mean()) > 5 else images * 2")
+
+    first = load(places)
+    forbid_exporting(monkeypatch)  # once is enough
+    second = load(places)
+
+    assert (first.runtime, second.runtime) == ("torch", "torch")
+    assert first.remark == second.remark != ""
+    assert len(second.predict(some_images(), top_k=2)) == 3
+
+
+def test_torch_serves_a_network_that_computes_something_else_when_exported(make: Make) -> None:
+    model = load(make("images = images * (2 if torch.compiler.is_exporting() else -1)"))
+
+    assert model.runtime == "torch"
+    assert "torch" in model.remark
+
+
+def test_torch_serves_a_network_whose_export_crashes(make: Make) -> None:
+    model = load(make("torch.compiler.is_exporting() and os.abort()"))
+
+    assert (model.runtime, model.remark) == ("torch", "the export ended with status -6")
+
+
+def test_a_model_that_cannot_be_had_says_why_through_the_exporter(make: Make) -> None:
+    places = make()
+    (places.models / "m" / "w.safetensors").write_bytes(b"rubbish")
+
+    with pytest.raises(ModelUnavailableError, match="SafetensorError"):
+        load(places)
+
+
+def test_weights_where_nothing_can_be_written_are_served_by_torch(make: Make) -> None:
+    places = make()
+    places.weights.write_text("a file, where a folder should be")
+
+    assert load(places).runtime == "torch"
+
+
+LOGITS = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]], np.float32)
+
+
+def answering(logits: Floats) -> Callable[[Floats], Floats]:
+    return lambda images: logits[: len(images)]
+
+
+@pytest.mark.parametrize(
+    ("logits", "reason"),
+    [
+        (LOGITS[:, ::-1], "labels"),
+        (LOGITS + 0.01, "differ"),
+        (np.full_like(LOGITS, np.nan), "labels|differ"),
+        (LOGITS[:, :2], "shape"),
+    ],
+)
+def test_a_network_that_disagrees_is_refused(logits: Floats, reason: str) -> None:
+    with pytest.raises(NotExportableError, match=reason):
+        difference(answering(LOGITS), answering(logits), LOGITS)
+
+
+def test_a_small_difference_is_told() -> None:
+    told = difference(answering(LOGITS), answering(LOGITS + np.float32(1e-5)), LOGITS)
+
+    assert told == pytest.approx(1e-5 / LOGITS.std(), rel=0.1)
