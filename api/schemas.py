@@ -177,7 +177,8 @@ class ModelView(BaseModel):
     labels: int | None = Field(None, description="how many labels it tells apart")
     description: str | None = None
     runtime: str | None = Field(
-        None, description="what computes it: onnx, torch, or predictor, code of its own"
+        None,
+        description="what computes it: onnx, openvino, torch, or predictor, which is code of its own",
     )
     remark: str | None = Field(None, description="why it is not the runtime that was asked for")
     threads: int | None = Field(None, description="how many compute one image")

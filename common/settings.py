@@ -30,7 +30,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 # A name is also that of a folder below `DARKROOM_MODELS_DIR`, and must not lead out of it.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Runtime = Literal["onnx", "torch"]
+Runtime = Literal["onnx", "openvino", "torch"]
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, Field(min_length=1)]
 
 
@@ -131,8 +131,8 @@ class Settings(BaseSettings):
     )
     runtime: Runtime = Field(
         "onnx",
-        description="what computes networks; `onnx` exports each once, and leaves to torch what "
-        "cannot be exported",
+        description="what computes networks: `onnx` and `openvino` (to be installed with it) from "
+        "exports, and `torch` what cannot be exported, or all",
     )
     engine_threads: int = Field(
         1, ge=1, le=1024, description="threads that an engine computes one image with"

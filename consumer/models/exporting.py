@@ -7,29 +7,22 @@ serve it; with ``UNAVAILABLE`` and a reason on standard output if it cannot be h
 
 import argparse
 import fcntl
-import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import PIL.Image
-import PIL.ImageFilter
-
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.exports import Export, digests, installed_torchvision
 from consumer.models.places import Places
-from consumer.preprocessing import Preprocessing
-from consumer.runtimes.network import Floats
+from consumer.models.probe import probe
+from consumer.runtimes.agreement import NotTheSameError
 
 if TYPE_CHECKING:
     from consumer.models.pretrained import Pretrained
 
 UNAVAILABLE: Final = 3
-
-_PROBE_IMAGES: Final = 8
-_PROBE_PX: Final = (320, 240)
 
 
 def main() -> int:
@@ -61,21 +54,8 @@ def export_model(name: str, places: Places) -> None:
             _export(name, load_pretrained(name, places), places)
 
 
-def probe(preprocessing: Preprocessing) -> Floats:
-    """Make preprocessed images of blurred noise, the same ones every time."""
-    chance = random.Random(0)  # noqa: S311 (repeatable, not secret)
-    width, height = _PROBE_PX
-    noise = [
-        PIL.Image.frombytes("RGB", _PROBE_PX, chance.randbytes(3 * width * height))
-        for _ in range(_PROBE_IMAGES)
-    ]
-    return preprocessing.batch(
-        [image.filter(PIL.ImageFilter.GaussianBlur(1 + 2 * n)) for n, image in enumerate(noise)]
-    )
-
-
 def _export(name: str, model: "Pretrained", places: Places) -> None:
-    from consumer.runtimes.export import NotExportableError, export  # noqa: PLC0415 (loads torch)
+    from consumer.runtimes.export import export  # noqa: PLC0415 (loads torch)
 
     preprocessing = model.kit.preprocessing
     file = f"{name}-{model.kit.version.removeprefix('sha256:')}.onnx"
@@ -86,7 +66,7 @@ def _export(name: str, model: "Pretrained", places: Places) -> None:
             model.module, probe(preprocessing), draft, is_fixed=preprocessing.gives_one_size
         )
         draft.rename(places.exports.path(file))
-    except NotExportableError as exc:
+    except NotTheSameError as exc:
         draft.unlink(missing_ok=True)
         reason = str(exc)
     places.exports.put(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,8 +12,13 @@ from consumer.models import folder
 from consumer.models.classifier import Classifier
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.exporting import UNAVAILABLE
+from consumer.models.exports import Export
 from consumer.models.model import Model
 from consumer.models.places import Places
+from consumer.models.probe import probe
+from consumer.runtimes.agreement import NotTheSameError, difference
+from consumer.runtimes.network import Network
+from consumer.runtimes.on_onnx import OnnxNetwork
 
 if TYPE_CHECKING:  # torch only where it is needed: it takes a second to import
     from consumer.models.pretrained import Pretrained
@@ -33,7 +39,7 @@ def load_model(name: str, places: Places, *, runtime: Runtime, threads: int) -> 
             return folder.load_predictor(place, described.predictor, described.description)
         if runtime == "torch":
             return _served_by_torch(name, places)
-        return _served_by_onnx(name, places, threads=threads)
+        return _served_by_export(name, places, runtime, threads)
     except ModelUnavailableError:
         raise
     except Exception as exc:  # weights and code of users fail in any way they like
@@ -61,9 +67,8 @@ def load_pretrained(name: str, places: Places) -> "Pretrained":
         raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _served_by_onnx(name: str, places: Places, *, threads: int) -> Model:
-    from consumer.runtimes.on_onnx import OnnxNetwork  # noqa: PLC0415
-
+def _served_by_export(name: str, places: Places, runtime: Runtime, threads: int) -> Model:
+    """Serve the export of a model, which is made now if there is none; else the network itself."""
     export = places.valid_export(name)
     if export is None:
         log.info("exporting", model=name)
@@ -74,7 +79,31 @@ def _served_by_onnx(name: str, places: Places, *, threads: int) -> Model:
     if export.file is None:
         return _served_by_torch(name, places, remark=export.reason)
     network = OnnxNetwork(places.exports.path(export.file), threads=threads)
-    return Classifier(network=network, kit=export.kit)
+    if runtime != "openvino":
+        return Classifier(network=network, kit=export.kit)
+    try:
+        other = _by_openvino(places.exports.path(export.file), network, export, threads)
+    except NotTheSameError as exc:
+        return Classifier(network=network, kit=export.kit, remark=f"OpenVINO: {exc}")
+    return Classifier(network=other, kit=export.kit)
+
+
+def _by_openvino(file: Path, reference: Network, export: Export, threads: int) -> Network:
+    """Load an export into OpenVINO.
+
+    Raises:
+        NotTheSameError: It cannot, or computes something else than *reference*.
+    """
+    try:
+        from consumer.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
+
+        network = OpenVinoNetwork(file, threads=threads)
+        difference(reference, network, probe(export.kit.preprocessing))
+    except ImportError as exc:
+        raise NotTheSameError("it is not installed; pip install openvino") from exc
+    except RuntimeError as exc:
+        raise NotTheSameError(str(exc).strip().partition("\n")[0]) from exc
+    return network
 
 
 def _served_by_torch(name: str, places: Places, *, remark: str = "") -> Model:

@@ -3,22 +3,12 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-import numpy as np
 import torch
 
-from common.errors import PermanentError
+from consumer.runtimes.agreement import NotTheSameError, difference
 from consumer.runtimes.network import Floats
 from consumer.runtimes.on_onnx import INPUT, OUTPUT, OnnxNetwork
-
-# Of the standard deviation of all logits of the probe.
-MOST_DIFFERENCE: Final = 1e-3
-_TOP: Final = 5
-
-
-class NotExportableError(PermanentError):
-    """torch has to serve this network; the text says why, for people."""
 
 
 def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> float:
@@ -34,42 +24,17 @@ def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
         The largest difference between two logits, in standard deviations of all logits.
 
     Raises:
-        NotExportableError: torch cannot write it, or the results disagree.
+        NotTheSameError: torch cannot write it, or the results disagree.
     """
     try:
         _write(module, probe, path, is_fixed=is_fixed)
         network = OnnxNetwork(path, threads=1)
         return difference(_computed_by(module), network, probe)
-    except NotExportableError:
-        raise
+    except NotTheSameError as exc:
+        raise NotTheSameError(f"when exported, {exc}") from exc
     except Exception as exc:  # exporters fail in any way they like
         reason = str(exc).strip().partition("\n")[0]
-        raise NotExportableError(f"{type(exc).__name__}: {reason}") from exc
-
-
-def difference(
-    reference: Callable[[Floats], Floats], other: Callable[[Floats], Floats], probe: Floats
-) -> float:
-    """Compare two networks on *probe*, all images at once and the first alone.
-
-    Raises:
-        NotExportableError: The most probable labels differ, or a logit by too much.
-    """
-    expected = reference(probe)
-    scale = float(expected.std()) or 1.0
-    largest = 0.0
-    for images, wanted in ((probe, expected), (probe[:1], expected[:1])):
-        logits = other(images)
-        if logits.shape != wanted.shape:
-            raise NotExportableError(f"its logits have the shape {logits.shape}")
-        if not np.array_equal(_best(logits), _best(wanted)):
-            raise NotExportableError("its most probable labels are not those that torch finds")
-        largest = max(largest, float(np.abs(logits - wanted).max()) / scale)
-    if not largest < MOST_DIFFERENCE:  # so that NaN does not pass
-        raise NotExportableError(
-            f"its logits differ from torch's by {largest:.2g} standard deviations"
-        )
-    return largest
+        raise NotTheSameError(f"{type(exc).__name__}: {reason}") from exc
 
 
 def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> None:
@@ -88,7 +53,7 @@ def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
             verbose=False,
         )
     if program is None:
-        raise NotExportableError("torch wrote nothing")
+        raise NotTheSameError("nothing is written")
     program.save(path)
 
 
@@ -99,7 +64,3 @@ def _computed_by(module: torch.nn.Module) -> Callable[[Floats], Floats]:
         return logits
 
     return compute
-
-
-def _best(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
-    return np.argsort(-logits, axis=1, kind="stable")[:, :_TOP]

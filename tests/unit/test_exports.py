@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,9 @@ from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
 from consumer.models.model import Model
 from consumer.models.places import Places
-from consumer.runtimes.export import NotExportableError, difference
+from consumer.runtimes.agreement import NotTheSameError, difference
 from consumer.runtimes.network import Floats
+from consumer.runtimes.on_openvino import OpenVinoNetwork
 
 NETWORK = """
 import os
@@ -106,23 +108,45 @@ def forbid_exporting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", refuse)
 
 
-@pytest.mark.parametrize("size", [FIXED, FREE])
-def test_what_onnxruntime_answers_is_what_torch_answers(make: Make, size: str) -> None:
-    places = make(size=size)
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_every_runtime_answers_what_torch_answers(exported: Places, runtime: Runtime) -> None:
+    assert_same_answers(load(exported, runtime), load(exported, "torch"), runtime)
 
-    by_onnx, by_torch = load(places), load(places, "torch")
 
-    assert (by_onnx.runtime, by_torch.runtime) == ("onnx", "torch")
-    assert by_onnx.version == by_torch.version
-    for ours, theirs in zip(
-        by_onnx.predict(some_images(), top_k=5),
-        by_torch.predict(some_images(), top_k=5),
-        strict=True,
-    ):
-        assert [one.label for one in ours] == [one.label for one in theirs]
-        assert [one.probability for one in ours] == pytest.approx(
-            [one.probability for one in theirs], abs=1e-5
+def test_images_may_keep_their_own_sizes(make: Make) -> None:
+    places = make(size=FREE)
+
+    assert_same_answers(load(places), load(places, "torch"), "onnx")
+
+
+def assert_same_answers(ours: Model, theirs: Model, runtime: Runtime) -> None:
+    assert (ours.runtime, ours.remark, ours.version) == (runtime, "", theirs.version)
+    for image in some_images():
+        [our], [their] = (model.predict([image], top_k=5) for model in (ours, theirs))
+        assert [one.label for one in our] == [one.label for one in their]
+        assert [one.probability for one in our] == pytest.approx(
+            [one.probability for one in their], abs=1e-5
         )
+
+
+@pytest.mark.parametrize("harm", ["is not installed", "computes something else", "refuses it"])
+def test_onnxruntime_serves_what_openvino_does_not(
+    exported: Places, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    if harm == "is not installed":
+        monkeypatch.setitem(sys.modules, "consumer.runtimes.on_openvino", None)
+    elif harm == "refuses it":
+        monkeypatch.setattr(OpenVinoNetwork, "__init__", refuse)
+    else:
+        monkeypatch.setattr(OpenVinoNetwork, "__call__", lambda _self, images: -images[:, 0, 0, :5])
+
+    model = load(exported, "openvino")
+
+    assert (model.runtime, model.remark[:9]) == ("onnx", "OpenVINO:")
+
+
+def refuse(*_args: object, **_options: object) -> None:
+    raise RuntimeError("no such operation")
 
 
 def test_a_network_is_exported_once(exported: Places, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +208,7 @@ def test_torch_serves_a_network_that_computes_something_else_when_exported(make:
     model = load(make("images = images * (2 if torch.compiler.is_exporting() else -1)"))
 
     assert model.runtime == "torch"
-    assert "torch" in model.remark
+    assert "when exported, its" in model.remark
 
 
 def test_torch_serves_a_network_whose_export_crashes(make: Make) -> None:
@@ -219,13 +243,13 @@ def answering(logits: Floats) -> Callable[[Floats], Floats]:
     ("logits", "reason"),
     [
         (LOGITS[:, ::-1], "labels"),
-        (LOGITS + 0.01, "differ"),
-        (np.full_like(LOGITS, np.nan), "labels|differ"),
+        (LOGITS + 0.01, "are off by"),
+        (np.full_like(LOGITS, np.nan), "labels|are off by"),
         (LOGITS[:, :2], "shape"),
     ],
 )
 def test_a_network_that_disagrees_is_refused(logits: Floats, reason: str) -> None:
-    with pytest.raises(NotExportableError, match=reason):
+    with pytest.raises(NotTheSameError, match=reason):
         difference(answering(LOGITS), answering(logits), LOGITS)
 
 

@@ -30,6 +30,7 @@ THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
     r"torch|torchvision|safetensors": r"consumer\.(models|runtimes)\..+",
     r"onnxruntime": r"consumer\.runtimes\.on_onnx",
+    r"openvino": r"consumer\.runtimes\.on_openvino",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
     r"pymongo|bson": r"common\.mongo\..+",
 }

@@ -1,0 +1,44 @@
+"""Whether two runtimes compute the same of a network."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from common.errors import PermanentError
+from consumer.runtimes.network import Floats
+
+# Of the standard deviation of all logits of the probe.
+MOST_DIFFERENCE: Final = 1e-3
+_TOP: Final = 5
+
+
+class NotTheSameError(PermanentError):
+    """A runtime cannot compute a network, or computes something else; the text is for people."""
+
+
+def difference(
+    reference: Callable[[Floats], Floats], other: Callable[[Floats], Floats], probe: Floats
+) -> float:
+    """Compare two networks on *probe*, all images at once and the first alone.
+
+    Raises:
+        NotTheSameError: The most probable labels differ, or a logit by too much.
+    """
+    expected = reference(probe)
+    scale = float(expected.std()) or 1.0
+    largest = 0.0
+    for images, wanted in ((probe, expected), (probe[:1], expected[:1])):
+        logits = other(images)
+        if logits.shape != wanted.shape:
+            raise NotTheSameError(f"its logits have the shape {logits.shape}")
+        if not np.array_equal(_best(logits), _best(wanted)):
+            raise NotTheSameError("its most probable labels are not those that are expected")
+        largest = max(largest, float(np.abs(logits - wanted).max()) / scale)
+    if not largest < MOST_DIFFERENCE:  # so that NaN does not pass
+        raise NotTheSameError(f"its logits are off by {largest:.2g} standard deviations")
+    return largest
+
+
+def _best(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
+    return np.argsort(-logits, axis=1, kind="stable")[:, :_TOP]
