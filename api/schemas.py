@@ -178,7 +178,7 @@ class ModelView(BaseModel):
     description: str | None = None
     runtime: str | None = Field(
         None,
-        description="what computes it: onnx, openvino, torch, or predictor, which is code of its own",
+        description="onnx, openvino, torch, or predictor: code of its own",
     )
     remark: str | None = Field(None, description="why it is not the runtime that was asked for")
     threads: int | None = Field(None, description="how many compute one image")
