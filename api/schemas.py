@@ -182,6 +182,7 @@ class ModelView(BaseModel):
     )
     remark: str | None = Field(None, description="why it is not the runtime that was asked for")
     threads: int | None = Field(None, description="how many compute one image")
+    engines: int | None = Field(None, description="how many processes of a consumer serve it")
 
     @classmethod
     def of(cls, model: ServedModel, *, default: str) -> Self:
@@ -196,6 +197,7 @@ class ModelView(BaseModel):
             runtime=model.runtime or None,
             remark=model.remark or None,
             threads=model.threads or None,
+            engines=model.engines or None,
         )
 
 

@@ -18,6 +18,7 @@ import requests
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from consumer.models.loading import load_model
+from consumer.models.model import classify
 from consumer.models.places import Places
 from consumer.pixels import decode
 
@@ -33,7 +34,7 @@ def main() -> None:
     session = requests.Session()
 
     def bare() -> None:
-        model.predict([decode(image, max_pixels=10**9)], top_k=5)
+        classify(model, [decode(image, max_pixels=10**9)], top_k=5)
 
     def service() -> None:
         response = session.post(

@@ -40,6 +40,7 @@ from consumer.engine import Engine
 from consumer.models import torchvision_zoo
 from consumer.models.classifier import Classifier, top_k_predictions
 from consumer.models.loading import load_model, load_pretrained
+from consumer.models.model import classify
 from consumer.models.places import Places
 from consumer.pixels import decode
 from consumer.protocol import EngineConfig, Question
@@ -142,7 +143,7 @@ def _spread(ratios: Iterable[float]) -> str:
 
 
 def _whole(classifier: Classifier, image: bytes) -> object:
-    return classifier.predict([decode(image, max_pixels=_NO_LIMIT)], top_k=_TOP_K)
+    return classify(classifier, [decode(image, max_pixels=_NO_LIMIT)], top_k=_TOP_K)
 
 
 def _stages(classifier: Classifier, image: bytes) -> dict[str, float]:

@@ -19,12 +19,16 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.cores import available_cores
 from common.memory import MEBIBYTE, total_bytes
 
 PREFIX = "DARKROOM_"
 
 _BAD_SETTING: Final = 2
 _MOST_MIB: Final = 16 * 1024**2
+
+# One has its batch in the engine while the other saves its last one and fetches the next.
+LANES_AN_ENGINE: Final = 2
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -112,12 +116,30 @@ class Settings(BaseSettings):
     engine_start_limit_s: float = Field(
         300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"
     )
+    cores: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=1024,
+        description="cores that a consumer may use; unset: the machine's or the container's",
+    )
+    engines: int = Field(
+        1, ge=1, le=64, description="engines of a consumer; no more than it has cores"
+    )
+    engine_threads: int = Field(
+        default_factory=lambda values: max(1, values.get("cores", 1) // values.get("engines", 1)),
+        ge=1,
+        le=1024,
+        description="threads that an engine computes with, no more than it has cores; "
+        "unset: one for each of its cores",
+    )
     engine_memory_limit_mb: int = Field(
-        default_factory=lambda: total_bytes() * 3 // 4 // MEBIBYTE,
+        default_factory=lambda values: (
+            total_bytes() * 3 // 4 // MEBIBYTE // int(values.get("engines", 1))
+        ),
         ge=0,
         le=_MOST_MIB,
         description="an engine that takes more memory is killed; in MiB, on Linux only, 0: never"
-        "; unset: three quarters of the machine's or the container's",
+        "; unset: three quarters of the machine's or the container's, divided by the engines",
     )
     engine_max_rss_mb: int = Field(
         0,
@@ -134,8 +156,14 @@ class Settings(BaseSettings):
         description="what computes networks: `onnx` and `openvino` (to be installed with it) from "
         "exports, and `torch` what cannot be exported, or all",
     )
-    engine_threads: int = Field(
-        1, ge=1, le=1024, description="threads that an engine computes one image with"
+    batch_size: int = Field(
+        1, ge=1, le=256, description="most images that an engine computes at once"
+    )
+    batch_wait_ms: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="how long a batch that is not full waits for more; 0: it takes what is there",
     )
     grace_s: float = Field(
         25, gt=0, le=3600, description="how long a stopping role may take over what it has in hand"
@@ -187,6 +215,31 @@ class Settings(BaseSettings):
     def model(self) -> str:
         """The model of a job that names none."""
         return self.default_model or self.models[0]
+
+    @property
+    def engine_count(self) -> int:
+        """Engines of a consumer: as asked for, but no more than there are cores."""
+        return min(self.engines, self.cores)
+
+    @property
+    def threads_an_engine(self) -> int:
+        """As asked for, but no more than an engine has cores."""
+        return min(self.engine_threads, self.cores // self.engine_count)
+
+    @property
+    def prefetch_count(self) -> int:
+        """Deliveries that a consumer holds: a batch for each of its lanes."""
+        return self.engine_count * LANES_AN_ENGINE * self.batch_size
+
+    @property
+    def longest_hold_s(self) -> float:
+        """How long a consumer may work on a job, if every question takes its full time.
+
+        A batch is lost along with that of the engine's other lane; then each of their jobs
+        is asked again, alone.
+        """
+        alone = LANES_AN_ENGINE * self.batch_size
+        return self.job_time_limit_s * (1 + alone)
 
     @property
     def max_body_bytes(self) -> int:

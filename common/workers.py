@@ -31,6 +31,7 @@ class ServedModel:
         runtime: What computes it.
         remark: Why it is not the runtime that was asked for.
         threads: How many compute one image.
+        engines: How many processes of a consumer serve it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ServedModel:
     runtime: str = ""
     remark: str = ""
     threads: int = 0
+    engines: int = 0
 
     @property
     def is_ready(self) -> bool:
@@ -66,9 +68,14 @@ _PREFERENCE = (ModelState.READY, ModelState.LOADING, ModelState.UNAVAILABLE)
 
 
 def merge_models(workers: Iterable[Worker]) -> dict[str, ServedModel]:
-    """Combine what several workers say of each model: the best state of any counts."""
+    """Combine what several workers say of each model."""
+    return best_of(model for worker in workers for model in worker.models)
+
+
+def best_of(models: Iterable[ServedModel]) -> dict[str, ServedModel]:
+    """Combine what is said of each model, by its name: the best state counts."""
     best: dict[str, ServedModel] = {}
-    for model in (model for worker in workers for model in worker.models):
+    for model in models:
         known = best.get(model.name)
         if known is None or _PREFERENCE.index(model.state) < _PREFERENCE.index(known.state):
             best[model.name] = model

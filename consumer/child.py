@@ -7,10 +7,12 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
 from typing import Final
 
 import structlog
@@ -40,7 +42,7 @@ class Limits:
 
     Args:
         start_s: To load and warm its models.
-        job_s: Over one question, from sending it to the reply.
+        job_s: Over the questions that are asked together, from sending them to the replies.
         memory_bytes: At any time, with what it forked; 0: no limit.
         max_jobs: Questions before it is renewed; 0: never.
         max_resident_bytes: Memory between two questions; 0: no limit.
@@ -51,6 +53,25 @@ class Limits:
     memory_bytes: int = 0
     max_jobs: int = 0
     max_resident_bytes: int = 0
+
+
+class RetiredError(Exception):
+    """The process is about to end, and its successor to be asked."""
+
+
+class _Line:
+    """One connection to the process, for one batch of questions at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        # Guarded by the child's lock: a reply may arrive in the moment in which its time is up.
+        self.due_s = math.inf
+        self.overdue = ""
+
+    def hang_up(self) -> None:
+        """Shut the connection down: for both ends, and whoever else holds it open."""
+        with suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as line:
+            line.shutdown(socket.SHUT_RDWR)
 
 
 class Child:
@@ -64,24 +85,26 @@ class Child:
     def __init__(self, config: EngineConfig, limits: Limits) -> None:
         # Spawned: a fork would carry the parent's connections and threads' locks along.
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        pipes = [context.Pipe() for _ in range(config.lines)]
+        self._lines = [_Line(ours) for ours, _ in pipes]
         self._process: SpawnProcess = context.Process(
-            target=serve, args=(theirs, config), name="engine", daemon=True
+            target=serve, args=([theirs for _, theirs in pipes], config), name="engine", daemon=True
         )
         with _keeping_signals_blocked():
             self._process.start()
-        theirs.close()
+        for _, theirs in pipes:
+            theirs.close()
         self._limits = limits
         self._answers = 0
         self._serves = False
         self._is_retired = False
-        self._talking = threading.Lock()
+        self._free = SimpleQueue[_Line]()
+        for line in self._lines:
+            self._free.put(line)
         self._ended = threading.Event()
-        # Guards what follows: a reply may arrive in the moment in which its time is up.
+        # Guards what follows, and the lines' times.
         self._judging = threading.RLock()
         self._verdict: EngineLostError | None = None
-        self._due_s = math.inf
-        self._overdue = ""
         self._watcher = threading.Thread(target=self._watch, name="engine-watcher", daemon=True)
         self._watcher.start()
 
@@ -98,26 +121,32 @@ class Child:
     def wait_until_ready(self) -> tuple[ServedModel, ...]:
         """Return what the process serves, or does not; nothing if it ended before."""
         limit_s = self._limits.start_s
+        overdue = f"took longer than {limit_s:g} s to load its models"
         try:
-            with self._within(limit_s, f"took longer than {limit_s:g} s to load its models"):
-                ready: Ready = self._connection.recv()
+            with self._within(limit_s, overdue, self._lines[0]) as connection:
+                ready: Ready = connection.recv()
         except EngineLostError:
             return ()
         self._serves = any(model.is_ready for model in ready.models)
         return ready.models
 
-    def ask(self, question: Question) -> Reply:
-        """Send a question and wait for the reply.
+    def ask(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        """Send some questions and wait for the replies, which come in the same order.
 
         Raises:
             EngineLostError: The process ended, or was killed.
+            RetiredError: It takes no more questions; it did not get these.
         """
         limit_s = self._limits.job_s
-        with self._within(limit_s, f"took longer than {limit_s:g} s"):
-            self._connection.send(question)
-            reply: Reply = self._connection.recv()
-        self._retire_if_worn()
-        return reply
+        line = self._free.get()
+        try:
+            with self._within(limit_s, f"took longer than {limit_s:g} s", line) as connection:
+                connection.send(tuple(questions))
+                replies: Sequence[Reply] = connection.recv()
+            self._retire_if_worn(len(questions))
+        finally:
+            self._free.put(line)
+        return replies
 
     def kill(self, verdict: EngineLostError) -> None:
         """End the process now, whatever it does; *verdict* is what is told of it."""
@@ -129,28 +158,27 @@ class Child:
     def wait_for_end(self) -> EngineLostError | None:
         """Wait for the end of the process, and say how it ended; None if it was retired."""
         self._watcher.join()
-        # Not under the hands of a thread that talks: the next child's connection gets the
-        # same file descriptor, and that thread would listen to the wrong one.
-        with self._talking, self._judging:
-            self._connection.close()
+        # Not under the hands of a thread that talks: the next child's connections get the
+        # same file descriptors, and that thread would listen to the wrong one.
+        for line in [self._free.get() for _ in self._lines]:
+            line.connection.close()
+            self._free.put(line)
         return None if self._is_retired else self._end()
 
     @contextmanager
-    def _within(self, limit_s: float, overdue: str) -> Iterator[None]:
+    def _within(self, limit_s: float, overdue: str, line: _Line) -> Iterator[Connection]:
         """Have the process killed if talking to it takes longer than *limit_s*."""
-        with self._talking:
-            self._set_due(limit_s, overdue)
-            try:
-                yield
-            except (EOFError, OSError):
-                raise self._end() from None
-            finally:
-                self._set_due(math.inf)
-
-    def _set_due(self, limit_s: float, overdue: str = "") -> None:
         with self._judging:
-            self._due_s = time.monotonic() + limit_s
-            self._overdue = overdue
+            if self._is_retired:
+                raise RetiredError
+            line.due_s, line.overdue = time.monotonic() + limit_s, overdue
+        try:
+            yield line.connection
+        except (EOFError, OSError):
+            raise self._end() from None
+        finally:
+            with self._judging:
+                line.due_s = math.inf
 
     def _end(self) -> EngineLostError:
         """Return why the process ended, or will now: it talks no more."""
@@ -171,8 +199,9 @@ class Child:
 
     def _enforce_time(self) -> None:
         with self._judging:
-            if time.monotonic() > self._due_s:
-                self.kill(EngineTimeoutError(f"{self._overdue} and was killed"))
+            for line in self._lines:
+                if time.monotonic() > line.due_s:
+                    self.kill(EngineTimeoutError(f"{line.overdue} and was killed"))
 
     def _enforce_memory(self) -> None:
         limit = self._limits.memory_bytes
@@ -184,14 +213,16 @@ class Child:
             sizes = f"{_in_mib(taken)} of memory, over its limit of {_in_mib(limit)},"
             self.kill(EngineMemoryError(f"reached {sizes} and was killed"))
 
-    def _retire_if_worn(self) -> None:
-        """Let a process that has served long enough end; none of its questions is lost."""
-        self._answers += 1
-        if wear := self._wear():
-            log.info("the engine is renewed", reason=wear)
-            self._is_retired = True
-            self._set_due(END_WITHIN_S, "took too long to end")
-            with self._judging:
+    def _retire_if_worn(self, answers: int) -> None:
+        """Let a process that has served long enough end, once nobody waits for its replies."""
+        with self._judging:
+            self._answers += answers
+            if not self._is_retired and (wear := self._wear()):
+                log.info("the engine is renewed", reason=wear)
+                self._is_retired = True
+            if self._is_retired and all(line.due_s == math.inf for line in self._lines):
+                last = self._lines[0]
+                last.due_s, last.overdue = time.monotonic() + END_WITHIN_S, "took too long to end"
                 self._hang_up()
 
     def _wear(self) -> str:
@@ -210,9 +241,8 @@ class Child:
         self._hang_up()
 
     def _hang_up(self) -> None:
-        """Shut the connection down: for both ends, and whoever else holds it open."""
-        with suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as line:
-            line.shutdown(socket.SHUT_RDWR)
+        for line in self._lines:
+            line.hang_up()
 
 
 @contextmanager

@@ -5,15 +5,16 @@ with it: the parent keeps its connections, and the job gets another attempt.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import structlog
 
 from common.workers import ModelState, ServedModel
-from consumer.child import END_WITHIN_S, Child, Limits
-from consumer.errors import EngineDiedError, EngineNotReadyError
-from consumer.protocol import EngineConfig, Question, Reply
+from consumer.child import END_WITHIN_S, Child, Limits, RetiredError
+from consumer.errors import EngineDiedError, EngineLostError, EngineNotReadyError
+from consumer.protocol import EngineConfig, Outcome, Question, Reply
+from consumer.turns import Turns
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -21,8 +22,15 @@ _LONGEST_PAUSE_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.2
 
 
+class _SharedLossError(Exception):
+    """A child was lost over several questions; any of them may be to blame."""
+
+
 class Engine:
-    """Keeps one child process alive and asks it one question at a time.
+    """Keeps one child process alive and asks it.
+
+    Several lanes may ask at once. Whoever was not alone when a child was lost is asked again
+    alone, so that only the guilty question is told of it.
 
     Args:
         config: What the child is told.
@@ -37,7 +45,7 @@ class Engine:
         self._on_change: Callable[[], None] = lambda: None
         self._closing = threading.Event()
         self._changed = threading.Condition()
-        self._asking = threading.Lock()
+        self._turns = Turns(config.lines)
         self._child: Child | None = None
         self._models = self._all(ModelState.LOADING)
         # The kernel ties a child's life to the thread that started it (see die_with_parent),
@@ -63,24 +71,54 @@ class Engine:
         self._on_change = on_change
         self._keeper.start()
 
-    def wait_until_ready(self) -> None:
-        """Wait for a child that has loaded and warmed a model.
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a child that has loaded and warmed a model."""
+        child = self._child
+        return child is not None and child.is_ready
 
-        Raises:
-            EngineNotReadyError: There is none, and the process is stopping.
+    @property
+    def busy(self) -> int:
+        """How many batches of questions are in hand."""
+        return self._turns.busy
+
+    def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask the child; give the outcome of each question, in their order, as soon as known.
+
+        An outcome is a reply, or the error that the question meets: that the child was lost
+        over it, or that there is none and the process is stopping.
         """
-        self._ready_child()
+        try:
+            yield from self._asked_together(questions)
+        except _SharedLossError:
+            for question in questions:
+                yield self._asked_alone(question)
 
-    def ask(self, question: Question) -> Reply:
-        """Ask the child and wait for its reply.
+    def _asked_together(self, questions: Sequence[Question]) -> Sequence[Outcome]:
+        with self._turns.together() as turn:
+            try:
+                return self._ask_child(questions)
+            except EngineNotReadyError as exc:
+                return [exc] * len(questions)
+            except EngineLostError as exc:
+                if len(questions) > 1 or turn.was_shared:
+                    raise _SharedLossError from None
+                return [exc]
 
-        Raises:
-            EngineLostError: The child ended, or was killed for taking too much time or
-                memory; a new one is being started.
-            EngineNotReadyError: There is none, and the process is stopping.
-        """
-        with self._asking:
-            return self._ready_child().ask(question)
+    def _asked_alone(self, question: Question) -> Outcome:
+        with self._turns.alone():
+            try:
+                [reply] = self._ask_child([question])
+            except (EngineLostError, EngineNotReadyError) as exc:
+                return exc
+            return reply
+
+    def _ask_child(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        while True:
+            try:
+                return self._ready_child().ask(questions)
+            except RetiredError:  # just now, so there will be another
+                continue
 
     def close(self) -> None:
         """End the child, whatever it does."""

@@ -4,24 +4,34 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final
+from queue import SimpleQueue
+from threading import Thread
+from typing import Final, Protocol
 
 import structlog
 
 from common import logs
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 _FIRST_TO_GO: Final = "1000"  # https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html
 
+_Questions = tuple[Question, ...]
 
-def serve(connection: Connection, config: EngineConfig) -> None:
+
+class _Batch(Protocol):
+    def answer(self) -> tuple[Reply, ...]: ...
+
+
+def serve(connections: Sequence[Connection], config: EngineConfig) -> None:
     """Load the models, say so, and answer questions until the parent hangs up."""
     die_with_parent()
     die_first()
@@ -29,23 +39,79 @@ def serve(connection: Connection, config: EngineConfig) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides when the engine ends
     logs.configure(role="engine", level=config.log_level, style=config.log_format)
-    # More threads wait for each other by spinning, and where api and servers share the cores
-    # that costs more than it gains: docs/adr/0011-one-thread-an-engine.md. OpenMP, and torch
-    # with it, reads this once, when it is loaded.
+    # Threads that spin while they wait for each other take the cores that api and servers need:
+    # docs/adr/0011-one-thread-a-core.md. OpenMP, and torch with it, reads this once, when it
+    # is loaded.
     os.environ["OMP_NUM_THREADS"] = str(config.threads)
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     # Only here: the parent imports this module too, and shall stay light.
     from consumer.inference import Models  # noqa: PLC0415
 
     models = Models.load(config)
-    connection.send(Ready(models.served))
+    connections[0].send(Ready(models.served))
+    _answer(connections, models.prepare, beside=config.threads > 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Questions that came over a connection; if they were prepared beside, how that ended."""
+
+    connection: Connection
+    prepare: Callable[[], _Batch]
+
+
+def _answer(
+    connections: Sequence[Connection],
+    prepare: Callable[[_Questions], _Batch],
+    *,
+    beside: bool,
+) -> None:
+    """Answer what comes over any connection, in the main thread: predictors may depend on it.
+
+    Images are decoded *beside*, while it computes, if there is a core for that. On one core
+    that would only make the batch in hand take longer.
+    """
+    asked: SimpleQueue[_Asked | None] = SimpleQueue()
+    for connection in connections:
+        listen = partial(_listen, connection, asked, prepare, beside=beside)
+        Thread(target=listen, name="listener", daemon=True).start()
+    while (batch := asked.get()) is not None:
+        with _ending_without_memory():
+            replies = batch.prepare().answer()
+        batch.connection.send(replies)
+
+
+def _listen(
+    connection: Connection,
+    asked: SimpleQueue[_Asked | None],
+    prepare: Callable[[_Questions], _Batch],
+    *,
+    beside: bool,
+) -> None:
     while True:
         try:
-            question: Question = connection.recv()
-        except EOFError:
+            questions: _Questions = connection.recv()
+        except (EOFError, OSError):
+            asked.put(None)
             return
-        with _ending_without_memory():
-            reply = models.answer(question)
-        connection.send(reply)
+        except MemoryError as exc:
+            asked.put(_Asked(connection, partial(_raise, exc)))
+            return
+        prepared = partial(prepare, questions)
+        asked.put(_Asked(connection, _outcome(prepared) if beside else prepared))
+
+
+def _outcome(prepare: Callable[[], _Batch]) -> Callable[[], _Batch]:
+    """Prepare now, and return what gives the result, or raises the error, in another thread."""
+    try:
+        batch = prepare()
+    except BaseException as exc:  # noqa: BLE001 (raised again there)
+        return partial(_raise, exc)
+    return lambda: batch
+
+
+def _raise(error: BaseException) -> _Batch:
+    raise error
 
 
 @contextmanager

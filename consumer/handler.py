@@ -1,6 +1,9 @@
 """What is done with a delivery: the decision, free of AMQP and of torch."""
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
@@ -8,12 +11,12 @@ import structlog
 from tenacity import Retrying
 
 from common.errors import MalformedMessageError, StaleJobError, TransientError
-from common.jobs import Job, JobState, OwnerId, Result
+from common.jobs import Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
 from common.ports import JobStore
 from common.problems import failure
-from consumer.errors import EngineLostError
-from consumer.protocol import Question, Refusal, Reply
+from consumer.errors import EngineLostError, EngineNotReadyError
+from consumer.protocol import Outcome, Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,13 +40,28 @@ class Classifier(Protocol):
         """
         ...
 
-    def ask(self, question: Question) -> Reply:
-        """Classify one image.
-
-        Raises:
-            EngineLostError: The engine did not survive it.
-        """
+    def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Classify some images; give the outcome of each, in their order, as soon as known."""
         ...
+
+
+class _Claims:
+    """The claims that some lane of this process has in hand."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._claims: set[tuple[JobId, int]] = set()
+
+    def take(self, job: Job) -> bool:
+        """Take a claim in hand; False if a lane has it already."""
+        with self._lock:
+            is_free = (job.job_id, job.fence) not in self._claims
+            self._claims.add((job.job_id, job.fence))
+        return is_free
+
+    def drop(self, job: Job) -> None:
+        with self._lock:
+            self._claims.discard((job.job_id, job.fence))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,74 +80,117 @@ class Handler:
     owner: OwnerId
     max_attempts: int
     patiently: Retrying
+    _claims: _Claims = field(default_factory=_Claims, init=False)
 
-    def handle(self, body: bytes) -> Disposition:
-        """Classify the image that *body* names, and save the outcome.
+    def handle(self, bodies: Sequence[bytes]) -> Iterator[tuple[int, Disposition]]:
+        """Classify the images that *bodies* name, at once, and save each outcome by itself.
 
-        Safe to repeat: the same body may be delivered any number of times.
+        Safe to repeat: the same body may be delivered any number of times, also at once.
+
+        Yields:
+            The place of a body among them and what becomes of its delivery, once that is known.
         """
+        begun: list[tuple[int, Job, Question]] = []
+        with ExitStack() as hands:
+            for place, body in enumerate(bodies):
+                step = self._begin(body, hands)
+                if isinstance(step, Disposition):
+                    yield place, step
+                else:
+                    begun.append((place, *step))
+            if begun:
+                outcomes = self.classifier.ask([question for _, _, question in begun])
+                for (place, job, _), outcome in zip(begun, outcomes, strict=True):
+                    yield place, self._end(job, outcome)
+
+    def _begin(self, body: bytes, hands: ExitStack) -> tuple[Job, Question] | Disposition:
+        """Claim the job that *body* names and load its image, unless there is nothing to do."""
         try:
             message = ClassifyMessage.decode(body)
         except MalformedMessageError as exc:
             log.error("dead-lettering a malformed message", reason=str(exc))  # noqa: TRY400
             return Disposition.DEAD_LETTER
-        with structlog.contextvars.bound_contextvars(job_id=message.id):
-            try:
-                self._work(message)
-            except StaleJobError:
-                log.info("somebody else moved the job first")
-            except TransientError as exc:
-                log.warning("giving the delivery back", reason=str(exc))
-                return Disposition.REQUEUE
-        return Disposition.ACK
+        with _settling(message.id) as settled:
+            # Before the claim, so that an engine which is still loading costs no attempt.
+            self.classifier.wait_until_ready()
+            job = self._claim(message, hands)
+            if job is not None:
+                image = self.patiently(self.store.image, job.job_id)
+                if image is not None:
+                    return job, Question(job.job_id, image, job.model, job.top_k)
+                gone = failure("image-gone", "The image is gone", "Its bytes are not in the store.")
+                self._save(job.fail(gone), previous=job)
+        return settled.disposition
 
-    def _work(self, message: ClassifyMessage) -> None:
-        # Before the claim, so that an engine which is still loading costs no attempt.
-        self.classifier.wait_until_ready()
-        job = self._claim(message)
-        if job is None:
-            return
-        image = self.patiently(self.store.image, job.job_id)
-        if image is None:
-            gone = failure("image-gone", "The image is gone", "Its bytes are not in the store.")
-            moved = job.fail(gone)
-        else:
-            moved = self._classify(job, image)
-        self.patiently(self.store.save, moved, previous=job)
-        log.info("finished" if moved.is_finished else "given back", state=moved.state.value)
+    def _end(self, job: Job, outcome: Outcome) -> Disposition:
+        with _settling(job.job_id) as settled:
+            if isinstance(outcome, EngineNotReadyError):
+                raise outcome
+            self._save(self._moved(job, outcome), previous=job)
+        return settled.disposition
 
-    def _claim(self, message: ClassifyMessage) -> Job | None:
+    def _save(self, job: Job, *, previous: Job) -> None:
+        self.patiently(self.store.save, job, previous=previous)
+        log.info("finished" if job.is_finished else "given back", state=job.state.value)
+
+    def _claim(self, message: ClassifyMessage, hands: ExitStack) -> Job | None:
         """Claim the job that *message* names; None if there is nothing to do for it."""
         job = self.patiently(self.store.claim, message.id, fence=message.fence, owner=self.owner)
-        if job is not None:
-            return job
+        if job is None:
+            job = self._claimed_before(message)
+        if job is None:
+            return None
+        if not self._claims.take(job):
+            log.info("dropped: another lane has it")
+            return None
+        hands.callback(self._claims.drop, job)
+        return job
+
+    def _claimed_before(self, message: ClassifyMessage) -> Job | None:
+        """Find our own claim, whose answer was lost on the way."""
         found = self.patiently(self.store.get, message.id)
         if found is None:
             log.info("dropped: the job is unknown or expired")
-            return None
-        if found.state is not JobState.PROCESSING:
+        elif found.state is not JobState.PROCESSING:
             log.info("dropped: the job has moved on", state=found.state.value)
-            return None
-        if found.owner == self.owner and found.fence == message.fence + 1:
-            return found  # our own claim, whose answer was lost on the way
-        # Its owner may be dead, but only the courier can tell that from an outage.
-        log.info("dropped: another consumer has it", owner=found.owner)
+        elif found.owner == self.owner and found.fence == message.fence + 1:
+            return found
+        else:
+            # Its owner may be dead, but only the courier can tell that from an outage.
+            log.info("dropped: another consumer has it", owner=found.owner)
         return None
 
-    def _classify(self, job: Job, image: bytes) -> Job:
-        try:
-            reply = self.classifier.ask(Question(job.job_id, image, job.model, job.top_k))
-        except EngineLostError as exc:
-            reason = failure(exc.problem, exc.title, f"It {exc}.")
+    def _moved(self, job: Job, outcome: Reply | EngineLostError) -> Job:
+        if isinstance(outcome, EngineLostError):
+            reason = failure(outcome.problem, outcome.title, f"It {outcome}.")
             return job.give_back(reason, max_attempts=self.max_attempts)
-        if isinstance(reply, Refusal):
-            return job.fail(reply.reason)
+        if isinstance(outcome, Refusal):
+            return job.fail(outcome.reason)
         return job.succeed(
             Result(
-                predictions=reply.predictions,
+                predictions=outcome.predictions,
                 model=job.model,
-                model_version=reply.model_version,
+                model_version=outcome.model_version,
                 queue_ms=round(job.queue_ms, 3),
-                inference_ms=reply.inference_ms,
+                inference_ms=outcome.inference_ms,
             )
         )
+
+
+@dataclass(slots=True)
+class _Settled:
+    disposition: Disposition = Disposition.ACK
+
+
+@contextmanager
+def _settling(job_id: JobId) -> Iterator[_Settled]:
+    """Decide what becomes of a delivery if the block cannot go on."""
+    settled = _Settled()
+    with structlog.contextvars.bound_contextvars(job_id=job_id):
+        try:
+            yield settled
+        except StaleJobError:
+            log.info("somebody else moved the job first")
+        except TransientError as exc:
+            log.warning("giving the delivery back", reason=str(exc))
+            settled.disposition = Disposition.REQUEUE

@@ -1,8 +1,9 @@
 """The models of one engine, and how they answer."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import PIL.Image
 import structlog
@@ -11,7 +12,7 @@ from common.problems import failure
 from common.workers import ModelState, ServedModel
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
-from consumer.models.model import Model
+from consumer.models.model import Model, classify
 from consumer.models.places import Places
 from consumer.pixels import UndecodableImageError, decode
 from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
@@ -63,39 +64,96 @@ class Models:
             )
         return cls(tuple(served), ready, config.max_image_pixels)
 
-    def answer(self, question: Question) -> Reply:
-        """Decode, preprocess and classify one image."""
-        with structlog.contextvars.bound_contextvars(job_id=question.job_id):
-            return self._answer(question)
+    def prepare(self, questions: Sequence[Question]) -> "Batch":
+        """Decode and preprocess the image of every question."""
+        return Batch(tuple(self._prepare(question) for question in questions))
 
-    def _answer(self, question: Question) -> Reply:
-        model = self.ready.get(question.model)
-        if model is None:
-            return _refuse("model-unavailable", "The model is unavailable", question.model)
-        started_s = time.perf_counter()
-        try:
-            image = decode(question.image, max_pixels=self.max_image_pixels)
-            [predictions] = model.predict([image], top_k=question.top_k)
-        except UndecodableImageError as exc:
-            return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
-        except MemoryError:
-            raise  # the engine is in no state to go on; the next one gets the job
-        except Exception as exc:
-            log.exception("the model failed", model=question.model)
-            return _refuse("model-failed", "The model failed", f"{type(exc).__name__}: {exc}")
-        inference_ms = (time.perf_counter() - started_s) * 1000
-        return Answer(predictions, model.version, round(inference_ms, 3))
+    def _prepare(self, question: Question) -> "_Prepared | Refusal":
+        with structlog.contextvars.bound_contextvars(job_id=question.job_id):
+            model = self.ready.get(question.model)
+            if model is None:
+                return _refuse("model-unavailable", "The model is unavailable", question.model)
+            started_s = time.perf_counter()
+            try:
+                pixels = model.prepare(decode(question.image, max_pixels=self.max_image_pixels))
+            except UndecodableImageError as exc:
+                return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
+            except MemoryError:
+                raise  # the engine is in no state to go on; the next one gets the job
+            except Exception as exc:
+                log.exception("the image could not be preprocessed", model=question.model)
+                return _model_failed(exc)
+            return _Prepared(question, model, pixels, _since_ms(started_s))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    question: Question
+    model: Model
+    pixels: Any
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Questions that are ready to be computed, and refusals of those that never will be."""
+
+    parts: tuple[_Prepared | Refusal, ...]
+
+    def answer(self) -> tuple[Reply, ...]:
+        """Compute what can be computed at once; reply in the order of the questions."""
+        together: dict[Any, list[int]] = {}
+        replies: dict[int, Reply] = {}
+        for number, part in enumerate(self.parts):
+            if isinstance(part, Refusal):
+                replies[number] = part
+            else:
+                alike = (part.question.model, getattr(part.pixels, "shape", None))
+                together.setdefault(alike, []).append(number)
+        for numbers in together.values():
+            group = [part for n in numbers if isinstance(part := self.parts[n], _Prepared)]
+            replies |= zip(numbers, _computed(group), strict=True)
+        return tuple(replies[number] for number in range(len(self.parts)))
+
+
+def _computed(group: Sequence[_Prepared]) -> list[Reply]:
+    """Compute the questions to one model, all with images of one size."""
+    model, top_k = group[0].model, max(one.question.top_k for one in group)
+    started_s = time.perf_counter()
+    try:
+        answers = model.predict([one.pixels for one in group], top_k=top_k)
+    except MemoryError:
+        raise
+    except Exception as exc:
+        if len(group) > 1:  # one of them fails, not all
+            return [reply for one in group for reply in _computed([one])]
+        asked = group[0].question
+        log.exception("the model failed", model=asked.model, job_id=asked.job_id)
+        return [_model_failed(exc)]
+    took_ms = _since_ms(started_s)
+    return [
+        Answer(predictions[: one.question.top_k], model.version, round(one.took_ms + took_ms, 3))
+        for one, predictions in zip(group, answers, strict=True)
+    ]
 
 
 def _load_and_warm(name: str, config: EngineConfig) -> Model:
     places = Places(config.models_dir, config.weights_dir)
     model = load_model(name, places, runtime=config.runtime, threads=config.threads)
     try:
-        model.predict([PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
+        classify(model, [PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
     except Exception as exc:
         log.exception("the model failed at its first image", model=name)
         raise ModelUnavailableError(f"its first image failed: {exc!r}") from exc
     return model
+
+
+def _model_failed(error: Exception) -> Refusal:
+    return _refuse("model-failed", "The model failed", f"{type(error).__name__}: {error}")
+
+
+def _since_ms(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000
 
 
 def _refuse(name: str, title: str, detail: str) -> Refusal:

@@ -4,7 +4,6 @@ import os
 import socket
 import threading
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 
@@ -17,19 +16,20 @@ from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
-from common.settings import Settings, load_or_exit
+from common.settings import LANES_AN_ENGINE, Settings, load_or_exit
 from common.stopping import stop_on_signals
 from common.workers import Worker as WorkerRecord
 from consumer.child import Limits
 from consumer.engine import Engine
+from consumer.engines import Engines
 from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
+from consumer.lanes import Lanes
 from consumer.protocol import EngineConfig
 from consumer.worker import Worker
 
 log = structlog.stdlib.get_logger(__name__)
 
-_PREFETCH_COUNT = 1
 _LOOK_AGAIN_S = 0.1
 
 
@@ -41,40 +41,59 @@ def main() -> int:
     stop = stop_on_signals(grace_s=settings.grace_s)
     with ExitStack() as opened:
         stores = opened.enter_context(opened_stores(settings))
-        engine = Engine(
-            _engine_config(settings),
-            limits=_limits(settings),
-            stopping=stop.asked,
-        )
+        engines = _engines(settings, stop.asked)
         heartbeat = opened.enter_context(
-            Heartbeat(stores.workers, partial(_describe, owner, engine), lease_s=settings.lease_s)
+            Heartbeat(stores.workers, partial(_describe, owner, engines), lease_s=settings.lease_s)
         )
-        lane = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lane")
-        # After the engine's end, before the store's: what was asked then is given back.
-        opened.callback(lane.shutdown, cancel_futures=True)
-        opened.enter_context(closing(engine))
-        engine.start(on_change=heartbeat.beat_now)
         handler = Handler(
             store=stores.jobs,
-            classifier=engine,
+            classifier=engines,
             owner=owner,
             max_attempts=settings.max_attempts,
             patiently=until_stopped(stop.hurried, StoreUnavailableError),
         )
+        # After the engines' end, before the store's: what was asked then is given back.
+        lanes = opened.enter_context(closing(_lanes(settings, handler)))
+        opened.enter_context(closing(engines))
+        engines.start(on_change=heartbeat.beat_now)
         worker = Worker(
             parameters(
                 settings.amqp_url.get_secret_value(),
                 heartbeat_s=settings.amqp_heartbeat_s,
                 name="consumer",
             ),
-            handler.handle,
-            lane=lane,
+            lanes,
             stop=stop,
         )
-        _wait_for_a_model(engine, stop.asked)
-        worker.run(prefetch_count=_PREFETCH_COUNT)
+        _wait_for_a_model(engines, stop.asked)
+        worker.run(prefetch_count=settings.prefetch_count)
     log.info("stopped")
     return 0
+
+
+def _engines(settings: Settings, stopping: threading.Event) -> Engines:
+    config, limits = _engine_config(settings), _limits(settings)
+    if (asked := settings.engines * settings.engine_threads) > settings.cores:
+        log.warning("fewer threads than asked for: there are no more cores", asked=asked)
+    log.info(
+        "engines",
+        engines=settings.engine_count,
+        threads=settings.threads_an_engine,
+        cores=settings.cores,
+    )
+    engines = [
+        Engine(config, limits=limits, stopping=stopping) for _ in range(settings.engine_count)
+    ]
+    return Engines(engines, stopping=stopping)
+
+
+def _lanes(settings: Settings, handler: Handler) -> Lanes:
+    return Lanes(
+        handler.handle,
+        count=settings.engine_count * LANES_AN_ENGINE,
+        batch_size=settings.batch_size,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+    )
 
 
 def _engine_config(settings: Settings) -> EngineConfig:
@@ -82,7 +101,8 @@ def _engine_config(settings: Settings) -> EngineConfig:
         models=settings.models,
         models_dir=settings.models_dir.absolute(),
         weights_dir=settings.weights_dir.absolute(),
-        threads=settings.engine_threads,
+        threads=settings.threads_an_engine,
+        lines=LANES_AN_ENGINE,
         runtime=settings.runtime,
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,
@@ -100,13 +120,13 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _describe(owner: OwnerId, engine: Engine) -> WorkerRecord:
+def _describe(owner: OwnerId, engines: Engines) -> WorkerRecord:
     return WorkerRecord(
-        worker_id=owner, host=socket.gethostname(), pid=os.getpid(), models=engine.models
+        worker_id=owner, host=socket.gethostname(), pid=os.getpid(), models=engines.models
     )
 
 
-def _wait_for_a_model(engine: Engine, stopping: threading.Event) -> None:
+def _wait_for_a_model(engines: Engines, stopping: threading.Event) -> None:
     """Take no deliveries while there is no model to answer them with."""
-    while not (stopping.is_set() or any(model.is_ready for model in engine.models)):
+    while not (stopping.is_set() or any(model.is_ready for model in engines.models)):
         stopping.wait(_LOOK_AGAIN_S)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from common.jobs import Failure, JobId, Prediction
 from common.settings import Runtime
 from common.workers import ServedModel
+from consumer.errors import EngineLostError, EngineNotReadyError
 
 # The exit status of an engine that was refused memory; that of an uncaught error is 1.
 OUT_OF_MEMORY: Final = 12
@@ -14,12 +15,18 @@ OUT_OF_MEMORY: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """All an engine is told when it starts."""
+    """All an engine is told when it starts.
+
+    Args:
+        threads: That it may compute with; with more than one, it decodes beside.
+        lines: Over how many connections it is asked, one batch at a time over each.
+    """
 
     models: tuple[str, ...]
     models_dir: Path
     weights_dir: Path
     threads: int
+    lines: int
     runtime: Runtime
     max_image_pixels: int
     log_level: str
@@ -45,7 +52,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The most probable labels, and how long decoding, preprocessing and model took."""
+    """The most probable labels, and how long decoding, preprocessing and model took.
+
+    The model's part is that of the whole batch.
+    """
 
     predictions: tuple[Prediction, ...]
     model_version: str
@@ -60,3 +70,5 @@ class Refusal:
 
 
 Reply = Answer | Refusal
+# What an engine makes of a question: the errors say that it was lost over it, or is not there.
+Outcome = Reply | EngineLostError | EngineNotReadyError

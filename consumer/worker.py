@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
@@ -17,6 +17,7 @@ from common.rabbitmq.topology import QUEUE, connect, declare
 from common.retries import until_stopped
 from common.stopping import Stop
 from consumer.handler import Disposition
+from consumer.lanes import Handled, Lanes
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -25,31 +26,26 @@ _REOPEN_AFTER_S: Final = 0.5
 _LOOK_EVERY_S: Final = 2.0
 _CLOSE_WITHIN_S: Final = 1.0
 
-Handle = Callable[[bytes], Disposition]
-_Handled = Future[Disposition]
-
 
 class Worker:
     """Consumes the queue over one connection, whose thread is the caller's of ``run``.
 
-    Deliveries are handled in the lane, a thread of their own, so that heartbeats flow
+    Deliveries are handled in lanes, which are threads of their own, so that heartbeats flow
     during any inference.
     """
 
     def __init__(
         self,
         parameters: pika.URLParameters,
-        handle: Handle,
+        lanes: Lanes,
         *,
-        lane: Executor,
         stop: Stop,
     ) -> None:
         self._parameters = parameters
-        self._handle = handle
-        self._lane = lane
+        self._lanes = lanes
         self._stop = stop
         # Of all connections: a job outlives the one that its delivery came over.
-        self._in_hand: set[_Handled] = set()
+        self._in_hand: set[Handled] = set()
 
     def run(self, *, prefetch_count: int) -> None:
         """Consume until a stop is asked for; reconnect as often as needed.
@@ -65,21 +61,24 @@ class Worker:
             with suppress(AMQPError, OSError):  # raised only when a stop is asked for
                 patiently(self._consume, prefetch_count)
             self._stop.asked.wait(_REOPEN_AFTER_S)
+        self._lanes.cancel_waiting()
         while self._in_hand and not self._stop.hurried.is_set():
             wait(set(self._in_hand), _TICK_S)
 
     def _consume(self, prefetch_count: int) -> None:
         """Consume over one connection; an error before it consumes is the caller's."""
         with _opened(self._parameters) as connection:
-            consumption = _Consumption(connection, self._take, self._stop)
+            consumption = _Consumption(
+                connection, self._take, self._lanes.cancel_waiting, self._stop
+            )
             consumption.begin(prefetch_count)
             try:
                 consumption.serve()
             except (AMQPError, OSError) as exc:
                 log.warning("the connection to RabbitMQ was lost", error=repr(exc))
 
-    def _take(self, body: bytes) -> _Handled:
-        handled = self._lane.submit(self._handle, body)
+    def _take(self, body: bytes) -> Handled:
+        handled = self._lanes.take(body)
         self._in_hand.add(handled)
         handled.add_done_callback(self._in_hand.discard)
         return handled
@@ -89,10 +88,15 @@ class _Consumption:
     """What is consumed over one connection. A delivery tag means nothing to the next one."""
 
     def __init__(
-        self, connection: pika.BlockingConnection, take: Callable[[bytes], _Handled], stop: Stop
+        self,
+        connection: pika.BlockingConnection,
+        take: Callable[[bytes], Handled],
+        cancel_waiting: Callable[[], None],
+        stop: Stop,
     ) -> None:
         self._connection = connection
         self._take = take
+        self._cancel_waiting = cancel_waiting
         self._stop = stop
         self._channel = connection.channel()
         self._unsettled: set[int] = set()
@@ -112,6 +116,7 @@ class _Consumption:
         """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
         while not (self._stop.asked.is_set() or self._is_cancelled or self._is_forgotten()):
             self._connection.process_data_events(time_limit=_TICK_S)
+        self._cancel_waiting()  # for others, or for the next connection
         while self._unsettled and not self._stop.hurried.is_set():
             self._connection.process_data_events(time_limit=_TICK_S)
 
@@ -155,13 +160,13 @@ class _Consumption:
         self._unsettled.add(tag)
         self._take(body).add_done_callback(lambda handled: self._settle_from_lane(tag, handled))
 
-    def _settle_from_lane(self, tag: int, handled: _Handled) -> None:
+    def _settle_from_lane(self, tag: int, handled: Handled) -> None:
         try:
             self._connection.add_callback_threadsafe(lambda: self._settle(tag, handled))
         except AMQPError:
             log.info("not acked: the connection was lost, and the delivery comes again")
 
-    def _settle(self, tag: int, handled: _Handled) -> None:
+    def _settle(self, tag: int, handled: Handled) -> None:
         self._unsettled.discard(tag)
         if handled.cancelled():
             return

@@ -69,7 +69,7 @@ def duties_at_the_store(
         registry=stores.workers,
         now_ms=stores.now_ms,
         max_attempts=settings.max_attempts,
-        overdue_s=settings.job_time_limit_s + settings.grace_s,
+        overdue_s=settings.longest_hold_s + settings.grace_s,
         # By then every living consumer has beaten, also one whose last call hung.
         confirm_s=settings.lease_s / HEARTBEATS_A_LEASE + settings.store_timeout_s,
     )

@@ -1,6 +1,5 @@
 """Settings of the system on one machine: ports, and how many of each role."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Final, Self
 
 from pydantic import Field, model_validator
 
+from common.cores import available_cores
 from common.settings import Settings
 
 ROOT: Final = Path(__file__).parent.parent
@@ -61,7 +61,7 @@ class EmbeddedSettings(Settings):
         description="Erlang's port mapper; unset: `DARKROOM_PORT` + 6",
     )
     consumers: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        default_factory=lambda: max(1, available_cores() // 2),
         ge=1,
         le=64,
         description="how many consumers to run; unset: one per two cores, at least one",
@@ -90,6 +90,13 @@ class EmbeddedSettings(Settings):
     def runs_own_rabbitmq(self) -> bool:
         """Whether RabbitMQ is started here: no ``DARKROOM_AMQP_URL`` names another."""
         return "amqp_url" not in self.model_fields_set
+
+    @property
+    def cores_a_consumer(self) -> int:
+        """What is given, or an equal share of all there are."""
+        if "cores" in self.model_fields_set:
+            return self.cores
+        return max(1, self.cores // self.consumers)
 
     @property
     def state_folder(self) -> Path:

@@ -112,6 +112,7 @@ class System:
             "DARKROOM_STATE_DIR": str(self._state),
             "DARKROOM_WEIGHTS_DIR": str(self.settings.weights_folder),
             "DARKROOM_MODELS_DIR": str(ROOT / self.settings.models_dir),
+            "DARKROOM_CORES": str(self.settings.cores_a_consumer),
         }
         if self.rabbitmq:
             environment["DARKROOM_AMQP_URL"] = self.rabbitmq.url

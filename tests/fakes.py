@@ -17,7 +17,7 @@ from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, Sight, Sweep
 from common.workers import Worker
-from consumer.protocol import Answer, Question, Reply
+from consumer.protocol import Answer, Outcome, Question
 from tests.examples import TABBY
 
 
@@ -274,19 +274,22 @@ class InMemoryQueues:
 
 
 class CannedClassifier:
-    """Replies to every question with the same, or raises it."""
+    """Gives every question the same outcome."""
 
-    def __init__(self, reply: Reply | Exception | None = None) -> None:
-        self.reply = reply or Answer((TABBY,), "sha256:0", 1.0)
-        self.questions: list[Question] = []
-        self.before_reply: Callable[[], object] = lambda: None
+    def __init__(self, outcome: Outcome | None = None) -> None:
+        self.outcome: Outcome = outcome or Answer((TABBY,), "sha256:0", 1.0)
+        self.batches: list[Sequence[Question]] = []
+        self.before_outcome: Callable[[], object] = lambda: None
+
+    @property
+    def questions(self) -> list[Question]:
+        return [question for batch in self.batches for question in batch]
 
     def wait_until_ready(self) -> None:
         pass
 
-    def ask(self, question: Question) -> Reply:
-        self.questions.append(question)
-        self.before_reply()
-        if isinstance(self.reply, Exception):
-            raise self.reply
-        return self.reply
+    def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        self.batches.append(questions)
+        for _ in questions:
+            self.before_outcome()
+            yield self.outcome

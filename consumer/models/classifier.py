@@ -51,11 +51,14 @@ class Classifier:
     def runtime(self) -> str:
         return self.network.runtime
 
-    def predict(
-        self, images: Sequence[PIL.Image.Image], *, top_k: int
-    ) -> list[tuple[Prediction, ...]]:
+    def prepare(self, image: PIL.Image.Image) -> Floats:
+        """Make the input tensor of one image: shape (channels, height, width)."""
+        return self.kit.preprocessing.apply(image)
+
+    def predict(self, prepared: Sequence[Floats], *, top_k: int) -> list[tuple[Prediction, ...]]:
         """Name the *top_k* most probable labels of each image, the most probable first."""
-        logits = self.network(self.kit.preprocessing.batch(images))
+        batch = np.stack(prepared) if len(prepared) > 1 else prepared[0][np.newaxis]
+        logits = self.network(batch)
         return [top_k_predictions(row, self.kit.labels, top_k) for row in logits]
 
 

@@ -1,9 +1,9 @@
 """What every kind of model can do."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import PIL.Image
 
@@ -38,11 +38,23 @@ class Model(Protocol):
         """Why not the runtime that was asked for; empty if it is that."""
         ...
 
-    def predict(
-        self, images: Sequence[PIL.Image.Image], *, top_k: int
-    ) -> list[tuple[Prediction, ...]]:
+    def prepare(self, image: PIL.Image.Image) -> Any:
+        """Make of an upright RGB image what ``predict`` wants; in any thread.
+
+        What has a shape can be computed along with what has the same.
+        """
+        ...
+
+    def predict(self, prepared: Sequence[Any], *, top_k: int) -> list[tuple[Prediction, ...]]:
         """Name the *top_k* most probable labels of each image, the most probable first."""
         ...
+
+
+def classify(
+    model: Model, images: Iterable[PIL.Image.Image], *, top_k: int
+) -> list[tuple[Prediction, ...]]:
+    """Name the *top_k* most probable labels of each upright RGB image."""
+    return model.predict([model.prepare(image) for image in images], top_k=top_k)
 
 
 def digest(*files: Path) -> str:

@@ -32,17 +32,20 @@ class PredictorModel:
     runtime: str = "predictor"
     remark: str = ""
 
+    def prepare(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        return image
+
     def predict(
-        self, images: Sequence[PIL.Image.Image], *, top_k: int
+        self, prepared: Sequence[PIL.Image.Image], *, top_k: int
     ) -> list[tuple[Prediction, ...]]:
         """Ask the predictor, and keep the *top_k* most probable labels of each image.
 
         Raises:
             ValueError: It returned something else than label and probability for each image.
         """
-        answers = [_checked(pairs) for pairs in self.predictor.predict(list(images))]
-        if len(answers) != len(images):
-            raise ValueError(f"{len(answers)} answers for {len(images)} images")
+        answers = [_checked(pairs) for pairs in self.predictor.predict(list(prepared))]
+        if len(answers) != len(prepared):
+            raise ValueError(f"{len(answers)} answers for {len(prepared)} images")
         return [
             tuple(sorted(answer, key=lambda one: one.probability, reverse=True)[:top_k])
             for answer in answers

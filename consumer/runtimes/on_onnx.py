@@ -23,7 +23,7 @@ class OnnxNetwork:
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         # Threads that spin while they wait take the cores that decoding and servers need:
-        # docs/adr/0011-one-thread-an-engine.md.
+        # docs/adr/0011-one-thread-a-core.md.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]

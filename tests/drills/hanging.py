@@ -5,8 +5,10 @@ is to hang imports this module first; nothing in the service itself knows of it.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -36,14 +38,19 @@ def report_file(folder: Path, pid: int) -> Path:
 def _hang_at(place: Place, folder: Path) -> None:
     order, report = order_file(folder), report_file(folder, os.getpid())
     call: Callable[..., Any] = getattr(MongoJobStore, place)
+    reporting = threading.Lock()
 
     def hanging(self: Any, job: Any, **options: Any) -> Any:
         if order.exists() and order.read_text() == place:
-            draft = report.with_suffix(".draft")
-            draft.write_text(getattr(job, "job_id", job))
-            draft.rename(report)  # nobody reads half of it
+            # A consumer has several lanes, and all of them hang; one says so.
+            if reporting.acquire(blocking=False):
+                draft = report.with_suffix(".draft")
+                draft.write_text(getattr(job, "job_id", job))
+                draft.rename(report)  # nobody reads half of it
             while order.exists():
                 time.sleep(_LOOK_AGAIN_S)
+            with suppress(RuntimeError):  # another lane has done it
+                reporting.release()
         return call(self, job, **options)
 
     setattr(MongoJobStore, place, hanging)

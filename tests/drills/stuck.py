@@ -160,6 +160,8 @@ DRILLS = (
         harm=f"consumers stopped (SIGSTOP) with their engines for longer than their lease, "
         f"{_ZOMBIES} of {_CONSUMERS} at once, until others have done their jobs, also by a retry",
         do=_wake_the_dead,
+        # A consumer that stands still is delivered one more, which nobody claims.
+        loses_messages=True,
         plan=Plan(
             consumers=_CONSUMERS,
             settings={

@@ -46,8 +46,10 @@ def submitted(system: Roles) -> str:
 
 
 def test_the_result_of_a_cancelled_job_never_appears(system: Roles) -> None:
-    worked_on, waiting, wanted = (submitted(system) for _ in range(3))
-    wait_for(lambda: system.client.job(worked_on)["state"] == "processing", what="it is claimed")
+    worked_on, next_one, waiting, wanted = (submitted(system) for _ in range(4))
+    # An engine has two lanes: while one is in it, the other's next one waits for it.
+    wait_for(lambda: system.client.job(worked_on)["state"] == "processing")
+    wait_for(lambda: system.client.job(next_one)["state"] == "processing")
 
     answers = [system.client.delete(location) for location in (worked_on, waiting)]
 

@@ -90,3 +90,22 @@ def test_no_rabbitmq_is_started_beside_one_that_is_given(monkeypatch: pytest.Mon
 
     assert settings.runs_own_mongo
     assert not settings.runs_own_rabbitmq
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, 2),  # eight consumers on 16 cores
+        ({"CONSUMERS": "3"}, 5),
+        ({"CONSUMERS": "32"}, 1),
+        ({"CONSUMERS": "2", "CORES": "4"}, 4),
+    ],
+)
+def test_consumers_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(16)), raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(f"DARKROOM_{name}", value)
+
+    assert load_or_exit(EmbeddedSettings).cores_a_consumer == expected

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,7 @@ from consumer.errors import (
     EngineNotReadyError,
     EngineTimeoutError,
 )
-from consumer.protocol import Answer, EngineConfig, Question, Refusal
+from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
 from tests.examples import JOB_ID, an_image
 from tests.waiting import wait_for
 
@@ -67,7 +68,7 @@ class Predictor:
         self.leaked = []
 
     def predict(self, images):
-        width = images[0].width
+        width = min(image.width for image in images)
         if width == 1:
             ctypes.string_at(0)
         if width == 2:
@@ -129,6 +130,28 @@ class Predictor:
     def predict(self, images):
         return [[("cat", 1.0)] for _ in images]
 """
+SLOW = """
+import ctypes
+import time
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        time.sleep(0.05 if images[0].width != 13 else 1)
+        if images[0].width == 1:
+            ctypes.string_at(0)
+        return [[("cat", 1.0)] for _ in images]
+"""
+WIDE = """
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        return [[(f"{image.width} of {len(images)}", 1.0)] for image in images]
+"""
 CURIOUS = """
 import os
 import sys
@@ -142,7 +165,7 @@ class Predictor:
         return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
 """
 CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5, 6, 7
-ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK = 9, 10, 11, 12
+ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK, SLEEP = 9, 10, 11, 12, 13
 MEMORY_LIMIT: Final = 640 * MEBIBYTE
 # More than a connection holds that nobody reads.
 MUCH = bytes(4 * 1024**2)
@@ -165,6 +188,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             ready: bool = True,
             start_s: float = 100,
             job_s: float = 60,
+            threads: int = 1,
             **limits: int,
         ) -> Engine:
             folder = tmp_path / "m"
@@ -176,7 +200,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     models=("m",),
                     models_dir=tmp_path,
                     weights_dir=tmp_path / "weights",
-                    threads=1,
+                    threads=threads,
+                    lines=2,
                     runtime="onnx",
                     max_image_pixels=10_000,
                     log_level="WARNING",
@@ -188,10 +213,22 @@ def start(tmp_path: Path) -> Iterator[Start]:
             opened.enter_context(closing(engine))
             engine.start()
             if ready:
-                engine.wait_until_ready()
+                wait_until_ready(engine)
             return engine
 
         yield start_engine
+
+
+def ask(engine: Engine, asked: Question) -> Reply:
+    """Ask one question; raise the error that it meets."""
+    [outcome] = engine.ask([asked])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def wait_until_ready(engine: Engine) -> None:
+    wait_for(lambda: engine.is_ready, within_s=60)
 
 
 def question(width: int, model: str = "m") -> Question:
@@ -209,7 +246,7 @@ def is_gone(pid: int) -> bool:
 def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
     engine = start(PREDICTOR)
 
-    answer = engine.ask(question(8))
+    answer = ask(engine, question(8))
 
     assert isinstance(answer, Answer)
     assert [(one.label, one.probability) for one in answer.predictions] == [("cat", 0.75)]
@@ -218,7 +255,7 @@ def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
 
 
 def test_a_predictor_is_told_its_threads_and_pays_for_no_torch_of_ours(start: Start) -> None:
-    answer = start(CURIOUS).ask(question(8))
+    answer = ask(start(CURIOUS), question(8))
 
     assert isinstance(answer, Answer)
     assert answer.predictions[0].label == "1 thread, without torch"
@@ -228,9 +265,9 @@ def test_an_engine_that_crashes_says_how_and_the_next_one_answers(start: Start) 
     engine = start(PREDICTOR)
 
     with pytest.raises(EngineDiedError, match="was killed by SIGSEGV"):
-        engine.ask(question(CRASH))
+        ask(engine, question(CRASH))
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
@@ -239,7 +276,7 @@ def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
     for _ in range(5):
         started_s = time.monotonic()
         with pytest.raises(EngineDiedError):
-            engine.ask(question(CRASH))
+            ask(engine, question(CRASH))
         # Not at the time limit: the pipe of the next engine is not taken for this one's.
         assert time.monotonic() - started_s < 15
 
@@ -248,18 +285,18 @@ def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Star
     engine = start(PREDICTOR, job_s=20)
 
     with pytest.raises(EngineDiedError):
-        engine.ask(question(FORK_APART_AND_CRASH))
+        ask(engine, question(FORK_APART_AND_CRASH))
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 def test_an_engine_that_hangs_is_killed_and_the_next_one_answers(start: Start) -> None:
     engine = start(PREDICTOR, job_s=1)
 
     with pytest.raises(EngineTimeoutError, match="took longer than 1 s"):
-        engine.ask(question(HANG))
+        ask(engine, question(HANG))
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 @on_linux
@@ -269,9 +306,9 @@ def test_an_engine_that_takes_too_much_memory_is_killed_in_the_middle_of_it(star
     with pytest.raises(
         EngineMemoryError, match=r"reached \d+ MiB of memory, over its limit of 640"
     ):
-        engine.ask(question(HOARD))
+        ask(engine, question(HOARD))
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 @on_linux
@@ -281,7 +318,7 @@ def test_the_memory_of_what_an_engine_forked_counts_and_ends_with_it(
     engine = start(PREDICTOR, memory_bytes=MEMORY_LIMIT)
 
     with pytest.raises(EngineMemoryError):
-        engine.ask(question(FORK_A_HOARDER))
+        ask(engine, question(FORK_A_HOARDER))
 
     forked = int((tmp_path / "m" / "forked").read_text())
     wait_for(lambda: is_gone(forked))
@@ -291,7 +328,7 @@ def test_an_engine_that_is_refused_memory_says_so(start: Start) -> None:
     engine = start(PREDICTOR)
 
     with pytest.raises(EngineMemoryError, match="was refused more memory"):
-        engine.ask(question(ASK_TOO_MUCH))
+        ask(engine, question(ASK_TOO_MUCH))
 
 
 def test_an_engine_that_somebody_else_killed_was_most_likely_killed_for_its_memory(
@@ -300,7 +337,7 @@ def test_an_engine_that_somebody_else_killed_was_most_likely_killed_for_its_memo
     engine = start(PREDICTOR)
 
     with pytest.raises(EngineDiedError, match="most likely by the kernel for want of memory"):
-        engine.ask(question(BE_KILLED))
+        ask(engine, question(BE_KILLED))
 
 
 @on_linux
@@ -314,7 +351,7 @@ def test_what_a_crashed_engine_forked_ends_too(start: Start, tmp_path: Path) -> 
     engine = start(PREDICTOR)
 
     with pytest.raises(EngineDiedError, match="was killed by SIGSEGV"):
-        engine.ask(question(FORK_AND_CRASH))
+        ask(engine, question(FORK_AND_CRASH))
 
     forked = int((tmp_path / "m" / "forked").read_text())
     wait_for(lambda: is_gone(forked))
@@ -324,14 +361,14 @@ def test_what_a_crashed_engine_forked_ends_too(start: Start, tmp_path: Path) -> 
 def test_an_engine_that_does_not_read_the_question_is_killed(start: Start, width: int) -> None:
     # Also when a process that it forked holds the connection open, and cannot be found.
     engine = start(PREDICTOR, job_s=3)
-    engine.ask(question(width))
+    ask(engine, question(width))
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
 
     with pytest.raises(EngineTimeoutError, match="took longer than 3 s"):
-        engine.ask(Question(JOB_ID, MUCH, "m", 1))
+        ask(engine, Question(JOB_ID, MUCH, "m", 1))
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 def test_an_engine_is_renewed_after_its_number_of_jobs(start: Start) -> None:
@@ -341,9 +378,9 @@ def test_an_engine_is_renewed_after_its_number_of_jobs(start: Start) -> None:
     with structlog.testing.capture_logs() as lines:
         for _ in range(5):
             pids.append(engine.pid)
-            assert isinstance(engine.ask(question(8)), Answer)
+            assert isinstance(ask(engine, question(8)), Answer)
             assert engine.models[0].is_ready
-            engine.wait_until_ready()
+            wait_until_ready(engine)
 
     assert [pids.count(pid) for pid in dict.fromkeys(pids)] == [2, 2, 1]
     assert [(line["log_level"], line["reason"]) for line in lines] == [
@@ -359,8 +396,8 @@ def test_an_engine_that_has_grown_is_renewed_between_two_jobs(start: Start) -> N
 
     with structlog.testing.capture_logs() as lines:
         while engine.pid == first:
-            assert isinstance(engine.ask(question(LEAK)), Answer)
-            engine.wait_until_ready()
+            assert isinstance(ask(engine, question(LEAK)), Answer)
+            wait_until_ready(engine)
 
     assert re.fullmatch(r"it holds \d+ MiB of memory, over 640 MiB", lines[0]["reason"])
     assert is_gone(first)
@@ -369,9 +406,9 @@ def test_an_engine_that_has_grown_is_renewed_between_two_jobs(start: Start) -> N
 def test_an_engine_that_does_not_end_when_it_is_renewed_is_killed(start: Start) -> None:
     engine = start(LINGERING, max_jobs=1)
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 def test_an_engine_that_dies_while_nobody_asks_is_started_again(start: Start) -> None:
@@ -382,15 +419,15 @@ def test_an_engine_that_dies_while_nobody_asks_is_started_again(start: Start) ->
     os.kill(first, signal.SIGKILL)
 
     wait_for(lambda: engine.pid not in (first, None))
-    engine.wait_until_ready()
-    assert isinstance(engine.ask(question(8)), Answer)
+    wait_until_ready(engine)
+    assert isinstance(ask(engine, question(8)), Answer)
 
 
 def test_a_model_that_raises_refuses_the_image_and_lives_on(start: Start) -> None:
     engine = start(PREDICTOR)
     pid = engine.pid
 
-    refusal = engine.ask(question(3))
+    refusal = ask(engine, question(3))
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason.detail == "ValueError: three is too much"
@@ -398,14 +435,14 @@ def test_a_model_that_raises_refuses_the_image_and_lives_on(start: Start) -> Non
 
 
 def test_bytes_that_are_no_image_are_refused(start: Start) -> None:
-    refusal = start(PREDICTOR).ask(Question(JOB_ID, b"rubbish", "m", 1))
+    refusal = ask(start(PREDICTOR), Question(JOB_ID, b"rubbish", "m", 1))
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason.type.endswith("image-undecodable")
 
 
 def test_a_question_for_a_model_that_is_not_served_is_refused(start: Start) -> None:
-    refusal = start(PREDICTOR).ask(question(8, model="other"))
+    refusal = ask(start(PREDICTOR), question(8, model="other"))
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason.type.endswith("model-unavailable")
@@ -457,12 +494,12 @@ def test_an_engine_that_cannot_start_again_is_waited_for_until_it_can(
     broken.touch()
 
     with pytest.raises(EngineDiedError):
-        engine.ask(question(CRASH))
+        ask(engine, question(CRASH))
     wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
 
     assert engine.models[0].reason == "RuntimeError: broken meanwhile"
     broken.unlink()
-    assert isinstance(engine.ask(question(8)), Answer)
+    assert isinstance(ask(engine, question(8)), Answer)
     assert engine.models[0].is_ready
 
 
@@ -471,7 +508,7 @@ def test_nobody_waits_for_an_engine_of_a_process_that_stops(start: Start) -> Non
     engine.close()
 
     with pytest.raises(EngineNotReadyError):
-        engine.ask(question(8))
+        ask(engine, question(8))
 
 
 def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path) -> None:
@@ -480,13 +517,13 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path
     assert pid is not None
     errors: list[Exception] = []
 
-    def ask() -> None:
+    def ask_it() -> None:
         try:
-            engine.ask(question(HANG))
+            ask(engine, question(HANG))
         except EngineDiedError as exc:
             errors.append(exc)
 
-    asking = threading.Thread(target=ask)
+    asking = threading.Thread(target=ask_it)
     asking.start()
     wait_for((tmp_path / "m" / "hangs").exists)
 
@@ -504,14 +541,14 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
     is_asked = threading.Event()
     errors: list[Exception] = []
 
-    def ask() -> None:
+    def ask_it() -> None:
         is_asked.set()
         try:
-            engine.ask(Question(JOB_ID, MUCH, "m", 1))
+            ask(engine, Question(JOB_ID, MUCH, "m", 1))
         except (EngineDiedError, EngineNotReadyError) as exc:  # so, if closing was quicker
             errors.append(exc)
 
-    asking = threading.Thread(target=ask)
+    asking = threading.Thread(target=ask_it)
     asking.start()
     is_asked.wait()
 
@@ -519,3 +556,74 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
 
     asking.join(10)
     assert len(errors) == 1
+
+
+def outcomes(engine: Engine, *widths: int) -> list[str]:
+    """Ask questions together, and name the kind of each outcome."""
+    asked = [question(width) for width in widths]
+    return [type(outcome).__name__ for outcome in engine.ask(asked)]
+
+
+def test_questions_asked_together_are_answered_in_their_order(start: Start) -> None:
+    engine = start(WIDE)
+
+    answers = engine.ask([question(20), question(30, "other"), question(10)])
+
+    labels = [a.predictions[0].label if isinstance(a, Answer) else "none" for a in answers]
+    assert labels == ["20 of 2", "none", "10 of 2"]
+
+
+def test_only_the_question_that_crashed_the_engine_is_told_of_it(start: Start) -> None:
+    engine = start(PREDICTOR)
+
+    assert outcomes(engine, 8, CRASH, 8) == ["Answer", "EngineDiedError", "Answer"]
+
+
+def test_only_the_question_that_hung_is_told_of_it(start: Start) -> None:
+    engine = start(PREDICTOR, job_s=2)
+
+    assert outcomes(engine, 8, HANG) == ["Answer", "EngineTimeoutError"]
+
+
+def test_a_bad_image_fails_alone(start: Start) -> None:
+    engine = start(PREDICTOR)
+    asked = [question(8), Question(JOB_ID, b"rubbish", "m", 1), question(8)]
+
+    assert [type(outcome) for outcome in engine.ask(asked)] == [Answer, Refusal, Answer]
+
+
+def test_an_image_that_the_model_cannot_take_fails_alone(start: Start) -> None:
+    assert outcomes(start(PREDICTOR), 8, 3, 8) == ["Answer", "Refusal", "Answer"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_crash_in_one_lane_costs_the_other_nothing(start: Start, threads: int) -> None:
+    engine = start(SLOW, threads=threads)
+    widths = [8, 8, CRASH, 8, 8, CRASH, 8, 8]
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        ended = list(lanes.map(lambda width: outcomes(engine, width), widths))
+
+    assert ended == [["EngineDiedError" if width == CRASH else "Answer"] for width in widths]
+
+
+def test_no_question_is_lost_while_engines_are_renewed(start: Start) -> None:
+    engine = start(PREDICTOR, max_jobs=1)
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        ended = list(lanes.map(lambda _: outcomes(engine, 8), range(6)))
+
+    assert ended == [["Answer"]] * 6
+
+
+def test_images_are_decoded_while_another_is_computed(start: Start) -> None:
+    engine = start(SLOW, threads=2)
+    broken = Question(JOB_ID, b"rubbish", "m", 1)
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        slow = lanes.submit(outcomes, engine, SLEEP)
+        # Decoded beside, but answered after: one batch is computed at a time.
+        refused = lanes.submit(ask, engine, broken)
+
+    assert slow.result() == ["Answer"]
+    assert isinstance(refused.result(), Refusal)

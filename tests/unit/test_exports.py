@@ -17,7 +17,7 @@ from common.settings import Runtime
 from consumer.models import exports
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
-from consumer.models.model import Model
+from consumer.models.model import Model, classify
 from consumer.models.places import Places
 from consumer.runtimes.agreement import NotTheSameError, difference
 from consumer.runtimes.network import Floats
@@ -122,7 +122,7 @@ def test_images_may_keep_their_own_sizes(make: Make) -> None:
 def assert_same_answers(ours: Model, theirs: Model, runtime: Runtime) -> None:
     assert (ours.runtime, ours.remark, ours.version) == (runtime, "", theirs.version)
     for image in some_images():
-        [our], [their] = (model.predict([image], top_k=5) for model in (ours, theirs))
+        [our], [their] = (classify(model, [image], top_k=5) for model in (ours, theirs))
         assert [one.label for one in our] == [one.label for one in their]
         assert [one.probability for one in our] == pytest.approx(
             [one.probability for one in their], abs=1e-5
@@ -161,7 +161,7 @@ def test_other_weights_are_exported_anew(exported: Places, make: Make) -> None:
 
     assert after.runtime == "onnx"
     assert after.version != before.version
-    assert after.predict(some_images(), top_k=5) != before.predict(some_images(), top_k=5)
+    assert classify(after, some_images(), top_k=5) != classify(before, some_images(), top_k=5)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_torch_serves_what_cannot_be_exported_and_says_why(
 
     assert (first.runtime, second.runtime) == ("torch", "torch")
     assert first.remark == second.remark != ""
-    assert len(second.predict(some_images(), top_k=2)) == 3
+    assert len(classify(second, some_images(), top_k=2)) == 3
 
 
 def test_torch_serves_a_network_that_computes_something_else_when_exported(make: Make) -> None:

@@ -10,7 +10,13 @@ from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.problems import failure, problem_type
 from common.retries import until_stopped
-from consumer.errors import EngineDiedError, EngineMemoryError, EngineTimeoutError
+from consumer.errors import (
+    EngineDiedError,
+    EngineLostError,
+    EngineMemoryError,
+    EngineNotReadyError,
+    EngineTimeoutError,
+)
 from consumer.handler import Disposition, Handler
 from consumer.protocol import Refusal
 from tests.examples import OWNER, TABBY, a_job
@@ -39,7 +45,12 @@ class Consumer:
         )
 
     def handle(self, body: bytes) -> Disposition:
-        return self.handler.handle(body)
+        [(_, disposition)] = self.handler.handle([body])
+        return disposition
+
+    def handle_batch(self, *bodies: bytes) -> list[Disposition]:
+        settled = dict(self.handler.handle(bodies))
+        return [settled[place] for place in range(len(bodies))]
 
     def job(self, job_id: JobId) -> Job:
         return self.store.jobs[job_id]
@@ -114,7 +125,7 @@ def test_an_image_that_cannot_be_decoded_fails_the_job_at_once() -> None:
     job = a_job()
     consumer = Consumer(job)
     reason = failure("image-undecodable", "The image cannot be decoded", "truncated")
-    consumer.classifier.reply = Refusal(reason)
+    consumer.classifier.outcome = Refusal(reason)
 
     disposition = consumer.handle(body_of(job))
 
@@ -143,11 +154,11 @@ def test_a_job_whose_image_is_gone_fails_with_that_reason() -> None:
     ],
 )
 def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
-    error: Exception, problem: str
+    error: EngineLostError, problem: str
 ) -> None:
     job = a_job()
     consumer = Consumer(job)
-    consumer.classifier.reply = error
+    consumer.classifier.outcome = error
 
     disposition = consumer.handle(body_of(job))
 
@@ -161,7 +172,7 @@ def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
 def test_a_job_that_no_engine_survives_fails_after_its_last_attempt() -> None:
     job = a_job(attempts=2)
     consumer = Consumer(job)
-    consumer.classifier.reply = EngineDiedError("was killed by SIGSEGV")
+    consumer.classifier.outcome = EngineDiedError("was killed by SIGSEGV")
 
     consumer.handle(body_of(job))
 
@@ -194,7 +205,7 @@ def test_a_delivery_in_hand_is_given_back_when_the_process_stops_without_a_store
 def test_a_result_that_somebody_forestalled_is_dropped() -> None:
     job = a_job()
     consumer = Consumer(job)
-    consumer.classifier.before_reply = lambda: consumer.store.jobs.update(
+    consumer.classifier.before_outcome = lambda: consumer.store.jobs.update(
         {job.job_id: consumer.job(job.job_id).fail(failure("cancelled", "Cancelled", "by them"))}
     )
 
@@ -224,7 +235,7 @@ def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped() -> None:
         consumer.store.save(claimed.cancel(), previous=claimed)
         consumer.store.delete_image(job.job_id)
 
-    consumer.classifier.before_reply = cancel
+    consumer.classifier.before_outcome = cancel
 
     disposition = consumer.handle(body_of(job))
 
@@ -249,3 +260,61 @@ def test_a_job_that_is_cancelled_before_its_image_was_read_does_not_fail() -> No
     assert disposition is Disposition.ACK
     cancelled = consumer.job(job.job_id)
     assert (cancelled.state, cancelled.error) == (JobState.CANCELLED, None)
+
+
+def test_a_batch_is_asked_at_once_and_each_job_is_saved_by_itself() -> None:
+    jobs = [a_job(JobId(f"job-{number}")) for number in range(3)]
+    consumer = Consumer(*jobs)
+    states: list[list[JobState]] = []
+    consumer.classifier.before_outcome = lambda: states.append(
+        [consumer.job(job.job_id).state for job in jobs]
+    )
+
+    dispositions = consumer.handle_batch(*map(body_of, jobs))
+
+    assert dispositions == [Disposition.ACK] * 3
+    assert [len(batch) for batch in consumer.classifier.batches] == [3]
+    done, held = JobState.DONE, JobState.PROCESSING
+    assert states == [[held, held, held], [done, held, held], [done, done, held]]
+    assert all(consumer.job(job.job_id).state is done for job in jobs)
+
+
+def test_what_is_not_to_be_asked_hinders_no_other_of_its_batch() -> None:
+    good, cancelled = a_job(JobId("good")), a_job(JobId("cancelled")).cancel()
+    consumer = Consumer(good, cancelled)
+
+    dispositions = consumer.handle_batch(b"rubbish", body_of(cancelled), body_of(good))
+
+    assert dispositions == [Disposition.DEAD_LETTER, Disposition.ACK, Disposition.ACK]
+    assert [question.job_id for question in consumer.classifier.questions] == [good.job_id]
+    assert consumer.job(good.job_id).state is JobState.DONE
+
+
+def test_a_message_that_is_twice_in_a_batch_is_asked_once() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+
+    assert consumer.handle_batch(body_of(job), body_of(job)) == [Disposition.ACK] * 2
+
+    assert len(consumer.classifier.questions) == 1
+    assert consumer.job(job.job_id).state is JobState.DONE
+
+
+def test_a_message_that_another_lane_works_on_is_dropped() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+    meanwhile: list[Disposition] = []
+    consumer.classifier.before_outcome = lambda: meanwhile.append(consumer.handle(body_of(job)))
+
+    assert consumer.handle(body_of(job)) is Disposition.ACK
+
+    assert meanwhile == [Disposition.ACK]
+    assert len(consumer.classifier.questions) == 1
+
+
+def test_a_job_that_no_engine_will_answer_is_given_back_to_the_broker() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+    consumer.classifier.outcome = EngineNotReadyError("the process is stopping")
+
+    assert consumer.handle(body_of(job)) is Disposition.REQUEUE

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from consumer.models.classifier import top_k_predictions
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
-from consumer.models.model import Model
+from consumer.models.model import Model, classify
 from consumer.models.places import Places
 
 NETWORK = """
@@ -88,7 +88,7 @@ def test_a_folder_with_architecture_and_weights_classifies(
     save(light_weights(), tmp_path / "m" / weights)
 
     model = load(tmp_path)
-    [predictions] = model.predict([PIL.Image.new("RGB", (9, 9), "white")], top_k=1)
+    [predictions] = classify(model, [PIL.Image.new("RGB", (9, 9), "white")], top_k=1)
 
     assert [one.label for one in predictions] == ["light"]
     assert (
@@ -132,7 +132,7 @@ def test_an_exported_program_classifies(tmp_path: Path, write: Write) -> None:
     )
     torch.export.save(program, tmp_path / "m" / "bright.pt2")
 
-    [predictions] = load(tmp_path).predict([PIL.Image.new("RGB", (9, 9), "white")], top_k=2)
+    [predictions] = classify(load(tmp_path), [PIL.Image.new("RGB", (9, 9), "white")], top_k=2)
 
     assert [one.label for one in predictions] == ["light", "dark"]
 
@@ -144,7 +144,7 @@ def test_a_predictor_of_the_users_own_classifies(tmp_path: Path, write: Write) -
         model_toml='predictor = "predictor:Predictor"',
     )
 
-    [predictions] = load(tmp_path).predict([PIL.Image.new("RGB", (9, 9))], top_k=2)
+    [predictions] = classify(load(tmp_path), [PIL.Image.new("RGB", (9, 9))], top_k=2)
 
     assert [(one.label, one.probability) for one in predictions] == [("cat", 1 / 2), ("dog", 1 / 3)]
 

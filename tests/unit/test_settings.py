@@ -209,6 +209,38 @@ def test_a_role_with_a_bad_value_ends_with_one_line_and_status_2() -> None:
 # The README
 
 
+@pytest.mark.parametrize(
+    ("cores", "given", "expected"),
+    [
+        (1, {}, (1, 1, 2)),
+        (4, {}, (1, 4, 2)),
+        (4, {"ENGINES": "2"}, (2, 2, 4)),
+        (4, {"ENGINES": "3"}, (3, 1, 6)),
+        (4, {"ENGINES": "9", "ENGINE_THREADS": "7"}, (4, 1, 8)),
+        (4, {"ENGINE_THREADS": "2"}, (1, 2, 2)),
+        (4, {"BATCH_SIZE": "8"}, (1, 4, 16)),
+        (2, {"CORES": "6", "ENGINES": "2"}, (2, 3, 4)),
+    ],
+)
+def test_there_are_never_more_threads_than_cores(
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    given: dict[str, str],
+    expected: tuple[int, int, int],
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(f"DARKROOM_{name}", value)
+
+    settings = load_or_exit(Settings)
+
+    assert (
+        settings.engine_count,
+        settings.threads_an_engine,
+        settings.prefetch_count,
+    ) == expected
+
+
 def table() -> list[str]:
     """Return the rows of README.md's table; ``python -m tests.unit.test_settings`` prints them."""
     rows = [_row(name, field) for name, field in EmbeddedSettings.model_fields.items()]
