@@ -16,6 +16,8 @@ usage() {
 ./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
 ./start.sh drill [NAME]      harm a system of its own on purpose, and audit every job; see
                              docs/reliability.md and `./start.sh drill --help`
+./start.sh bench [PART]      measure a system of its own: JSON, a chart and a table; see
+                             docs/performance.md and `./start.sh bench --help`
 ./start.sh api|consumer|courier
                              one role in the foreground, as a container runs it
 Settings are environment variables, DARKROOM_*; README.md lists them.
@@ -29,6 +31,7 @@ main() {
     stop | status | logs) ask_the_running_system "$@" ;;
     test) run_tests "${@:2}" ;;
     drill) run_drills "${@:2}" ;;
+    bench) run_benchmarks "${@:2}" ;;
     api | consumer | courier) run_role "$verb" ;;
     help | -h | --help) usage ;;
     *)
@@ -88,6 +91,12 @@ run_drills() {
   install_servers
   install_python_packages test
   PATH=$PWD/$VENV/bin:$PATH exec "$VENV/bin/python" -m tests.drills "$@"
+}
+
+run_benchmarks() {
+  install_servers
+  install_python_packages bench
+  PATH=$PWD/$VENV/bin:$PATH exec "$VENV/bin/python" -m benchmarks "$@"
 }
 
 # What has to be installed, and how.
@@ -168,7 +177,10 @@ install_python_packages() {
   make_venv
   say "installing Python packages into $VENV (the first time takes a minute or more)"
   install_cpu_torch
-  if [ "$for_what" = test ]; then extras=$extras,dev; fi
+  case $for_what in
+    test) extras=$extras,dev ;;
+    bench) extras=$extras,bench ;;
+  esac
   pip_install -e ".[$extras]"
   for stamp in run "$for_what"; do echo "$wanted" >"$VENV/installed-to-$stamp"; done
 }

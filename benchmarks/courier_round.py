@@ -1,51 +1,42 @@
-"""What a round of the courier costs among many records: ``python benchmarks/courier_round.py``.
+"""What a round of the courier costs among many records.
 
-Starts an embedded store of its own, fills it with finished jobs and some that wait or are
-being worked on, and times every duty of rounds in which nothing is due. RabbitMQ's part, a
-passive declare and a get, is not in it.
+A store of its own is filled with finished jobs and some that wait or are being worked on, and
+every duty is timed in rounds in which nothing is due. RabbitMQ's part, a passive declare and a
+get, is not in it.
 """
 
-import argparse
-import json
-import statistics
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from statistics import median
+from typing import Final
 
-from pymongo import WriteConcern
+from pymongo.database import Database
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from common.jobs import OwnerId, Prediction, Result, new_job_id
+from benchmarks.figures import percentile, short
+from benchmarks.filling import OWNERS, Filler, counts
+from benchmarks.outcome import Outcome, Table
+from benchmarks.plan import Plan
+from benchmarks.system import DATABASE, kept_running
+from benchmarks.writes import Lap, StoreTime, lap
+from common.jobs import JobState
 from common.messages import ClassifyMessage
 from common.mongo.connection import Document, ServerClock, connect, open_database
-from common.mongo.documents import to_document
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
+from common.workers import Worker
 from courier.lost import Evidence, LostMessages
 from courier.orphans import OrphanedImages
 from courier.relay import relay
 from courier.rescue import Rescuer
 from embedded.store import EmbeddedStore
-from tests.examples import a_job, a_worker
-from tests.servers import free_port, running
+from tests.servers import Server, free_port
 
-_AT_ONCE = 2000
-_LEASE_S = 15.0
-_OWNERS = [OwnerId(f"here-{number}-0a0b0c0d") for number in range(8)]
-_RESULT = Result(
-    predictions=tuple(Prediction(f"a label of some length {n}", 0.5 / (n + 1)) for n in range(5)),
-    model="resnet50",
-    model_version="sha256:42dc0cb33814b927",
-    queue_ms=12.25,
-    inference_ms=31.5,
-)
+ROUND: Final = "round"
+_LEASE_S: Final = 15.0
+_FOREVER_S: Final = 10.0**6
+_AT_MOST: Final = 500
+
+Duties = Mapping[str, Callable[[], object]]
 
 
 class NoPublisher:
@@ -55,53 +46,30 @@ class NoPublisher:
         raise AssertionError(f"{message} was not due")
 
 
-def main() -> None:
-    arguments = _parse_arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        store = EmbeddedStore(folder=Path(folder), port=free_port())
-        store.prepare()
-        with running(store.program()), connect(store.url, timeout_s=600) as client:
-            database = open_database(client, "darkroom")
-            now_ms = ServerClock(database).now_ms
-            jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
-            images = MongoImages(database)
-            workers = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=10**6)
-            started_s = time.perf_counter()
-            hastily = database["jobs"].with_options(write_concern=WriteConcern(w=1))
-            documents = _documents(arguments, now_ms())
-            while some := list(islice(documents, _AT_ONCE)):
-                hastily.insert_many(some, ordered=False)
-            for each in (jobs, images, workers):
-                each.ensure_indexes()
-            for owner in _OWNERS:
-                workers.beat(a_worker(owner))
-            _say(f"filled in {time.perf_counter() - started_s:.0f} s")
-            duties = _duties(jobs, images, workers, now_ms)
-            _report(arguments, [_round_ms(duties) for _ in range(arguments.rounds + 1)][1:])
+class CourierRound:
+    """The courier's duties at a store, done by this process; all owners of jobs are alive."""
 
+    def __init__(self, database: Database[Document], store_time: StoreTime) -> None:
+        now_ms = ServerClock(database).now_ms
+        jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
+        images = MongoImages(database)
+        workers = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=_FOREVER_S)
+        for owner in OWNERS:
+            workers.beat(Worker(worker_id=owner, host="here", pid=1, models=()))
+        self._store_time = store_time
+        self._duties = _duties(jobs, images, workers, now_ms)
 
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--finished", type=int, default=100_000)
-    parser.add_argument("--waiting", type=int, default=500)
-    parser.add_argument("--processing", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=60)
-    return parser.parse_args()
-
-
-def _documents(arguments: argparse.Namespace, now_ms: int) -> Iterator[Document]:
-    now = datetime.fromtimestamp(now_ms // 1000, UTC)
-    waiting = a_job(created_at=now, published_at=now, metadata={"album": "x"})
-    claimed = replace(waiting.claim(_OWNERS[0]), started_at=now)
-    done = replace(claimed.succeed(_RESULT), finished_at=now)
-    entered = {"pending_since_ms": now_ms}
-    yield from _copies(arguments.finished, to_document(done) | entered | {"finished_ms": now_ms})
-    yield from _copies(arguments.waiting, to_document(waiting) | entered | {"waiting_ms": now_ms})
-    yield from _copies(arguments.processing, to_document(claimed) | entered)
-
-
-def _copies(count: int, document: Document) -> Iterator[Document]:
-    return (document | {"_id": new_job_id()} for _ in range(count))
+    def timed(self) -> dict[str, Lap]:
+        """Do every duty once; return how long each took, and the round."""
+        laps, total = {}, Lap()
+        for name, duty in self._duties.items():
+            with lap(self._store_time) as laps[name]:
+                done = duty()
+            if done:
+                raise AssertionError(f"{name} had something to do")
+            total.total_ms += laps[name].total_ms
+            total.store_ms += laps[name].store_ms
+        return laps | {ROUND: total}
 
 
 def _duties(
@@ -109,13 +77,16 @@ def _duties(
     images: MongoImages,
     workers: MongoWorkerRegistry,
     now_ms: Callable[[], int],
-) -> dict[str, Callable[[], object]]:
-    evidence = Evidence()
+) -> Duties:
     rescuer = Rescuer(
         outbox=jobs, registry=workers, now_ms=now_ms, max_attempts=3, overdue_s=3600, confirm_s=0
     )
     lost = LostMessages(
-        outbox=jobs, evidence=evidence, can_publish=lambda: True, lease_s=_LEASE_S, at_most=500
+        outbox=jobs,
+        evidence=Evidence(),
+        can_publish=lambda: True,
+        lease_s=_LEASE_S,
+        at_most=_AT_MOST,
     )
     # So that it looks from the first round on, as it does after its first lease.
     lost.clock_s = iter(range(0, 10**9, int(_LEASE_S))).__next__
@@ -123,42 +94,61 @@ def _duties(
     return {
         "rescue": rescuer.rescue,
         "lost": lost.publish_again,
-        "relay": lambda: relay(jobs, NoPublisher(), at_most=500),
+        "relay": lambda: relay(jobs, NoPublisher(), at_most=_AT_MOST),
         "expire": lambda: jobs.expire(retention_s=86_400),
         "orphans": orphans.delete,
     }
 
 
-def _round_ms(duties: dict[str, Callable[[], object]]) -> dict[str, float]:
-    times_ms = {}
-    for name, duty in duties.items():
-        started_s = time.perf_counter()
-        if duty():
-            raise AssertionError(f"{name} had something to do")
-        times_ms[name] = (time.perf_counter() - started_s) * 1000
-    return times_ms | {"round": sum(times_ms.values())}
+def run(plan: Plan) -> Outcome:
+    """Time rounds among the largest numbers of records that the plan has."""
+    finished, waiting = max(plan.finished), max(plan.waiting)
+    store = EmbeddedStore(folder=plan.folder / "round", port=free_port())
+    store.prepare()
+    store_time = StoreTime()
+    with kept_running(Server(store.program())), connect(store.url, timeout_s=600) as client:
+        database = open_database(client, DATABASE)
+        filler = Filler(database, store, now_ms=ServerClock(database).now_ms())
+        filler.add(JobState.DONE, finished)
+        filler.add(JobState.PENDING, waiting)
+        filler.add(JobState.PROCESSING, plan.processing)
+        ensure_indexes(database)
+        filled = counts(database)
+        courier = CourierRound(database, store_time)
+        courier.timed()
+        laps = [courier.timed() for _ in range(plan.rounds)]
+    caption = f"A round of the courier, ms: {finished:,} finished, {waiting:,} waiting"
+    return Outcome(
+        part="round",
+        tables=(
+            Table(
+                caption=f"{caption}, {plan.processing:,} being worked on",
+                head=("duty", "median", "p95", "most", "of which the store"),
+                rows=tuple(_rows(laps)),
+            ),
+        ),
+        figures={
+            "records": filled,
+            "ms": {name: [one[name].total_ms for one in laps] for name in laps[0]},
+        },
+    )
 
 
-def _report(arguments: argparse.Namespace, rounds: list[dict[str, float]]) -> None:
-    figures = {name: _summary([each[name] for each in rounds]) for name in rounds[0]}
-    _say(f"{'ms':10}{'median':>10}{'p95':>10}{'max':>10}")
-    for name, figure in figures.items():
-        _say(f"{name:10}" + "".join(f"{value:10.2f}" for value in figure.values()))
-    print(json.dumps({**vars(arguments), "ms": figures}))  # noqa: T201
+def ensure_indexes(database: Database[Document]) -> None:
+    """Make the indexes that the API or a courier makes at its start."""
+    now_ms = ServerClock(database).now_ms
+    MongoJobStore(database, now_ms=now_ms, publish_after_s=5).ensure_indexes()
+    MongoImages(database).ensure_indexes()
 
 
-def _summary(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    return {
-        "median": round(statistics.median(ordered), 2),
-        "p95": round(ordered[int(len(ordered) * 0.95)], 2),
-        "max": round(ordered[-1], 2),
-    }
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def _rows(laps: list[dict[str, Lap]]) -> Iterator[tuple[str, ...]]:
+    for name in laps[0]:
+        values = [one[name].total_ms for one in laps]
+        stores = [one[name].store_ms for one in laps]
+        yield (
+            name,
+            short(median(values)),
+            short(percentile(values, 95)),
+            short(max(values)),
+            short(median(stores)),
+        )

@@ -1,0 +1,1 @@
+"""What the service costs and how much it carries: ``./start.sh bench``."""

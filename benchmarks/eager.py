@@ -1,0 +1,50 @@
+"""Eager torch, as a script would use it: what everything else is compared with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import PIL.Image
+import torch
+
+from benchmarks.material import EAGER
+from common.settings import Settings
+from consumer.models.classifier import Classifier
+from consumer.models.loading import load_pretrained
+from consumer.models.places import Places
+from consumer.runtimes.network import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Eager:
+    """A module in inference mode, neither fused nor compiled."""
+
+    module: torch.nn.Module
+    runtime: str = "eager"
+
+    def __call__(self, images: Floats) -> Floats:
+        with torch.inference_mode():
+            logits: Floats = self.module(torch.from_numpy(images)).numpy()
+        return logits
+
+
+def eager_classifier(name: str, where: Places) -> Classifier:
+    """Load the model *name*, with the preprocessing that all runtimes share."""
+    pretrained = load_pretrained(name, where)
+    return Classifier(network=Eager(pretrained.module), kit=pretrained.kit)
+
+
+class EagerPredictor:
+    """The same inside the service, whose engine loads it as a user's own code."""
+
+    _TOP_K = 5
+
+    def load(self) -> None:
+        settings = Settings()
+        where = Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
+        name = (where.models / EAGER / "network").read_text()
+        torch.set_num_threads(1)
+        self._classifier = eager_classifier(name, where)
+
+    def predict(self, images: list[PIL.Image.Image]) -> Iterable[Iterable[tuple[str, float]]]:
+        answers = self._classifier.predict(images, top_k=self._TOP_K)
+        return [[(one.label, one.probability) for one in answer] for answer in answers]
