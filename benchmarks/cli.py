@@ -164,8 +164,8 @@ def _run(part: str, plan: Plan) -> Outcome:
     kept = plan.folder / f"{part}.json"
     started_s = time.monotonic()
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(part, plan, kept))
-    process.start()
     _end_by_exception()
+    process.start()
     try:
         process.join()
     except KeyboardInterrupt:
@@ -189,6 +189,8 @@ def _work(part: str, plan: Plan, kept: Path) -> None:
     started_s = time.monotonic()
     try:
         outcome: Outcome = import_module(PARTS[part]).run(plan)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)  # the parent says it
     except Exception as exc:  # noqa: BLE001 (the outermost edge of this process)
         traceback.print_exc()
         outcome = Outcome(part=part, fault=f"{type(exc).__name__}: {exc}")

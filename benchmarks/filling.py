@@ -1,11 +1,10 @@
 """Records in any number: a store that has been in use for long, made in a minute."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 
 from benchmarks.writes import a_job
-from common.jobs import Job, JobState, OwnerId, Prediction, Result, new_job_id
+from common.jobs import Job, JobId, JobState, OwnerId, Prediction, Result, new_job_id
 from common.messages import ClassifyMessage
 from common.mongo.connection import Document
 from common.mongo.documents import to_document
@@ -22,8 +21,8 @@ from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, declare
 from embedded.store import EmbeddedStore
 
 OWNERS: Final = tuple(OwnerId(f"here-{number}-0a0b0c0d") for number in range(8))
-_AT_ONCE: Final = 2000
-_COPIED_AT_ONCE: Final = 50_000
+_AT_ONCE: Final = 20_000
+_PATIENCE_S: Final = 60
 _IMAGE: Final = b"a small image" * 20
 _RESULT: Final = Result(
     predictions=tuple(Prediction(f"a label of some length {n}", 0.5 / (n + 1)) for n in range(5)),
@@ -33,14 +32,21 @@ _RESULT: Final = Result(
     inference_ms=31.5,
 )
 
-# The store keeps a document as JSON, with its id in it and beside it.
-_COPY: Final = """
+# The store keeps a document as JSON, with its id in it and beside it. :first is one that it has
+# written itself, and nobody else writes meanwhile: later rows are copies.
+_COPY_IMAGES: Final = """
 WITH RECURSIVE
   numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :count),
   ids(id) AS MATERIALIZED (SELECT lower(hex(randomblob(16))) FROM numbers)
-INSERT INTO {table} (_id, data)
+INSERT INTO images (_id, data)
 SELECT ids.id, replace(first.data, first._id, ids.id)
-FROM ids, (SELECT _id, data FROM {table} WHERE _id = :first) AS first
+FROM ids, (SELECT _id, data FROM images WHERE _id = :first) AS first
+"""
+_COPY_JOBS: Final = """
+INSERT INTO jobs (_id, data)
+SELECT copies._id, replace(first.data, first._id, copies._id)
+FROM images AS copies, (SELECT _id, data FROM jobs WHERE _id = :first) AS first
+WHERE copies.id > (SELECT id FROM images WHERE _id = :first)
 """
 
 
@@ -63,11 +69,13 @@ class Filler:
 
     def add(self, state: JobState, count: int) -> None:
         """Add *count* jobs in *state*: pending and published, processing or done."""
-        if count:
-            first = new_job_id()
-            image = {"bytes": _IMAGE, "stored_ms": self._now_ms}
-            self._add("images", image | {"_id": first}, count)
-            self._add("jobs", self._document(state) | {"_id": first}, count)
+        portions = [_AT_ONCE] * (count // _AT_ONCE) + [count % _AT_ONCE]
+        for portion in filter(None, portions):
+            ids = [new_job_id() for _ in range(portion if self._store is None else 1)]
+            self._insert(ids, self._document(state))
+            if self._store is not None:
+                files = self._store.folder / "databases"
+                _copy(files / f"{self._database.name}.db", ids[0], portion - 1)
 
     def _document(self, state: JobState) -> Document:
         entered = {"pending_since_ms": self._now_ms}
@@ -93,30 +101,18 @@ class Filler:
     def _claimed(self) -> Job:
         return replace(self._waiting.claim(OWNERS[0]), started_at=self._now)
 
-    def _add(self, name: str, document: Document, count: int) -> None:
-        collection = self._database[name].with_options(write_concern=WriteConcern(w=1))
-        collection.insert_one(document)
-        if self._store is not None:
-            _copy(self._store.folder / "databases" / f"{self._database.name}.db", name,
-                  document["_id"], count - 1)  # fmt: skip
-            return
-        copies = (document | {"_id": new_job_id()} for _ in range(count - 1))
-        while some := list(islice(copies, _AT_ONCE)):
-            collection.insert_many(some, ordered=False)
+    def _insert(self, ids: Sequence[JobId], job: Document) -> None:
+        image = {"bytes": _IMAGE, "stored_ms": self._now_ms}
+        for name, document in (("images", image), ("jobs", job)):
+            collection = self._database[name].with_options(write_concern=WriteConcern(w=1))
+            collection.insert_many([document | {"_id": one} for one in ids], ordered=False)
 
 
-def _copy(file: Path, table: str, first: str, count: int) -> None:
-    with closing(sqlite3.connect(file, timeout=60)) as connection:
-        for size in _portions(count):
-            with connection:
-                # The name is one of ours, see above.
-                connection.execute(_COPY.format(table=table), {"count": size, "first": first})
-
-
-def _portions(count: int) -> Iterator[int]:
-    while count > 0:
-        yield min(count, _COPIED_AT_ONCE)
-        count -= _COPIED_AT_ONCE
+def _copy(file: Path, first: str, count: int) -> None:
+    with closing(sqlite3.connect(file, timeout=_PATIENCE_S)) as connection, connection:
+        if count:
+            connection.execute(_COPY_IMAGES, {"count": count, "first": first})
+            connection.execute(_COPY_JOBS, {"first": first})
 
 
 def publish(url: str, count: int) -> None:

@@ -4,6 +4,7 @@ Neither changes a speed: a network computes the same whatever its weights, and t
 noise of many scales, so that they compress as photographs do.
 """
 
+import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,10 @@ import PIL.Image
 
 from benchmarks.plan import Size
 from consumer.models.places import Places
+from embedded.settings import ROOT
 
 EAGER: Final = "eager"
+_OURS: Final = ROOT / "models"
 _QUALITY: Final = 90
 _TOML: Final = """
 architecture = "torchvision:{name}"
@@ -34,9 +37,15 @@ def places(folder: Path) -> Places:
 
 
 def write_model(name: str, where: Places) -> None:
-    """Write a folder with random weights, of torchvision's architecture, unless it is there."""
+    """Write a folder with random weights, of torchvision's architecture, unless it is there.
+
+    A model that comes with the project is taken as it is.
+    """
     folder = where.models / name
     if (folder / "model.toml").exists():
+        return
+    if (_OURS / name).is_dir():
+        shutil.copytree(_OURS / name, folder)
         return
     import torch  # noqa: PLC0415 (it takes a second, and parts that find the folder need none)
     from safetensors.torch import save_file  # noqa: PLC0415

@@ -42,10 +42,14 @@ def counting(port: int) -> Iterator[Counts]:
 async def _listen(port: int, counts: Counts) -> asyncio.Server:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(HOST, port)
-        await asyncio.gather(
-            _carry(reader, back, counts, "sent_bytes"),
-            _carry(there, writer, counts, "received_bytes"),
-        )
+        try:
+            await asyncio.gather(
+                _carry(reader, back, counts, "sent_bytes"),
+                _carry(there, writer, counts, "received_bytes"),
+            )
+        finally:
+            back.close()
+            writer.close()
 
     return await asyncio.start_server(serve, HOST, 0)
 
@@ -58,8 +62,7 @@ async def _carry(
             setattr(counts, name, getattr(counts, name) + len(some))
             writer.write(some)
             await writer.drain()
-    with suppress(OSError):
-        writer.close()
+    writer.close()
 
 
 async def _end(server: asyncio.Server) -> None:
@@ -68,3 +71,4 @@ async def _end(server: asyncio.Server) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # in which the closed connections go

@@ -1,0 +1,48 @@
+"""``./start.sh bench``: a small run of it, by the command that users have."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.conftest import ROOT
+
+_LIMIT_S: Final = 300
+_SMALL: Final = ("--quick", "--model", "digits", "--runtime", "onnx", "--engines", "1")
+
+pytestmark = pytest.mark.timeout(_LIMIT_S)
+
+
+def test_a_small_run_measures_the_service_and_writes_what_it_found(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks", "service", *_SMALL]
+
+    ended = subprocess.run(  # noqa: S603 (our own command)
+        [*command, "--jobs", "32", "--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_S,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "bench.json", "bench.md", "bench.png", "bench.svg",
+    }  # fmt: skip
+    report = json.loads((tmp_path / "bench.json").read_text())
+    [[turn]] = report["parts"][0]["figures"]["turns"].values()
+    assert _is_plausible(turn)
+    assert "| target | measured | met? |" in ended.stdout
+
+
+def _is_plausible(turn: dict[str, Any]) -> bool:
+    roles = {"nginx", "api", "rabbitmq", "consumer", "engine", "courier", "store"}
+    return (
+        turn["images_a_second"] > 0
+        and turn["engines"] == 1
+        and turn["gets_a_job"] >= 1
+        and set(turn["resident_mb"]) == roles
+    )

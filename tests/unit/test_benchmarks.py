@@ -1,0 +1,211 @@
+"""The benchmark's own arithmetic, command line and pages; what it measures with is real."""
+
+import argparse
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import charts, cli, figures, report, roles
+from benchmarks.client import Connection, RefusedError
+from benchmarks.outcome import Outcome, Table, Target
+from benchmarks.plan import Configuration
+
+OUTCOME = Outcome(
+    part="limit",
+    seconds=1.5,
+    tables=(Table(caption="The limit", head=("model", "images/s"), rows=(("resnet18", "65"),)),),
+    targets=(
+        Target(what="fast", measured="65", is_met=True),
+        Target(what="small", measured="400 MB", is_met=False),
+    ),
+    figures={"lines": []},
+)
+MACHINE = {"processor": "a fast one", "cores": "2"}
+PAGE = f"before\n<!-- begin: {report.MARK} -->\n\nold\n\n<!-- end: {report.MARK} -->\nafter\n"
+
+
+@given(st.lists(st.floats(min_value=0, max_value=1e6), min_size=1))
+def test_a_median_lies_between_its_quartiles_and_those_between_the_extremes(
+    values: list[float],
+) -> None:
+    found = figures.spread(values)
+
+    assert min(values) <= found.low <= found.median <= found.high <= max(values)
+
+
+def test_a_ratio_compares_only_what_was_measured_in_the_same_round() -> None:
+    found = figures.ratio([10.0, 40.0, 90.0], [5.0, 20.0, 45.0])
+
+    assert found == figures.Spread(2.0, 2.0, 2.0)
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 51), (95, 96), (99, 100), (100, 100)])
+def test_a_percentile_is_a_value_that_was_measured(percent: float, value: float) -> None:
+    assert figures.percentile(list(range(1, 101)), percent) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.5, "1,234"), (99.96, "100.0"), (12.34, "12.3"), (0.987, "0.99")]
+)
+def test_figures_have_no_more_digits_than_mean_something(value: float, text: str) -> None:
+    assert figures.short(value) == text
+
+
+def test_an_outcome_survives_json() -> None:
+    kept = json.loads(json.dumps(OUTCOME.as_json()))
+
+    assert Outcome.from_json(kept) == OUTCOME
+
+
+def test_the_page_says_of_every_target_whether_it_was_met() -> None:
+    page = report.markdown([OUTCOME], MACHINE)
+
+    assert "| fast | 65 | yes |" in page
+    assert "| small | 400 MB | no |" in page
+    assert "| resnet18 | 65 |" in page
+    assert "processor: a fast one" in page
+
+
+def test_the_page_names_a_part_that_did_not_come_to_its_end() -> None:
+    page = report.markdown([Outcome(part="growth", fault="no space left")], MACHINE)
+
+    assert "growth did not come to its end: no space left" in page
+
+
+def test_figures_replace_only_what_stands_between_the_marks(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+
+    report.write_into(page, "new")
+
+    assert page.read_text() == PAGE.replace("old", "new")
+
+
+def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a page")
+
+    with pytest.raises(ValueError, match="has no"):
+        report.write_into(page, "new")
+
+    assert page.read_text() == "a page"
+
+
+def test_the_same_figures_make_the_same_picture(tmp_path: Path) -> None:
+    outcome = Outcome(part="start", figures={"s": {"store": [0.4, 0.5], "API": [1.2, 1.3]}})
+    first, second = tmp_path / "1.svg", tmp_path / "2.svg"
+
+    assert charts.draw([outcome], first)
+    assert charts.draw([outcome], second)
+
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_there_is_no_picture_of_a_part_that_failed(tmp_path: Path) -> None:
+    assert not charts.draw([Outcome(part="start", fault="no store")], tmp_path / "1.svg")
+
+
+def test_without_a_part_all_but_a_round_are_measured() -> None:
+    assert cli.parse([]).parts == [part for part in cli.PARTS if part != "round"]
+
+
+def test_a_part_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.parse(["speed"])
+
+    assert "no such part: speed" in capsys.readouterr().err
+
+
+def test_engines_and_batches_are_combined_and_torch_is_there_once_to_compare_with() -> None:
+    asked = _asked("service", "--engines", "2", "1", "--batch", "1", "8")
+
+    found = cli.plan_of(asked, Path()).configurations
+
+    assert [str(one) for one in found] == [
+        "onnx, 1 x 2, batch 1",
+        "onnx, 1 x 2, batch 8",
+        "onnx, 1 x 1, batch 1",
+        "onnx, 1 x 1, batch 8",
+        "eager, 1 x 2, batch 1",
+    ]
+
+
+def test_by_default_the_service_has_an_engine_for_each_core_that_it_may_use() -> None:
+    plan = cli.plan_of(_asked("service", "--cores", "3"), Path())
+
+    assert plan.configurations[0] == Configuration(runtime="onnx", engines=3)
+
+
+def test_a_quick_run_measures_less_of_everything() -> None:
+    quick, whole = (cli.plan_of(_asked(*words), Path()) for words in (["--quick"], []))
+
+    assert quick.rounds < whole.rounds
+    assert quick.jobs < whole.jobs
+    assert max(quick.finished) < max(whole.finished) == 1_000_000
+    assert max(quick.waiting) < max(whole.waiting) == 100_000
+
+
+def test_a_process_may_have_any_name() -> None:
+    times = "7 8 2 3"
+    stat = f"42 (a) 1 (b)) S 7 {' '.join('0' * 9)} {times} {' '.join('0' * 6)} 256 0"
+
+    process = roles.parse(42, stat)
+
+    assert process.parent == 7
+    assert process.cpu_s == pytest.approx(20 / 100)
+    assert process.resident_bytes == 256 * 4096
+
+
+def test_what_a_role_computed_is_told_also_of_one_that_was_not_there_before() -> None:
+    before = {"api": roles.Usage(cpu_s=1.0)}
+    after = {"api": roles.Usage(cpu_s=1.5), "engine": roles.Usage(cpu_s=2.0)}
+
+    assert roles.cpu_between(before, after) == {"api": 0.5, "engine": 2.0}
+
+
+def test_the_client_keeps_its_connection_and_opens_another_when_that_was_closed() -> None:
+    accepted = _answer("202 Accepted", '{"id": "a"}')
+    closing = _answer("200 OK", '{"state": "done"}', "Connection: close\r\n")
+    refused = _answer("503 Service Unavailable", "{}")
+    with _server([accepted, closing], [refused]) as url:
+        client = Connection(url)
+
+        assert client.post(b"pixels") == "a"
+        assert client.job("a") == {"state": "done"}
+        with pytest.raises(RefusedError, match="503"):
+            client.post(b"pixels")
+        client.close()
+
+
+def _asked(*words: str) -> argparse.Namespace:
+    return cli.parse(words)
+
+
+def _answer(status: str, body: str, fields: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\n{fields}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+@contextmanager
+def _server(*connections: list[bytes]) -> Iterator[str]:
+    """Answer what comes over one connection after the other, a request each."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for answers in connections:
+                connection, _ = listening.accept()
+                with connection:
+                    for answer in answers:
+                        connection.recv(65_536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
