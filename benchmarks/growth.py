@@ -6,35 +6,23 @@ seconds. The store's own part is told apart: the time that the same queries take
 service, since the embedded store plans its queries in another way than MongoDB.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from benchmarks import load, material
-from benchmarks.client import Connection
-from benchmarks.courier_round import ROUND, CourierRound
+from benchmarks.courier_round import ROUND
 from benchmarks.figures import Spread, short, spread
-from benchmarks.filling import OWNERS, Filler, publish
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import Configuration, Plan
-from benchmarks.system import DATABASE, System, running_broker, running_system
-from benchmarks.writes import Lap, StoreTime, Writer, lap
-from common.jobs import JobId, JobState
-from common.mongo.connection import ServerClock, connect, open_database
-from common.mongo.jobs import MongoJobStore
+from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe, Turn
+from benchmarks.system import System, running_broker, running_system
+from benchmarks.writes import Lap, StoreTime
 from embedded.settings import ROOT
 
-_OPERATIONS: Final = ("POST", "poll", "claim", ROUND)
-_MODEL: Final = "digits"
-_IMAGE: Final = ROOT / "models" / _MODEL / "samples" / "7.png"
-_AT_ONCE: Final = 12  # of each in a turn
 _PROBES_UNDER_LOAD: Final = 8
 _MOST_GROWTH: Final = 1.5
-
-T = TypeVar("T")
-Turn = Mapping[str, Lap]  # by operation: what one of it took
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,79 +57,6 @@ class Growth:
     ratio_without_store: Spread
 
 
-class Probe:
-    """Does to a system what clients, consumers and the courier do, and times it."""
-
-    def __init__(self, system: System, stack: ExitStack, store_time: StoreTime) -> None:
-        client = stack.enter_context(connect(system.store.url, timeout_s=600))
-        database = open_database(client, DATABASE)
-        self._clock = ServerClock(database)
-        self._jobs = MongoJobStore(database, now_ms=self._clock.now_ms, publish_after_s=3600)
-        self._writer = Writer(system.store.url, DATABASE, model=_MODEL)
-        self._connection = Connection(system.url)
-        self._courier = CourierRound(database, store_time)
-        self._store_time = store_time
-        self._image = _IMAGE.read_bytes()
-        self._system = system
-        self.database = database
-
-    def grow(self, step: Step, since: Step) -> None:
-        """Add the records and the messages that *step* has more."""
-        filler = Filler(self.database, self._system.store, now_ms=self._clock.now_ms())
-        filler.add(JobState.DONE, step.finished - since.finished)
-        filler.add(JobState.PENDING, step.waiting - since.waiting)
-        publish(self._system.broker_url, step.waiting - since.waiting)
-
-    def turn(self) -> Turn:
-        """Submit, poll and claim some jobs, do a round, and leave no job behind."""
-        ids: list[JobId] = []
-        post = self._laps(range(_AT_ONCE), lambda _: ids.append(self._post()))
-        poll = self._laps(ids, self._connection.job)
-        claim = self._laps(ids, self._claim)
-        self._delete(ids)
-        written: list[JobId] = []
-        write = self._laps(range(_AT_ONCE), lambda _: written.append(self._submit()))
-        read = self._laps(written, self._jobs.get)
-        self._delete(written)
-        return {
-            "POST": Lap(post.total_ms, write.store_ms),
-            "poll": Lap(poll.total_ms, read.store_ms),
-            "claim": claim,
-            ROUND: self._courier.timed()[ROUND],
-        }
-
-    def past_the_service(self) -> Turn:
-        """Claim, and do a round, while the service has a load of its own."""
-        written = [self._submit() for _ in range(_AT_ONCE)]
-        claim = self._laps(written, self._claim)
-        self._delete(written)
-        return {"claim": claim, ROUND: self._courier.timed()[ROUND]}
-
-    def _post(self) -> JobId:
-        return JobId(self._connection.post(self._image, model=_MODEL, content_type="image/png"))
-
-    def _submit(self) -> JobId:
-        return self._writer.submit(self._image)
-
-    def _claim(self, job_id: JobId) -> None:
-        if self._jobs.claim(job_id, fence=0, owner=OWNERS[0]) is None:
-            raise RuntimeError(f"job {job_id} was claimed by somebody else")
-
-    def _delete(self, job_ids: Iterable[JobId]) -> None:
-        for job in map(self._jobs.get, job_ids):
-            if job is not None:
-                self._jobs.delete(job)
-
-    def _laps(self, subjects: Iterable[T], step: Callable[[T], object]) -> Lap:
-        """Return the medians of what *step* takes, and of the store's part of it."""
-        laps = []
-        for one in subjects:
-            with lap(self._store_time) as timed:
-                step(one)
-            laps.append(timed)
-        return Lap(median(one.total_ms for one in laps), median(one.store_ms for one in laps))
-
-
 def run(plan: Plan) -> Outcome:
     """Let one of two systems grow, then let more and more consumers share the work."""
     store_time = StoreTime()
@@ -171,7 +86,9 @@ def _growths(plan: Plan, store_time: StoreTime) -> Iterator[tuple[Step, dict[str
         )
         reached = Step(finished=0, waiting=0)
         for step in _steps(plan):
-            large.grow(step, reached)
+            large.grow(
+                finished=step.finished - reached.finished, waiting=step.waiting - reached.waiting
+            )
             reached = step
             yield step, _compare(small, large, plan.rounds)
 
@@ -184,8 +101,8 @@ def _probe(system: System, stack: ExitStack, store_time: StoreTime) -> Probe:
 
 def _settings(plan: Plan) -> dict[str, str]:
     return {
-        "DARKROOM_MODELS": _MODEL,
-        "DARKROOM_MODELS_DIR": str(ROOT / "models"),
+        "DARKROOMMODELS": MODEL,
+        "DARKROOMMODELS_DIR": str(ROOT / "models"),
         "DARKROOM_WEIGHTS_DIR": str(material.places(plan.folder).weights),
     }
 
@@ -207,7 +124,7 @@ def _compare(small: Probe, large: Probe, rounds: int) -> dict[str, Growth]:
         for probe in turns if number % 2 else reversed(turns):
             turns[probe].append(probe.turn())
     pairs = list(zip(turns[small], turns[large], strict=True))
-    return {name: _growth([(few[name], many[name]) for few, many in pairs]) for name in _OPERATIONS}
+    return {name: _growth([(few[name], many[name]) for few, many in pairs]) for name in OPERATIONS}
 
 
 def _growth(pairs: Sequence[tuple[Lap, Lap]]) -> Growth:
@@ -241,8 +158,8 @@ def _order(plan: Plan, system: System) -> load.Order:
     return load.Order(
         kind="saturate",
         url=system.url,
-        image=str(_IMAGE),
-        model=_MODEL,
+        image=str(IMAGE),
+        model=MODEL,
         clients=plan.clients,
         jobs=plan.jobs * 2,  # small images
         in_flight=plan.in_flight,
@@ -284,13 +201,13 @@ def _consumers_table(shared: Mapping[int, Mapping[str, Any]]) -> Table:
         (
             str(number),
             short(one["images a second"]),
-            *(str(Spread(**one["ms"][name])) for name in _OPERATIONS),
+            *(str(Spread(**one["ms"][name])) for name in OPERATIONS),
         )
         for number, one in shared.items()
     )
     return Table(
         caption="More consumers on the same cores, saturated with small images; ms",
-        head=("consumers", "images/s", *_OPERATIONS),
+        head=("consumers", "images/s", *OPERATIONS),
         rows=rows,
     )
 
