@@ -4,6 +4,7 @@ from benchmarks.engine import NO_LIMIT, TOP_K
 from common.settings import Runtime
 from consumer.models.classifier import Classifier
 from consumer.models.loading import load_model
+from consumer.models.model import classify
 from consumer.models.places import Places
 from consumer.pixels import decode
 
@@ -16,4 +17,4 @@ def served_by(runtime: Runtime, name: str, where: Places) -> Classifier | None:
 
 def whole(classifier: Classifier, image: bytes) -> object:
     """Go all the way from a file to labels."""
-    return classifier.predict([decode(image, max_pixels=NO_LIMIT)], top_k=TOP_K)
+    return classify(classifier, [decode(image, max_pixels=NO_LIMIT)], top_k=TOP_K)

@@ -10,6 +10,7 @@ from benchmarks.material import EAGER
 from common.settings import Settings
 from consumer.models.classifier import Classifier
 from consumer.models.loading import load_pretrained
+from consumer.models.model import classify
 from consumer.models.places import Places
 from consumer.runtimes.network import Floats
 
@@ -42,9 +43,9 @@ class EagerPredictor:
         settings = Settings()
         where = Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
         name = (where.models / EAGER / "network").read_text()
-        torch.set_num_threads(1)
+        torch.set_num_threads(settings.threads_an_engine)
         self._classifier = eager_classifier(name, where)
 
     def predict(self, images: list[PIL.Image.Image]) -> Iterable[Iterable[tuple[str, float]]]:
-        answers = self._classifier.predict(images, top_k=self._TOP_K)
+        answers = classify(self._classifier, images, top_k=self._TOP_K)
         return [[(one.label, one.probability) for one in answer] for answer in answers]

@@ -15,6 +15,7 @@ from consumer.protocol import EngineConfig, Question
 TOP_K = 5
 NO_LIMIT = 10**9
 _WARM_UP = 3
+_LOOK_AGAIN_S = 0.05
 
 
 @contextmanager
@@ -27,6 +28,7 @@ def running_engine(
         models_dir=where.models,
         weights_dir=where.weights,
         threads=1,
+        lines=1,
         runtime=runtime,
         max_image_pixels=NO_LIMIT,
         log_level="WARNING",
@@ -35,8 +37,9 @@ def running_engine(
     limits = Limits(start_s=300, job_s=300)
     with closing(Engine(config, limits=limits, stopping=threading.Event())) as engine:
         engine.start()
-        engine.wait_until_ready()
-        yield lambda image: engine.ask(Question(JobId("j"), image, name, TOP_K))
+        while not engine.is_ready:
+            time.sleep(_LOOK_AGAIN_S)
+        yield lambda image: list(engine.ask([Question(JobId("j"), image, name, TOP_K)]))
 
 
 def images_a_second(name: str, where: Places, image: bytes, *, for_s: float) -> float:
