@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from common import logs
+from consumer.allocation import keep_freed_memory
 from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
@@ -48,6 +49,8 @@ def serve(connections: Sequence[Connection], config: EngineConfig) -> None:
     from consumer.inference import Models  # noqa: PLC0415
 
     models = Models.load(config)
+    # Not what loading took, too.
+    keep_freed_memory()
     connections[0].send(Ready(models.served))
     _answer(connections, models.prepare, beside=config.threads > 1)
 

@@ -39,7 +39,8 @@ def decode(image: bytes, *, max_pixels: int) -> PIL.Image.Image:
             with PIL.Image.open(BytesIO(image), formats=FORMATS) as opened:
                 _check_size(opened, max_pixels)
                 opened.load()
-                return _to_rgb(ImageOps.exif_transpose(opened))
+                ImageOps.exif_transpose(opened, in_place=True)
+                return _to_rgb(opened)
     except (UndecodableImageError, MemoryError):
         raise
     except Exception as exc:  # Pillow's parsers raise anything at all on rubbish
