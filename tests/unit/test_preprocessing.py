@@ -1,5 +1,6 @@
 """Preprocessing gives the tensors that torchvision's own transforms give."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,36 @@ from consumer.preprocessing import Preprocessing
 torchvision_models()
 
 
+def presets() -> dict[str, Any]:
+    """Return one weights enum for each preprocessing that torchvision's classifiers have."""
+    models = torchvision_models()
+    found: dict[str, Any] = {}
+    for name in models.list_models(module=models):
+        for weights in models.get_model_weights(name):
+            found.setdefault(repr(weights.transforms()), weights)
+    return {str(weights): weights for weights in found.values()}
+
+
+PRESETS = presets()
+
+
+@pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(
-    "name",
+    "size",
     [
-        "ResNet18_Weights.IMAGENET1K_V1",
-        "ResNet50_Weights.IMAGENET1K_V2",
-        "EfficientNet_B0_Weights.IMAGENET1K_V1",  # bicubic
-        "MobileNet_V3_Small_Weights.IMAGENET1K_V1",
-        "Inception_V3_Weights.IMAGENET1K_V1",  # crops to 299
+        (640, 480),
+        (480, 640),
+        (600, 600),
+        (500, 375),
+        (300, 451),
+        (500, 1200),
+        (100, 100),
+        (7, 5),
+        (1500, 2000),
     ],
 )
-@pytest.mark.parametrize("size", [(640, 480), (300, 451), (100, 100)])
 def test_it_equals_the_transforms_of_the_weights(name: str, size: tuple[int, int]) -> None:
-    weights = weights_by_name(name)
+    weights = PRESETS[name]
     image = noise(size)
 
     expected = weights.transforms()(image).numpy()
@@ -51,6 +69,11 @@ def test_it_equals_the_transforms_of_the_weights(name: str, size: tuple[int, int
         ((257, 301), (256, 299)),
         ((600, 600), (256, 256)),
         ((90, 80), (288, 256)),
+        ((500, 375), (341, 256)),
+        ((375, 500), (256, 341)),
+        ((500, 1001), (256, 512)),
+        ((683, 683), (256, 256)),
+        ((768, 1536), (256, 512)),
     ],
 )
 def test_what_is_cropped_away_changes_nothing(
@@ -121,6 +144,13 @@ def test_grey_inverted_and_resized_is_ink_on_paper() -> None:
     assert tensor.sum() == 1
 
 
+def test_images_of_several_sizes_are_refused() -> None:
+    preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
+
+    with pytest.raises(ValueError, match="several sizes"):
+        preprocessing.batch([noise((9, 9)), noise((20, 3))])
+
+
 def test_several_images_become_one_batch() -> None:
     preprocessing = Preprocessing(resize=(4, 5), mean=(0.5,) * 3, std=(0.5,) * 3)
 
@@ -129,6 +159,7 @@ def test_several_images_become_one_batch() -> None:
     assert torch.from_numpy(batch).shape == (2, 3, 4, 5)
 
 
+@lru_cache
 def noise(size: tuple[int, int]) -> PIL.Image.Image:
     values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return PIL.Image.fromarray(values)
