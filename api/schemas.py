@@ -180,7 +180,7 @@ class ModelView(BaseModel):
         None,
         description="onnx, openvino, torch, or predictor: code of its own",
     )
-    remark: str | None = Field(None, description="why it is not the runtime that was asked for")
+    remark: str | None = Field(None, description="what is not as it was asked for, or not exact")
     threads: int | None = Field(None, description="how many compute one image")
     engines: int | None = Field(None, description="how many processes of a consumer serve it")
 

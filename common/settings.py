@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         description="what computes networks: `onnx` and `openvino` (to be installed with it) from "
         "exports, and `torch` what cannot be exported, or all",
     )
+    dct_scaling: bool = Field(
+        False,
+        description="decodes large JPEGs at a part of their size: faster, but the answers change "
+        "a little",
+        json_schema_extra=_says("true or false"),
+    )
     batch_size: int = Field(
         1, ge=1, le=256, description="most images that an engine computes at once"
     )

@@ -29,7 +29,7 @@ class ServedModel:
         labels: How many it tells apart; 0 if it does not say.
         description: One line for people.
         runtime: What computes it.
-        remark: Why it is not the runtime that was asked for.
+        remark: What is not as it was asked for, or not exact.
         threads: How many compute one image.
         engines: How many processes of a consumer serve it.
     """

@@ -29,6 +29,7 @@ class Models:
     served: tuple[ServedModel, ...]
     ready: dict[str, Model]
     max_image_pixels: int
+    dct_scaling: bool = False
 
     @classmethod
     def load(cls, config: EngineConfig) -> Self:
@@ -42,6 +43,7 @@ class Models:
                 served.append(ServedModel(name=name, state=ModelState.UNAVAILABLE, reason=str(exc)))
                 continue
             ready[name] = model
+            remark = _remark(model, config)
             served.append(
                 ServedModel(
                     name=name,
@@ -50,7 +52,7 @@ class Models:
                     labels=model.label_count,
                     description=model.description,
                     runtime=model.runtime,
-                    remark=model.remark,
+                    remark=remark,
                     threads=config.threads,
                 )
             )
@@ -60,9 +62,9 @@ class Models:
                 version=model.version,
                 runtime=model.runtime,
                 threads=config.threads,
-                **({"remark": model.remark} if model.remark else {}),
+                **({"remark": remark} if remark else {}),
             )
-        return cls(tuple(served), ready, config.max_image_pixels)
+        return cls(tuple(served), ready, config.max_image_pixels, config.dct_scaling)
 
     def prepare(self, questions: Sequence[Question]) -> "Batch":
         """Decode and preprocess the image of every question."""
@@ -75,7 +77,12 @@ class Models:
                 return _refuse("model-unavailable", "The model is unavailable", question.model)
             started_s = time.perf_counter()
             try:
-                pixels = model.prepare(decode(question.image, max_pixels=self.max_image_pixels))
+                image = decode(
+                    question.image,
+                    max_pixels=self.max_image_pixels,
+                    enough_px=model.enough_px if self.dct_scaling else 0,
+                )
+                pixels = model.prepare(image)
             except UndecodableImageError as exc:
                 return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
             except MemoryError:
@@ -154,6 +161,12 @@ def _model_failed(error: Exception) -> Refusal:
 
 def _since_ms(started_s: float) -> float:
     return (time.perf_counter() - started_s) * 1000
+
+
+def _remark(model: Model, config: EngineConfig) -> str:
+    scales = config.dct_scaling and model.enough_px
+    scaling = f"JPEGs are scaled down to {model.enough_px} px or more as they are decoded"
+    return "; ".join(filter(None, (model.remark, scaling if scales else "")))
 
 
 def _refuse(name: str, title: str, detail: str) -> Refusal:

@@ -107,6 +107,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        dct_scaling=settings.dct_scaling,
     )
 
 

@@ -22,10 +22,16 @@ class UndecodableImageError(PermanentError):
     """The bytes are no image that can be decoded: the client's mistake, not an outage."""
 
 
-def decode(image: bytes, *, max_pixels: int) -> PIL.Image.Image:
+def decode(image: bytes, *, max_pixels: int, enough_px: int = 0) -> PIL.Image.Image:
     """Decode the first frame of *image*, turned upright by its EXIF orientation.
 
     Transparency shows white paper; 16-bit greyscale is scaled to 8 bits.
+
+    Args:
+        image: A file of any of the formats that are accepted.
+        max_pixels: The largest image that is decoded.
+        enough_px: A JPEG file may be decoded at a half, a quarter or an eighth of its size, in
+            the transform that it is made of, as long as its shorter side keeps this; 0: never.
 
     Returns:
         An image of mode ``RGB``.
@@ -38,6 +44,8 @@ def decode(image: bytes, *, max_pixels: int) -> PIL.Image.Image:
             warnings.simplefilter("ignore")  # of odd but harmless metadata
             with PIL.Image.open(BytesIO(image), formats=FORMATS) as opened:
                 _check_size(opened, max_pixels)
+                if enough_px:
+                    opened.draft(None, (enough_px, enough_px))
                 opened.load()
                 ImageOps.exif_transpose(opened, in_place=True)
                 return _to_rgb(opened)

@@ -36,6 +36,16 @@ class Preprocessing:
         """Whether all images come out equally high and wide."""
         return self.crop is not None or isinstance(self.resize, tuple)
 
+    @property
+    def enough_px(self) -> int:
+        """The shorter side that leaves the result nearly as it is; 0: all pixels are needed.
+
+        Half of what is left is filtered away by the resize; with less, more of it is seen.
+        """
+        if self.resize is None:
+            return 0
+        return 2 * (self.resize if isinstance(self.resize, int) else max(self.resize))
+
     def apply(self, image: PIL.Image.Image) -> Floats:
         """Make the input tensor of one image: float32, shape (channels, height, width)."""
         tensor: Floats = self.batch([image])[0]

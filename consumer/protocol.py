@@ -31,6 +31,7 @@ class EngineConfig:
     max_image_pixels: int
     log_level: str
     log_format: Literal["console", "json"]
+    dct_scaling: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ class Classifier:
     def runtime(self) -> str:
         return self.network.runtime
 
+    @property
+    def enough_px(self) -> int:
+        return self.kit.preprocessing.enough_px
+
     def prepare(self, image: PIL.Image.Image) -> Floats:
         """Make the input tensor of one image: shape (channels, height, width)."""
         return self.kit.preprocessing.apply(image)

@@ -38,6 +38,11 @@ class Model(Protocol):
         """Why not the runtime that was asked for; empty if it is that."""
         ...
 
+    @property
+    def enough_px(self) -> int:
+        """The shorter side of images that are large enough for it; 0: it wants all pixels."""
+        ...
+
     def prepare(self, image: PIL.Image.Image) -> Any:
         """Make of an upright RGB image what ``predict`` wants; in any thread.
 

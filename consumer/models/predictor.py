@@ -31,6 +31,7 @@ class PredictorModel:
     label_count: int = 0
     runtime: str = "predictor"
     remark: str = ""
+    enough_px: int = 0
 
     def prepare(self, image: PIL.Image.Image) -> PIL.Image.Image:
         return image

@@ -116,6 +116,54 @@ def test_floating_point_pixels_are_refused_for_their_range_is_not_known() -> Non
         decoded(encoded(PIL.Image.new("F", (2, 2), 0.5), "TIFF"))
 
 
+def a_photograph(size: tuple[int, int], image_format: str = "JPEG", **options: object) -> bytes:
+    picture = PIL.Image.effect_noise(size, 50).convert("RGB")
+    return encoded(picture, image_format, **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded_size"),
+    [
+        ((640, 480), (640, 480)),
+        ((1023, 2000), (1023, 2000)),
+        ((1024, 2000), (512, 1000)),
+        ((4000, 3001), (1000, 751)),
+        ((9000, 4096), (1125, 512)),
+    ],
+)
+def test_a_photograph_is_scaled_as_it_is_decoded_and_never_below_what_is_enough(
+    size: tuple[int, int], decoded_size: tuple[int, int]
+) -> None:
+    image = decode(a_photograph(size), max_pixels=10**8, enough_px=512)
+
+    assert image.size == decoded_size
+
+
+def test_unless_a_size_is_enough_all_pixels_are_decoded() -> None:
+    assert decode(a_photograph((1024, 1024)), max_pixels=10**8).size == (1024, 1024)
+
+
+def test_a_photograph_taken_sideways_is_scaled_and_turned_upright() -> None:
+    exif = Exif()
+    exif[_ORIENTATION] = 6
+
+    upright = decode(a_photograph((128, 64), exif=exif), max_pixels=10**6, enough_px=32)
+
+    assert upright.size == (32, 64)
+
+
+def test_only_jpeg_files_are_scaled_as_they_are_decoded() -> None:
+    for image_format in ("PNG", "WEBP", "TIFF"):
+        image = decode(a_photograph((64, 64), image_format), max_pixels=10**6, enough_px=8)
+
+        assert image.size == (64, 64)
+
+
+def test_scaling_lets_no_image_through_that_has_too_many_pixels() -> None:
+    with pytest.raises(UndecodableImageError, match="more than 4095 pixels"):
+        decode(a_photograph((64, 64)), max_pixels=4095, enough_px=8)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_at_all_are_decoded_or_refused(rubbish: bytes) -> None:
     _decode_or_refuse(rubbish)

@@ -144,6 +144,15 @@ def test_grey_inverted_and_resized_is_ink_on_paper() -> None:
     assert tensor.sum() == 1
 
 
+@pytest.mark.parametrize(("resize", "enough_px"), [(256, 512), ((8, 10), 20), (None, 0)], ids=str)
+def test_twice_what_is_resized_to_is_enough(
+    resize: int | tuple[int, int] | None, enough_px: int
+) -> None:
+    preprocessing = Preprocessing(resize=resize, crop=(4, 4), mean=(0.5,), std=(0.5,))
+
+    assert preprocessing.enough_px == enough_px
+
+
 def test_images_of_several_sizes_are_refused() -> None:
     preprocessing = Preprocessing(mean=(0.5,) * 3, std=(0.5,) * 3)
 

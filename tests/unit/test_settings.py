@@ -257,6 +257,8 @@ def _shown(default: object) -> str:
     assert default is not PydanticUndefined
     if isinstance(default, SecretStr):
         default = default.get_secret_value()
+    if isinstance(default, bool):
+        default = str(default).lower()
     if isinstance(default, tuple):
         default = ",".join(default)
     return f"`{default}`" if default != "" else '`""`'
