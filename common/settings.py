@@ -35,6 +35,8 @@ S = TypeVar("S", bound=BaseSettings)
 # A name is also that of a folder below `DARKROOM_MODELS_DIR`, and must not lead out of it.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Runtime = Literal["onnx", "openvino", "torch"]
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "half", "bfloat16"]
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, Field(min_length=1)]
 
 
@@ -155,6 +157,20 @@ class Settings(BaseSettings):
         "onnx",
         description="what computes networks: `onnx` and `openvino` (to be installed with it) from "
         "exports, and `torch` what cannot be exported, or all",
+    )
+    device: Device = Field(
+        "auto",
+        description="what torch computes on: `cpu`, `cuda` (then torch serves, whatever "
+        "`DARKROOM_RUNTIME` says), or `auto`: a GPU where torch serves and sees one",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="what torch computes in; less than `float32` changes the answers a little",
+    )
+    compile: bool = Field(
+        False,
+        description="has torch compile networks, which takes up to minutes at each start",
+        json_schema_extra=_says("true or false"),
     )
     dct_scaling: bool = Field(
         False,

@@ -146,7 +146,13 @@ def _computed(group: Sequence[_Prepared]) -> list[Reply]:
 
 def _load_and_warm(name: str, config: EngineConfig) -> Model:
     places = Places(config.models_dir, config.weights_dir)
-    model = load_model(name, places, runtime=config.runtime, threads=config.threads)
+    model = load_model(
+        name,
+        places,
+        runtime=config.runtime,
+        threads=config.threads,
+        computing=config.computing,
+    )
     try:
         classify(model, [PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
     except Exception as exc:

@@ -26,6 +26,7 @@ from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
 from consumer.lanes import Lanes
 from consumer.protocol import EngineConfig
+from consumer.runtimes.computing import Computing
 from consumer.worker import Worker
 
 log = structlog.stdlib.get_logger(__name__)
@@ -108,6 +109,12 @@ def _engine_config(settings: Settings) -> EngineConfig:
         log_level=settings.log_level,
         log_format=settings.log_format,
         dct_scaling=settings.dct_scaling,
+        computing=Computing(
+            device=settings.device,
+            precision=settings.precision,
+            compiles=settings.compile,
+            largest_batch=settings.batch_size,
+        ),
     )
 
 

@@ -1,6 +1,6 @@
 """What the parent and its engine say to each other. No torch here: the parent has none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -8,6 +8,7 @@ from common.jobs import Failure, JobId, Prediction
 from common.settings import Runtime
 from common.workers import ServedModel
 from consumer.errors import EngineLostError, EngineNotReadyError
+from consumer.runtimes.computing import Computing
 
 # The exit status of an engine that was refused memory; that of an uncaught error is 1.
 OUT_OF_MEMORY: Final = 12
@@ -32,6 +33,7 @@ class EngineConfig:
     log_level: str
     log_format: Literal["console", "json"]
     dct_scaling: bool = False
+    computing: Computing = field(default_factory=Computing)
 
 
 @dataclass(frozen=True, slots=True)

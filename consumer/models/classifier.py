@@ -28,7 +28,7 @@ class Classifier:
     Args:
         network: Computes the logits.
         kit: Labels, preprocessing and so on.
-        remark: Why this runtime, if it is not the one that was asked for.
+        remark: What is not as it was asked for, or not exact.
     """
 
     network: Network

@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -17,16 +18,26 @@ from consumer.models.model import Model
 from consumer.models.places import Places
 from consumer.models.probe import probe
 from consumer.runtimes.agreement import NotTheSameError, difference
+from consumer.runtimes.computing import Computing
 from consumer.runtimes.network import Network
 from consumer.runtimes.on_onnx import OnnxNetwork
 
 if TYPE_CHECKING:  # torch only where it is needed: it takes a second to import
     from consumer.models.pretrained import Pretrained
 
+_AS_IT_COMES: Final = Computing()
+
 log = structlog.stdlib.get_logger(__name__)
 
 
-def load_model(name: str, places: Places, *, runtime: Runtime, threads: int) -> Model:
+def load_model(
+    name: str,
+    places: Places,
+    *,
+    runtime: Runtime,
+    threads: int,
+    computing: Computing = _AS_IT_COMES,
+) -> Model:
     """Load the model *name*: the folder of that name, else torchvision's model.
 
     Raises:
@@ -38,8 +49,11 @@ def load_model(name: str, places: Places, *, runtime: Runtime, threads: int) -> 
         if place is not None and described is not None and described.predictor is not None:
             return folder.load_predictor(place, described.predictor, described.description)
         if runtime == "torch":
-            return _served_by_torch(name, places)
-        return _served_by_export(name, places, runtime, threads)
+            return _served_by_torch(name, places, computing)
+        if computing.wants_torch:
+            return _served_by_torch(name, places, computing, remark=f"{runtime} is for CPUs")
+        served = _served_by_export(name, places, runtime, threads, computing)
+        return _telling_what_is_left_undone(served, computing)
     except ModelUnavailableError:
         raise
     except Exception as exc:  # weights and code of users fail in any way they like
@@ -67,7 +81,9 @@ def load_pretrained(name: str, places: Places) -> "Pretrained":
         raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _served_by_export(name: str, places: Places, runtime: Runtime, threads: int) -> Model:
+def _served_by_export(
+    name: str, places: Places, runtime: Runtime, threads: int, computing: Computing
+) -> Classifier:
     """Serve the export of a model, which is made now if there is none; else the network itself."""
     export = places.valid_export(name)
     if export is None:
@@ -75,9 +91,9 @@ def _served_by_export(name: str, places: Places, runtime: Runtime, threads: int)
         failure = _export_in_a_process(name, places)
         export = places.valid_export(name)
         if export is None:
-            return _served_by_torch(name, places, remark=failure)
+            return _served_by_torch(name, places, computing, remark=failure)
     if export.file is None:
-        return _served_by_torch(name, places, remark=export.reason)
+        return _served_by_torch(name, places, computing, remark=export.reason)
     network = OnnxNetwork(places.exports.path(export.file), threads=threads)
     if runtime != "openvino":
         return Classifier(network=network, kit=export.kit)
@@ -106,11 +122,19 @@ def _by_openvino(file: Path, reference: Network, export: Export, threads: int) -
     return network
 
 
-def _served_by_torch(name: str, places: Places, *, remark: str = "") -> Model:
-    from consumer.runtimes.on_torch import TorchNetwork  # noqa: PLC0415
+def _served_by_torch(
+    name: str, places: Places, computing: Computing, *, remark: str = ""
+) -> Classifier:
+    from consumer.models.by_torch import served_by_torch  # noqa: PLC0415
 
-    model = load_pretrained(name, places)
-    return Classifier(network=TorchNetwork(model.module), kit=model.kit, remark=remark)
+    return served_by_torch(load_pretrained(name, places), computing, remark=remark)
+
+
+def _telling_what_is_left_undone(model: Classifier, computing: Computing) -> Classifier:
+    if model.runtime == "torch" or not computing.is_for_torch_alone:
+        return model
+    undone = f"{model.runtime} computes in float32 and compiles nothing; torch would"
+    return replace(model, remark="; ".join(filter(None, (model.remark, undone))))
 
 
 def _export_in_a_process(name: str, places: Places) -> str:

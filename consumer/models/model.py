@@ -35,7 +35,7 @@ class Model(Protocol):
 
     @property
     def remark(self) -> str:
-        """Why not the runtime that was asked for; empty if it is that."""
+        """What is not as it was asked for, or not exact; empty if there is nothing."""
         ...
 
     @property

@@ -40,5 +40,10 @@ def difference(
     return largest
 
 
+def in_deviations(logits: Floats, expected: Floats) -> float:
+    """Return the largest difference of two logits, in standard deviations of all expected."""
+    return float(np.abs(logits - expected).max()) / (float(expected.std()) or 1.0)
+
+
 def _best(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
     return np.argsort(-logits, axis=1, kind="stable")[:, :_TOP]

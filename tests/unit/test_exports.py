@@ -20,6 +20,7 @@ from consumer.models.loading import load_model
 from consumer.models.model import Model, classify
 from consumer.models.places import Places
 from consumer.runtimes.agreement import NotTheSameError, difference
+from consumer.runtimes.computing import Computing
 from consumer.runtimes.network import Floats
 from consumer.runtimes.on_openvino import OpenVinoNetwork
 
@@ -127,6 +128,25 @@ def assert_same_answers(ours: Model, theirs: Model, runtime: Runtime) -> None:
         assert [one.probability for one in our] == pytest.approx(
             [one.probability for one in their], abs=1e-5
         )
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino"])
+def test_what_only_torch_does_is_told_of_the_others(exported: Places, runtime: Runtime) -> None:
+    computing = Computing(precision="half")
+
+    model = load_model("m", exported, runtime=runtime, threads=1, computing=computing)
+
+    assert model.runtime == runtime
+    assert model.remark == f"{runtime} computes in float32 and compiles nothing; torch would"
+
+
+def test_torch_serves_where_a_gpu_is_wanted_whatever_the_runtime(
+    exported: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    with pytest.raises(ModelUnavailableError, match="DARKROOM_DEVICE is cuda"):
+        load_model("m", exported, runtime="onnx", threads=1, computing=Computing(device="cuda"))
 
 
 @pytest.mark.parametrize("harm", ["is not installed", "computes something else", "refuses it"])
