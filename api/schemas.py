@@ -176,6 +176,9 @@ class ModelView(BaseModel):
     version: str | None = Field(None, description="a digest of the weights")
     labels: int | None = Field(None, description="how many labels it tells apart")
     description: str | None = None
+    precision: str | None = Field(
+        None, description="what it computes in", examples=["float32", "bf16", "int8"]
+    )
     runtime: str | None = Field(
         None,
         description="onnx, openvino, torch, or predictor: code of its own",
@@ -194,6 +197,7 @@ class ModelView(BaseModel):
             version=model.version or None,
             labels=model.labels or None,
             description=model.description or None,
+            precision=model.precision or None,
             runtime=model.runtime or None,
             remark=model.remark or None,
             threads=model.threads or None,

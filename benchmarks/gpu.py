@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -74,15 +75,13 @@ def _rows(arguments: argparse.Namespace, precision: Precision) -> Iterator[tuple
     )
     served = TorchNetwork(_network(arguments.network), computing, example=floats[:1])
     device = torch.device(arguments.device)
-    bare = _network(arguments.network).to(device, DTYPES[precision])
+    module = _network(arguments.network).to(device, DTYPES[precision])
+    bare: Callable[[torch.Tensor], object] = module
     if arguments.compile:
-        bare = torch.compile(bare, dynamic=False)
+        bare = torch.compile(module, dynamic=False)
     for size in arguments.batches:
         batch = torch.from_numpy(floats[:size]).to(device, DTYPES[precision])
-        steps: tuple[Step, Step] = (
-            lambda batch=batch: bare(batch),
-            lambda size=size: served(floats[:size]),
-        )
+        steps: tuple[Step, Step] = (partial(bare, batch), partial(served, floats[:size]))
         rounds = [_turns(steps, size, number) for number in range(arguments.rounds)]
         bare_rate, served_rate = (statistics.median(rates) for rates in zip(*rounds, strict=True))
         share = statistics.median(own / one for one, own in rounds)

@@ -28,6 +28,7 @@ class ServedModel:
         version: A digest of its weights.
         labels: How many it tells apart; 0 if it does not say.
         description: One line for people.
+        precision: What it computes in: float32, bf16 or int8.
         runtime: What computes it.
         remark: What is not as it was asked for, or not exact.
         threads: How many compute one image.
@@ -40,6 +41,7 @@ class ServedModel:
     version: str = ""
     labels: int = 0
     description: str = ""
+    precision: str = ""
     runtime: str = ""
     remark: str = ""
     threads: int = 0

@@ -51,6 +51,7 @@ class Models:
                     version=model.version,
                     labels=model.label_count,
                     description=model.description,
+                    precision=model.precision,
                     runtime=model.runtime,
                     remark=remark,
                     threads=config.threads,

@@ -8,7 +8,7 @@ import PIL.Image
 
 from common.jobs import Prediction
 from consumer.preprocessing import Preprocessing
-from consumer.runtimes.network import Floats, Network
+from consumer.runtimes.network import Floats, Network, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class Kit:
     preprocessing: Preprocessing
     version: str
     description: str = ""
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,10 @@ class Classifier:
     @property
     def description(self) -> str:
         return self.kit.description
+
+    @property
+    def precision(self) -> str:
+        return self.kit.precision
 
     @property
     def runtime(self) -> str:

@@ -14,6 +14,7 @@ from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import digest
 from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
+from consumer.runtimes.network import Precision
 
 DESCRIPTION_FILE = "model.toml"
 
@@ -49,6 +50,8 @@ class ModelFile(BaseModel):
     architecture: str | None = None
     weights: str | None = None
     program: str | None = None
+    network: str | None = None
+    precision: Precision = "float32"
     predictor: str | None = None
     labels: str | tuple[str, ...] | None = None
     preprocessing: str | PreprocessingTable | None = None
@@ -56,10 +59,13 @@ class ModelFile(BaseModel):
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:
+        if self.precision != "float32" and self.network is None:
+            raise ValueError("precision belongs to a network")
         if self.predictor is not None:
             return self
-        if (self.program is None) == (self.architecture is None or self.weights is None):
-            raise ValueError("needs architecture and weights, or program, or predictor")
+        kinds = (self.program, self.network, self.architecture and self.weights)
+        if sum(map(bool, kinds)) != 1:
+            raise ValueError("needs architecture and weights, or program, network or predictor")
         if self.labels is None or self.preprocessing is None:
             raise ValueError("needs labels and preprocessing")
         return self

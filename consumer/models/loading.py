@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from common.settings import Runtime
-from consumer.models import folder
-from consumer.models.classifier import Classifier
+from consumer.models import folder, onnx_file
+from consumer.models.classifier import Classifier, Kit
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.exporting import UNAVAILABLE
-from consumer.models.exports import Export
 from consumer.models.model import Model
 from consumer.models.places import Places
-from consumer.models.probe import probe
-from consumer.runtimes.agreement import NotTheSameError, difference
+from consumer.runtimes.agreement import NotTheSameError
 from consumer.runtimes.computing import Computing
-from consumer.runtimes.network import Network
-from consumer.runtimes.on_onnx import OnnxNetwork
 
 if TYPE_CHECKING:  # torch only where it is needed: it takes a second to import
     from consumer.models.pretrained import Pretrained
@@ -48,6 +44,8 @@ def load_model(
         described = None if place is None else folder.read(place)
         if place is not None and described is not None and described.predictor is not None:
             return folder.load_predictor(place, described.predictor, described.description)
+        if place is not None and described is not None and described.network is not None:
+            return onnx_file.load(place, described, runtime=runtime, threads=threads)
         if runtime == "torch":
             return _served_by_torch(name, places, computing)
         if computing.wants_torch:
@@ -81,45 +79,33 @@ def load_pretrained(name: str, places: Places) -> "Pretrained":
         raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
 
 
-def _served_by_export(
-    name: str, places: Places, runtime: Runtime, threads: int, computing: Computing
-) -> Classifier:
-    """Serve the export of a model, which is made now if there is none; else the network itself."""
+def exported(name: str, places: Places) -> tuple[Path, Kit]:
+    """Return the file that a model is exported to, which is made now if there is none.
+
+    Raises:
+        NotTheSameError: Only torch can compute it; the text says why.
+        ModelUnavailableError: It cannot be had.
+    """
     export = places.valid_export(name)
     if export is None:
         log.info("exporting", model=name)
         failure = _export_in_a_process(name, places)
         export = places.valid_export(name)
         if export is None:
-            return _served_by_torch(name, places, computing, remark=failure)
+            raise NotTheSameError(failure)
     if export.file is None:
-        return _served_by_torch(name, places, computing, remark=export.reason)
-    network = OnnxNetwork(places.exports.path(export.file), threads=threads)
-    if runtime != "openvino":
-        return Classifier(network=network, kit=export.kit)
+        raise NotTheSameError(export.reason)
+    return places.exports.path(export.file), export.kit
+
+
+def _served_by_export(
+    name: str, places: Places, runtime: Runtime, threads: int, computing: Computing
+) -> Classifier:
     try:
-        other = _by_openvino(places.exports.path(export.file), network, export, threads)
+        file, kit = exported(name, places)
     except NotTheSameError as exc:
-        return Classifier(network=network, kit=export.kit, remark=f"OpenVINO: {exc}")
-    return Classifier(network=other, kit=export.kit)
-
-
-def _by_openvino(file: Path, reference: Network, export: Export, threads: int) -> Network:
-    """Load an export into OpenVINO.
-
-    Raises:
-        NotTheSameError: It cannot, or computes something else than *reference*.
-    """
-    try:
-        from consumer.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
-
-        network = OpenVinoNetwork(file, threads=threads)
-        difference(reference, network, probe(export.kit.preprocessing))
-    except ImportError as exc:
-        raise NotTheSameError("it is not installed; pip install openvino") from exc
-    except RuntimeError as exc:
-        raise NotTheSameError(str(exc).strip().partition("\n")[0]) from exc
-    return network
+        return _served_by_torch(name, places, computing, remark=str(exc))
+    return onnx_file.serve(file, kit, runtime=runtime, threads=threads)
 
 
 def _served_by_torch(

@@ -29,6 +29,11 @@ class Model(Protocol):
     def description(self) -> str: ...
 
     @property
+    def precision(self) -> str:
+        """What it computes in; empty if it does not say."""
+        ...
+
+    @property
     def runtime(self) -> str:
         """What computes it."""
         ...

@@ -29,6 +29,7 @@ class PredictorModel:
     version: str
     description: str = ""
     label_count: int = 0
+    precision: str = ""
     runtime: str = "predictor"
     remark: str = ""
     enough_px: int = 0

@@ -10,6 +10,8 @@ from consumer.runtimes.network import Floats
 
 # Of the standard deviation of all logits of the probe.
 MOST_DIFFERENCE: Final = 1e-3
+# Of numbers of 8 bits, which runtimes round each in its own way.
+_MOST_ROUGHLY: Final = 0.2
 _TOP: Final = 5
 
 
@@ -43,6 +45,22 @@ def difference(
 def in_deviations(logits: Floats, expected: Floats) -> float:
     """Return the largest difference of two logits, in standard deviations of all expected."""
     return float(np.abs(logits - expected).max()) / (float(expected.std()) or 1.0)
+
+
+def check_roughly(
+    reference: Callable[[Floats], Floats], other: Callable[[Floats], Floats], probe: Floats
+) -> None:
+    """Compare two runtimes that compute one network in 8 bits.
+
+    Raises:
+        NotTheSameError: They differ by more than rounding explains.
+    """
+    expected, logits = reference(probe), other(probe)
+    if logits.shape != expected.shape:
+        raise NotTheSameError(f"its logits have the shape {logits.shape}")
+    off = float(np.sqrt(np.mean((logits - expected) ** 2)) / (expected.std() or 1.0))
+    if not off < _MOST_ROUGHLY:
+        raise NotTheSameError(f"its logits are off by {off:.2g} standard deviations on average")
 
 
 def _best(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:

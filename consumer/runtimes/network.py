@@ -1,11 +1,13 @@
 """What every runtime offers."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+# What most of the arithmetic is done in.
+Precision = Literal["float32", "bf16", "int8"]
 
 
 class Network(Protocol):

@@ -1,12 +1,18 @@
 """What unit tests share: the API over fakes, no settings, and hypothesis without a clock."""
 
 import os
+import shutil
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from common.settings import PREFIX
+from consumer.models.loading import load_model
+from consumer.models.places import Places
 from tests.service import Api
+
+DIGITS = Path(__file__).parents[2] / "models" / "digits"
 
 # No deadline: the machines that run this are shared.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -25,3 +31,19 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def _exported_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    shutil.copytree(DIGITS, folder / "models" / "digits")
+    places = Places(folder / "models", folder / "weights")
+    load_model("digits", places, runtime="onnx", threads=1)
+    return folder
+
+
+@pytest.fixture
+def places(_exported_digits: Path, tmp_path: Path) -> Places:
+    """The digits, to be changed, with their export, which takes some seconds to make."""
+    shutil.copytree(_exported_digits, tmp_path, dirs_exist_ok=True)
+    return Places(tmp_path / "models", tmp_path / "weights")

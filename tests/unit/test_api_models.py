@@ -41,6 +41,16 @@ def test_models_are_listed_with_what_their_consumers_tell(api: Api) -> None:
     ]
 
 
+def test_a_model_tells_what_computes_it_and_in_which_precision() -> None:
+    api = Api()
+    model = a_model("digits", runtime="openvino", precision="int8")
+    api.registry.beat(a_worker(OWNER, model))
+
+    [found] = models_in(api.client.get("/models"))
+
+    assert (found["runtime"], found["precision"]) == ("openvino", "int8")
+
+
 def test_the_default_comes_first_and_the_others_by_name() -> None:
     api = Api(models=("b", "c", "a"), default_model="c")
     api.registry.forget(OWNER)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import openvino
 import PIL.Image
 import pytest
 import torch
@@ -19,9 +20,10 @@ from consumer.models.errors import ModelUnavailableError
 from consumer.models.loading import load_model
 from consumer.models.model import Model, classify
 from consumer.models.places import Places
-from consumer.runtimes.agreement import NotTheSameError, difference
+from consumer.runtimes.agreement import NotTheSameError, check_roughly, difference
 from consumer.runtimes.computing import Computing
 from consumer.runtimes.network import Floats
+from consumer.runtimes.on_onnx import has_vnni
 from consumer.runtimes.on_openvino import OpenVinoNetwork
 
 NETWORK = """
@@ -165,6 +167,25 @@ def test_onnxruntime_serves_what_openvino_does_not(
     assert (model.runtime, model.remark[:9]) == ("onnx", "OpenVINO:")
 
 
+def test_openvino_computes_in_bfloat16_where_the_processor_can(exported: Places) -> None:
+    [file] = (exported.weights / "exports").glob("*.onnx")
+
+    can = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+    assert OpenVinoNetwork(file, threads=1, precision="bf16").is_bf16 == can
+    assert not OpenVinoNetwork(file, threads=1).is_bf16
+
+
+@pytest.mark.parametrize(("flags", "expected"), [("avx2 avx512_vnni", True), ("avx2", False)])
+def test_products_of_8_bits_are_added_as_the_processor_can(
+    tmp_path: Path, flags: str, *, expected: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : fpu {flags}\n")
+
+    assert has_vnni(tmp_path / "cpuinfo") == expected
+    assert not has_vnni(tmp_path / "nothing")
+
+
 def refuse(*_args: object, **_options: object) -> None:
     raise RuntimeError("no such operation")
 
@@ -277,3 +298,16 @@ def test_a_small_difference_is_told() -> None:
     told = difference(answering(LOGITS), answering(LOGITS + np.float32(1e-5)), LOGITS)
 
     assert told == pytest.approx(1e-5 / LOGITS.std(), rel=0.1)
+
+
+def test_what_rounds_a_little_differently_is_roughly_the_same() -> None:
+    check_roughly(answering(LOGITS), answering(LOGITS + np.float32(0.05)), LOGITS)
+
+
+@pytest.mark.parametrize(
+    ("logits", "reason"),
+    [(-LOGITS, "are off by"), (np.full_like(LOGITS, np.nan), "off by"), (LOGITS[:, :2], "shape")],
+)
+def test_what_rounding_does_not_explain_is_refused(logits: Floats, reason: str) -> None:
+    with pytest.raises(NotTheSameError, match=reason):
+        check_roughly(answering(LOGITS), answering(logits), LOGITS)

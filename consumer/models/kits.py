@@ -1,0 +1,45 @@
+"""Labels and preprocessing as a ``model.toml`` has them."""
+
+from pathlib import Path
+from typing import Final
+
+from consumer.models.classifier import Kit
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.folder import DESCRIPTION_FILE, ModelFile, PreprocessingTable
+from consumer.models.model import digest
+from consumer.preprocessing import Preprocessing
+
+_TORCHVISION: Final = "torchvision:"
+
+
+def kit_of(folder: Path, described: ModelFile, *, weights: Path) -> Kit:
+    """Gather what belongs to *weights*, a file in *folder*."""
+    return Kit(
+        labels=_labels(folder, described.labels or ()),
+        preprocessing=_preprocessing(described.preprocessing),
+        version=digest(weights),
+        description=described.description,
+        precision=described.precision,
+    )
+
+
+def _labels(folder: Path, labels: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(labels, str):
+        return labels
+    if labels.startswith(_TORCHVISION):
+        from consumer.models import torchvision_zoo  # noqa: PLC0415 (loads torch)
+
+        named = labels.removeprefix(_TORCHVISION)
+        return torchvision_zoo.labels_of(torchvision_zoo.weights_by_name(named))
+    return tuple((folder / labels).read_text(encoding="utf-8").splitlines())
+
+
+def _preprocessing(described: str | PreprocessingTable | None) -> Preprocessing:
+    if isinstance(described, PreprocessingTable):
+        return described.build()
+    if described is None or not described.startswith(_TORCHVISION):
+        raise ModelUnavailableError(f"{DESCRIPTION_FILE}: preprocessing is {described!r}")
+    from consumer.models import torchvision_zoo  # noqa: PLC0415 (loads torch)
+
+    named = described.removeprefix(_TORCHVISION)
+    return torchvision_zoo.preprocessing_of(torchvision_zoo.weights_by_name(named))

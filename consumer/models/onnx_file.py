@@ -1,0 +1,85 @@
+"""A model whose network is a file of the ONNX format: no torch is needed."""
+
+from pathlib import Path
+from typing import Final
+
+from common.settings import Runtime
+from consumer.models.classifier import Classifier, Kit
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.folder import ModelFile
+from consumer.models.kits import kit_of
+from consumer.models.probe import probe
+from consumer.runtimes.agreement import NotTheSameError, check_roughly, difference
+from consumer.runtimes.network import Network
+from consumer.runtimes.on_onnx import OnnxNetwork
+
+NO_BF16: Final = "this processor has no bfloat16: computed in float32"
+
+_NOT_INSTALLED: Final = "it is not installed; pip install openvino"
+
+
+def load(folder: Path, described: ModelFile, *, runtime: Runtime, threads: int) -> Classifier:
+    """Load the network that *described* names, and see that it fits its labels.
+
+    Raises:
+        ModelUnavailableError: It does not, or nothing here can compute it.
+    """
+    file = folder / (described.network or "")
+    kit = kit_of(folder, described, weights=file)
+    classifier = serve(file, kit, runtime=runtime, threads=threads)
+    shape = classifier.network(probe(kit.preprocessing)[:2]).shape
+    if shape != (2, len(kit.labels)):
+        raise ModelUnavailableError(
+            f"of 2 images its logits have the shape {shape}, but there are {len(kit.labels)} labels"
+        )
+    return classifier
+
+
+def serve(file: Path, kit: Kit, *, runtime: Runtime, threads: int) -> Classifier:
+    """Have *file* computed by *runtime*, or say in a remark why by another.
+
+    Raises:
+        ModelUnavailableError: It is in bfloat16, and there is no OpenVINO.
+    """
+    if kit.precision == "bf16":
+        return _in_bf16(file, kit, runtime, threads)
+    network = OnnxNetwork(file, threads=threads)
+    if runtime != "openvino":
+        remark = "torch does not compute ONNX files" if runtime == "torch" else ""
+        return Classifier(network=network, kit=kit, remark=remark)
+    try:
+        other = _by_openvino(file, network, kit, threads)
+    except NotTheSameError as exc:
+        return Classifier(network=network, kit=kit, remark=f"OpenVINO: {exc}")
+    return Classifier(network=other, kit=kit)
+
+
+def _by_openvino(file: Path, reference: Network, kit: Kit, threads: int) -> Network:
+    """Load a file into OpenVINO.
+
+    Raises:
+        NotTheSameError: It cannot, or computes something else than *reference*.
+    """
+    try:
+        from consumer.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
+
+        network = OpenVinoNetwork(file, threads=threads)
+        compare = check_roughly if kit.precision == "int8" else difference
+        compare(reference, network, probe(kit.preprocessing))
+    except ImportError as exc:
+        raise NotTheSameError(_NOT_INSTALLED) from exc
+    except RuntimeError as exc:
+        raise NotTheSameError(str(exc).strip().partition("\n")[0]) from exc
+    return network
+
+
+def _in_bf16(file: Path, kit: Kit, runtime: Runtime, threads: int) -> Classifier:
+    try:
+        from consumer.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
+    except ImportError as exc:
+        raise ModelUnavailableError(f"bfloat16 takes OpenVINO, and {_NOT_INSTALLED}") from exc
+    network = OpenVinoNetwork(file, threads=threads, precision="bf16")
+    remark = "" if runtime == "openvino" else "only OpenVINO computes in bfloat16"
+    if not network.is_bf16:
+        remark = NO_BF16
+    return Classifier(network=network, kit=kit, remark=remark)

@@ -1,0 +1,85 @@
+"""A network that is a file of the ONNX format is served from its folder."""
+
+from pathlib import Path
+
+import onnx
+import PIL.Image
+import pytest
+
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.loading import load_model
+from consumer.models.model import digest
+from consumer.models.places import Places
+from tests.unit.conftest import DIGITS
+
+
+def bring_along(places: Places, **changes: str) -> Path:
+    """Make the folder `brought`, with the export of the digits as a network of the user's."""
+    [exported] = (places.weights / "exports").glob("*.onnx")
+    folder = places.models / "brought"
+    folder.mkdir()
+    model = onnx.load(exported)
+    for node in model.graph.node:
+        node.input[:] = ["x" if name == "images" else name for name in node.input]
+    model.graph.input[0].name = "x"
+    onnx.save(model, folder / "mine.onnx")
+    described = (DIGITS / "model.toml").read_text().replace("weights = ", "# weights = ")
+    described = described.replace("architecture = ", 'network = "mine.onnx" # ')
+    for old, new in changes.items():
+        described = described.replace(old, new)
+    (folder / "model.toml").write_text(described)
+    return folder
+
+
+def test_a_network_that_was_brought_along_is_served_whatever_its_input_is_called(
+    places: Places,
+) -> None:
+    folder = bring_along(places)
+
+    model = load_model("brought", places, runtime="onnx", threads=1)
+
+    [[best]] = model.predict([PIL.Image.open(DIGITS / "samples" / "3.png")], top_k=1)
+    assert (best.label, model.precision, model.remark) == ("3", "float32", "")
+    assert model.version == digest(folder / "mine.onnx")
+
+
+def test_a_network_with_another_number_of_labels_is_unavailable(places: Places) -> None:
+    bring_along(places, **{'"8", "9"]': '"8"]'})
+
+    with pytest.raises(ModelUnavailableError, match=r"\(2, 10\), but there are 9 labels"):
+        load_model("brought", places, runtime="onnx", threads=1)
+
+
+@pytest.mark.parametrize(
+    "described",
+    ['predictor = "a:B"\nprecision = "int8"', 'program = "p"\nnetwork = "n"', 'precision = "int4"'],
+)
+def test_a_description_of_two_kinds_is_refused(places: Places, described: str) -> None:
+    folder = places.models / "mixed"
+    folder.mkdir()
+    (folder / "model.toml").write_text(f"{described}\n")
+
+    with pytest.raises(ModelUnavailableError, match=r"model\.toml: "):
+        load_model("mixed", places, runtime="onnx", threads=1)
+
+
+def test_a_network_that_takes_one_image_only_is_unavailable(places: Places) -> None:
+    folder = bring_along(places)
+    model = onnx.load(folder / "mine.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(model, folder / "mine.onnx")
+
+    with pytest.raises(ModelUnavailableError, match="invalid dimensions"):
+        load_model("brought", places, runtime="onnx", threads=1)
+
+
+def test_labels_of_a_network_may_lie_in_a_file(places: Places) -> None:
+    folder = bring_along(
+        places, **{'["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]': '"l.txt"'}
+    )
+    (folder / "l.txt").write_text("\n".join("abcdefghij"))
+
+    model = load_model("brought", places, runtime="onnx", threads=1)
+
+    [[best]] = model.predict([PIL.Image.open(DIGITS / "samples" / "3.png")], top_k=1)
+    assert best.label == "d"
