@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
+readonly CALLED_FROM=$OLDPWD
 readonly VENV=.venv
 readonly CPU_TORCH=https://download.pytorch.org/whl/cpu
 
@@ -13,6 +14,9 @@ usage() {
 ./start.sh stop              stop it
 ./start.sh status [--json]   what runs, with process ids by role
 ./start.sh logs [ROLE] [-f]  the last lines of the logs; -f follows them
+./start.sh model quantize NAME --calibrate FOLDER --evaluate FOLDER [--to int8|bf16] [--force]
+                             make a model that computes in fewer bits, with a report of what it
+                             gains and loses; see models/README.md and `model quantize --help`
 ./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
 ./start.sh drill [NAME]      harm a system of its own on purpose, and audit every job; see
                              docs/reliability.md and `./start.sh drill --help`
@@ -29,6 +33,7 @@ main() {
   case $verb in
     up | -d | --detach | --foreground) start_everything "$@" ;;
     stop | status | logs) ask_the_running_system "$@" ;;
+    model) work_on_models "${@:2}" ;;
     test) run_tests "${@:2}" ;;
     drill) run_drills "${@:2}" ;;
     bench) run_benchmarks "${@:2}" ;;
@@ -70,6 +75,11 @@ run_role() {
     api) exec uwsgi --ini uwsgi.ini ;;
     *) exec python3 -m "$1" ;;
   esac
+}
+
+work_on_models() {
+  install_python_packages quantize
+  exec "$VENV/bin/python" -m consumer.models --relative-to "$CALLED_FROM" "$@"
 }
 
 run_tests() {
@@ -180,6 +190,7 @@ install_python_packages() {
   case $for_what in
     test) extras=$extras,dev ;;
     bench) extras=$extras,bench ;;
+    quantize) extras=$extras,quantize ;;
   esac
   pip_install -e ".[$extras]"
   for stamp in run "$for_what"; do echo "$wanted" >"$VENV/installed-to-$stamp"; done

@@ -24,17 +24,21 @@ preprocessing = "torchvision:SqueezeNet1_0_Weights.IMAGENET1K_V1"
 """
 
 
+def write_squeezenet(models: Path) -> None:
+    """Make the folder `squeezenet` among *models*, with the weights that lie there."""
+    folder = models / "squeezenet"
+    folder.mkdir(parents=True)
+    (folder / "model.toml").write_text(MODEL)
+    (folder / "squeezenet1_0.safetensors").symlink_to(FOLDER / "squeezenet1_0.safetensors")
+
+
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
     """A system that serves a folder of ours, beside the digits."""
     if not (FOLDER / "reference.json").exists():
         pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
     models = tmp_path_factory.mktemp("models")
-    (models / "squeezenet").mkdir()
-    (models / "squeezenet" / "model.toml").write_text(MODEL)
-    (models / "squeezenet" / "squeezenet1_0.safetensors").symlink_to(
-        FOLDER / "squeezenet1_0.safetensors"
-    )
+    write_squeezenet(models)
     (models / "digits").symlink_to(ROOT / "models" / "digits")
     system = Darkroom(
         tmp_path_factory.mktemp("state"),

@@ -29,7 +29,8 @@ OURS: Final = {
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
     r"torch|torchvision|safetensors": r"consumer\.(models|runtimes)\..+",
-    r"onnxruntime": r"consumer\.runtimes\.on_onnx",
+    r"onnxruntime": r"consumer\.runtimes\.on_onnx|consumer\.models\.quantizing\.int8",
+    r"onnx|ml_dtypes|tqdm": r"consumer\.models\.quantizing\..+",
     r"openvino": r"consumer\.runtimes\.on_openvino",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
     r"pymongo|bson": r"common\.mongo\..+",

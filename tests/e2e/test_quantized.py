@@ -1,0 +1,61 @@
+"""Real weights in 8 bits and in bfloat16 name real photographs as float32 does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import openvino
+import PIL.Image
+import pytest
+
+from consumer.models.loading import load_model
+from consumer.models.model import classify
+from consumer.models.places import Places
+from tests.e2e.conftest import ROOT
+from tests.e2e.test_imagenet import FOLDER, write_squeezenet
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    if not (FOLDER / "reference.json").exists():
+        pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
+    write_squeezenet(tmp_path / "models")
+    return Places(tmp_path / "models", tmp_path / "weights")
+
+
+@pytest.mark.parametrize("to", ["int8", "bf16"])
+def test_real_weights_are_quantized_for_real_photographs(places: Places, to: str) -> None:
+    can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if to == "bf16" and "BF16" not in can:
+        pytest.skip("this processor has no bfloat16")
+    photographs = str(FOLDER / "images")
+    folders = ["--calibrate", photographs, "--evaluate", photographs]
+    folders_of_ours = {
+        "DARKROOM_MODELS_DIR": str(places.models),
+        "DARKROOM_WEIGHTS_DIR": str(places.weights),
+    }
+
+    command = [sys.executable, "-m", "consumer.models", "quantize", "squeezenet", "--to", to]
+    subprocess.run(  # noqa: S603 (our own command)
+        [*command, *folders, "--force"], check=True, cwd=ROOT, env=os.environ | folders_of_ours
+    )
+
+    name = f"squeezenet-{to}"
+    report = json.loads((places.models / name / "report.json").read_text())
+    assert report["photographs"] == 24
+    assert report["top_1_agreement"] >= 0.9
+    assert named_rightly(name, places) >= 0.9
+
+
+def named_rightly(name: str, places: Places) -> float:
+    """Return the share of the photographs whose best label is that of the reference."""
+    model = load_model(name, places, runtime="onnx", threads=1)
+    reference = json.loads((FOLDER / "reference.json").read_text())
+    right = 0
+    for file, expected in reference.items():
+        with PIL.Image.open(FOLDER / "images" / file) as image:
+            [[best]] = classify(model, [image.convert("RGB")], top_k=1)
+        right += best.label == expected["class"]
+    return right / len(reference)

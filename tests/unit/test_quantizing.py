@@ -1,0 +1,444 @@
+"""A model is made of another in fewer bits, compared with it, and installed if it agrees."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import PIL.Image
+import pytest
+from onnx import helper
+from sklearn.datasets import load_digits
+
+from common.settings import Runtime
+from consumer.models import __main__ as command_line
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.loading import load_model
+from consumer.models.model import digest
+from consumer.models.places import Places
+from consumer.models.quantizing import measuring, speed
+from consumer.models.quantizing.comparison import Accuracy, compare
+from consumer.models.quantizing.errors import CannotQuantizeError
+from consumer.models.quantizing.int8 import write_int8
+from consumer.models.quantizing.order import Order
+from consumer.models.quantizing.photographs import Photographs
+from consumer.models.quantizing.quantize import Outcome, quantize
+from consumer.models.quantizing.report import Report
+from consumer.preprocessing import Preprocessing
+from consumer.runtimes.network import Floats
+from consumer.runtimes.on_onnx import OnnxNetwork
+from consumer.runtimes.on_openvino import OpenVinoNetwork
+from tests.unit.conftest import DIGITS
+from tests.unit.test_onnx_folder import bring_along
+
+ROOT = Path(__file__).parents[2]
+
+Make = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Handwritten digits: `many`, in sub-folders, and `usual` and `few`, flat."""
+    folder = tmp_path_factory.mktemp("photographs")
+    digits = load_digits()
+    for n, (ink, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        image = PIL.Image.fromarray(np.rint(255 - ink * 255 / 16).astype(np.uint8))
+        kinds = {0: f"many/{digit}", 1: "usual"} if n % 50 else {0: "few", 1: "usual"}
+        if kind := kinds.get(n % 5):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            image.save(folder / kind / f"{n}.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _any_machine_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "TURN_S", 0.001)
+    monkeypatch.setattr(OpenVinoNetwork, "is_bf16", True)
+
+
+@pytest.fixture
+def make(places: Places, photographs: Path) -> Make:
+    def make_one(**changes: Any) -> Outcome:
+        fields = {
+            "name": "digits",
+            "to": "int8",
+            "calibrate": photographs / "usual",
+            "evaluate": photographs / "many",
+            "force": False,
+            "places": places,
+            "reports": places.weights / "reports",
+            "runtime": "onnx",
+            "threads": 1,
+            "max_pixels": 10**6,
+        }
+        return quantize(Order(**{**fields, **changes}))
+
+    return make_one
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("to", "share"), [("int8", 0.4), ("bf16", 0.6)])
+def test_digits_in_fewer_bits_agree_and_are_installed_with_a_report(
+    make: Make, places: Places, to: str, share: float
+) -> None:
+    outcome = make(to=to)
+
+    folder, report = places.models / f"digits-{to}", outcome.report
+    assert outcome.is_installed
+    assert report.photographs == report.labelled > 300
+    assert 0.99 <= report.top_1_agreement <= 1
+    assert 0.95 <= report.top_5_agreement <= 1
+    assert report.after.accuracy is not None
+    assert report.before.accuracy is not None
+    assert report.after.accuracy.top_1 == pytest.approx(report.before.accuracy.top_1, abs=0.01)
+    assert report.after.file_bytes < share * report.before.file_bytes
+    assert Report.model_validate_json((folder / "report.json").read_text()) == report
+    assert (folder / "report.md").read_text() == report.as_markdown()
+    measured = tomllib.loads((folder / "model.toml").read_text())["measured"]
+    assert measured["top_1_agreement"] == round(report.top_1_agreement, 4)
+    assert names_in(places.models) == ["digits", f"digits-{to}"]
+
+
+@pytest.mark.parametrize(
+    ("to", "runtime", "served_by"),
+    [
+        ("int8", "onnx", "onnx"),
+        ("int8", "openvino", "openvino"),
+        ("int8", "torch", "onnx"),
+        ("bf16", "openvino", "openvino"),
+        ("bf16", "onnx", "openvino"),
+    ],
+)
+def test_it_is_served_without_torch(
+    make: Make, places: Places, to: str, runtime: Runtime, served_by: str
+) -> None:
+    make(to=to)
+
+    script = f"""
+import sys, PIL.Image
+from pathlib import Path
+from consumer.models.loading import load_model
+from consumer.models.model import classify
+from consumer.models.places import Places
+places = Places(Path({str(places.models)!r}), Path({str(places.weights)!r}))
+model = load_model("digits-{to}", places, runtime={runtime!r}, threads=1)
+image = PIL.Image.open({str(DIGITS / "samples" / "7.png")!r}).convert("RGB")
+[[best]] = classify(model, [image], top_k=1)
+print(best.label, model.runtime, model.precision, model.version)
+print({{"torch", "onnx", "tqdm"}} & set(sys.modules))
+"""
+    ended = subprocess.run(  # noqa: S603 (a script of this file)
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+
+    network = (places.models / f"digits-{to}" / "network.onnx").read_bytes()
+    model = load_model(f"digits-{to}", places, runtime=runtime, threads=1)
+    version = f"sha256:{sha256(network).hexdigest()[:16]}"
+    told, loaded = ended.stdout.splitlines()
+    assert told == f"7 {served_by} {to} {version}"
+    assert loaded == "set()"
+    assert bool(model.remark) == (runtime != served_by)
+
+
+def test_what_falls_short_is_not_installed_and_its_report_kept(
+    make: Make, places: Places, tmp_path: Path
+) -> None:
+    white = tmp_path / "white"
+    white.mkdir()
+    PIL.Image.new("L", (8, 8), 255).save(white / "1.png")  # no range can be taken from this
+
+    outcome = make(calibrate=white)
+
+    assert not outcome.is_installed
+    assert outcome.report.top_1_agreement < 0.99
+    assert ["99%" in reason for reason in outcome.report.shortcomings()] == [True]
+    assert outcome.file == places.weights / "reports" / "digits-int8.md"
+    assert "**Falls short**" in outcome.file.read_text()
+    assert names_in(places.models) == ["digits"]
+
+
+def test_few_photographs_are_not_enough_to_judge_by_unless_forced(
+    make: Make, places: Places, photographs: Path
+) -> None:
+    refused = make(evaluate=photographs / "few")
+    forced = make(evaluate=photographs / "few", force=True)
+
+    assert (refused.is_installed, forced.is_installed) == (False, True)
+    assert ["too few" in reason for reason in refused.report.shortcomings()] == [True]
+    assert (refused.report.labelled, refused.report.after.accuracy) == (0, None)
+    assert "digits-int8" in names_in(places.models)
+
+
+def test_what_cannot_be_read_is_named_and_skipped(
+    make: Make, photographs: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "some"
+    shutil.copytree(photographs / "few", folder)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / ".hidden").write_text("not looked at")
+
+    outcome = make(evaluate=folder)
+
+    assert list(outcome.report.skipped) == [str(folder / "broken.jpg")]
+    assert "broken.jpg" in outcome.report.as_markdown()
+    assert outcome.report.photographs == len(names_in(photographs / "few"))
+
+
+def test_layers_stay_in_float32_until_the_rest_agrees(
+    places: Places, photographs: Path, tmp_path: Path
+) -> None:
+    [source] = (places.weights / "exports").glob("*.onnx")
+    images = [
+        np.asarray(PIL.Image.open(path), np.float32).reshape(1, 1, 8, 8) / np.float32(255)
+        for path in sorted((photographs / "usual").iterdir())[:50]
+    ]
+    wanted = best_labels(source, images)
+
+    at_once = write_int8(source, tmp_path / "1.onnx", images, enough=0)
+    never = write_int8(source, tmp_path / "2.onnx", images, enough=1.1)
+
+    first, best = (np.mean(best_labels(tmp_path / f, images) == wanted) for f in FILES)
+    assert (at_once, never in {0, 1, 2}) == (0, True)
+    assert best >= first
+
+
+FILES = ("1.onnx", "2.onnx")
+
+
+def best_labels(file: Path, images: list[Floats]) -> npt.NDArray[np.intp]:
+    network = OnnxNetwork(file, threads=1)
+    return np.array([network(image).argmax() for image in images])
+
+
+def test_a_network_without_layers_cannot_be_in_8_bits(tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, ["n", 3])
+    logits = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", 3])
+    node = helper.make_node("Relu", ["images"], ["logits"])
+    opset = [helper.make_opsetid("", 18)]
+    graph = helper.make_graph([node], "no layers", [image], [logits])
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "0.onnx")
+
+    with pytest.raises(CannotQuantizeError, match="no convolutions"):
+        write_int8(
+            tmp_path / "0.onnx", tmp_path / "1.onnx", [np.zeros((1, 3), np.float32)], enough=1
+        )
+
+
+ERRORS: dict[str, tuple[dict[str, Any], str]] = {
+    "no such model": ({"name": "nothing"}, "nor a torchvision model"),
+    "no such folder": ({"evaluate": Path("nowhere")}, "nowhere is no folder"),
+    "nothing to calibrate with": ({"calibrate": None}, "--calibrate"),
+}
+
+
+@pytest.mark.parametrize(("changes", "reason"), ERRORS.values(), ids=ERRORS)
+def test_an_error_says_what_is_wrong_and_leaves_nothing(
+    make: Make, places: Places, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises((CannotQuantizeError, ModelUnavailableError), match=reason):
+        make(**changes)
+
+    assert names_in(places.models) == ["digits"]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "there is no file"),
+        ({"a.txt": "no image"}, "no file can be read; the first is .*a.txt"),
+        ({"seven/1.png": ""}, "'seven' is no label of the model"),
+        ({"labels.csv": "1.png", "1.png": ""}, "not a file and a label: 1.png"),
+    ],
+)
+@pytest.mark.parametrize("role", ["calibrate", "evaluate"])
+def test_a_folder_that_cannot_be_used_is_refused(
+    make: Make, tmp_path: Path, files: dict[str, str], reason: str, role: str
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    with pytest.raises(CannotQuantizeError, match=reason):
+        make(**{role: folder})
+
+
+def test_a_model_that_is_there_is_not_replaced(make: Make, places: Places) -> None:
+    (places.models / "digits-int8").mkdir()
+
+    with pytest.raises(CannotQuantizeError, match=r"there is a .*digits-int8 already"):
+        make(force=True)
+
+
+def test_only_a_network_in_float32_is_quantized(make: Make, places: Places) -> None:
+    make()
+    (places.models / "mine").mkdir()
+    (places.models / "mine" / "model.toml").write_text('predictor = "mine:Mine"')
+
+    with pytest.raises(CannotQuantizeError, match="is in int8 already"):
+        make(name="digits-int8", to="bf16")
+    with pytest.raises(CannotQuantizeError, match="code of its own"):
+        make(name="mine")
+
+
+def test_a_network_that_was_brought_along_is_quantized_too(make: Make, places: Places) -> None:
+    network = bring_along(places) / "mine.onnx"
+
+    outcome = make(name="brought")
+
+    assert outcome.is_installed
+    assert outcome.report.after.file_bytes < 0.4 * outcome.report.before.file_bytes
+    assert outcome.report.source_version == digest(network) != outcome.report.version
+
+
+def test_bfloat16_is_unavailable_without_openvino(
+    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(to="bf16")
+    monkeypatch.setitem(sys.modules, "consumer.runtimes.on_openvino", None)
+
+    with pytest.raises(ModelUnavailableError, match="pip install openvino"):
+        load_model("digits-bf16", places, runtime="onnx", threads=1)
+
+
+def test_a_processor_without_bfloat16_is_told_of(
+    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(to="bf16")
+    monkeypatch.setattr(OpenVinoNetwork, "is_bf16", False)
+
+    model = load_model("digits-bf16", places, runtime="openvino", threads=1)
+    shutil.rmtree(places.models / "digits-bf16")
+
+    assert model.remark == "this processor has no bfloat16: computed in float32"
+    with pytest.raises(CannotQuantizeError, match="nothing to gain"):
+        make(to="bf16")
+
+
+def test_onnxruntime_serves_8_bits_that_openvino_computes_wrongly(
+    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()
+    monkeypatch.setattr(OpenVinoNetwork, "__call__", lambda _self, images: -images[:, 0, 0, :5])
+
+    model = load_model("digits-int8", places, runtime="openvino", threads=1)
+
+    assert (model.runtime, model.remark[:9]) == ("onnx", "OpenVINO:")
+
+
+def test_memory_that_cannot_be_told_is_left_out_of_the_report(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = make().report
+    monkeypatch.setattr(measuring, "resident_mb", lambda *_args, **_options: None)
+
+    untold = make(to="bf16", calibrate=None).report
+
+    assert "memory" in told.as_markdown()
+    assert "memory" not in untold.as_markdown()
+
+
+def answering(logits: list[list[float]]) -> Callable[[Floats], Floats]:
+    answers = iter(logits)
+    return lambda _images: np.array([next(answers)], np.float32)
+
+
+def test_agreement_and_accuracy_are_shares_of_the_photographs(tmp_path: Path) -> None:
+    for name in ("1", "2", "3"):
+        PIL.Image.new("L", (1, 1)).save(tmp_path / f"{name}.png")
+    (tmp_path / "labels.csv").write_text("1.png,b\n3.png,a\n")
+    labels = ("a", "b", "c", "d", "e", "f", "a")
+    before = [[6, 5, 4, 3, 2, 1, 0], [6, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6]]
+    after = [[5, 6, 4, 3, 2, 1, 0], [6, 5, 4, 3, 1, 2, 0], [0, 1, 2, 3, 4, 5, 6]]
+    preprocessing = Preprocessing(mode="L", mean=(0.0,), std=(1.0,))
+    photographs = Photographs.in_folder(
+        tmp_path, labels=labels, preprocessing=preprocessing, max_pixels=1
+    )
+
+    class Network:
+        runtime = "onnx"
+
+        def __init__(self, logits: list[list[float]]) -> None:
+            self._answer = answering(logits)
+
+        def __call__(self, images: Floats) -> Floats:
+            return self._answer(images)
+
+    seen = compare(Network(before), Network(after), photographs, labels)  # type: ignore[arg-type]  # lists of whole numbers
+
+    assert seen.top_1_agreement == pytest.approx(2 / 3)
+    assert seen.top_5_agreement == pytest.approx((1 + 4 / 5 + 1) / 3)
+    assert seen.accuracy_before() == Accuracy(top_1=0.5, top_5=1)  # the other "a" counts, too
+    assert seen.accuracy_after() == Accuracy(top_1=1, top_5=1)
+
+
+@pytest.fixture
+def _set(monkeypatch: pytest.MonkeyPatch, places: Places, no_settings: None) -> None:
+    monkeypatch.setenv("DARKROOM_MODELS_DIR", str(places.models))
+    monkeypatch.setenv("DARKROOM_WEIGHTS_DIR", str(places.weights))
+    monkeypatch.setenv("DARKROOM_STATE_DIR", str(places.weights.parent))
+
+
+@pytest.mark.usefixtures("_set")
+def test_the_command_tells_what_it_did(
+    photographs: Path,
+    places: Places,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folders = ["--calibrate", "usual", "--evaluate", "few"]
+    words = ["model", "--relative-to", str(photographs), "quantize", "digits", *folders]
+    monkeypatch.setattr(sys, "argv", words)
+    refused = command_line.main()
+    told = capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", [*words, "--force"])
+    installed = command_line.main()
+
+    kept = places.weights.parent / "reports" / "digits-int8.md"
+    assert (refused, installed) == (1, 0)
+    assert told.out.startswith("# digits-int8")
+    assert f"The report is kept in {kept}" in told.err
+    assert json.loads(kept.with_suffix(".json").read_text())["model"] == "digits-int8"
+    assert "DARKROOM_MODELS=digits-int8 serves it" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_set")
+@pytest.mark.parametrize(
+    ("missing", "word"), [("tqdm", "extra"), ("", "is no folder")], ids=["extra", "folder"]
+)
+def test_the_command_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    missing: str,
+    word: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["model", "quantize", "digits", "--evaluate", "nowhere"])
+    if missing:
+        for name in [name for name in sys.modules if name.startswith("consumer.models.quanti")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, missing, None)
+
+    status = command_line.main()
+
+    assert status == 1
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("_set")
+def test_a_name_that_leads_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["model", "quantize", "../etc", "--evaluate", "x"])
+
+    with pytest.raises(SystemExit, match="2"):
+        command_line.main()
