@@ -14,6 +14,7 @@ _COLUMNS: Final = 2
 _SIZE_IN: Final = (6.4, 3.6)  # of each chart
 _DPI: Final = 110
 _ONE_BAR: Final = 0.8  # of the room that a group of bars has
+_ROOM_FOR_LEGEND: Final = 1.4
 
 Draw = Callable[[Axes, Mapping[str, Any]], None]
 
@@ -83,8 +84,11 @@ def _processor_time(axes: Axes, figures: Mapping[str, Any]) -> None:
         widths = [_median([turn["cpu_ms"][role] for turn in turns[name]]) for name in names]
         axes.barh(names, widths, left=left, label=role)
         left = [sum(pair) for pair in zip(left, widths, strict=True)]
-    axes.set(title="Processor time beside the engines", xlabel="ms a job")
-    axes.legend(fontsize=6)
+    # With room for the legend.
+    axes.set(
+        title="Processor time beside the engines", xlabel="ms a job", xlim=(0, max(left) * 1.4)
+    )
+    axes.legend(loc="upper right")
 
 
 def _saturated(axes: Axes, figures: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 from benchmarks import machine, report
 from benchmarks.outcome import Outcome
 from benchmarks.plan import Configuration, Plan, Size
+from benchmarks.progress import say
 
 # What runs each part. Imported in the part's own process: some load torch.
 PARTS: Final[Mapping[str, str]] = {
@@ -160,7 +161,7 @@ def _keep_to(cores: int) -> None:
 
 def _run(part: str, plan: Plan) -> Outcome:
     """Run a part in a process of its own, so that none inherits another's memory or threads."""
-    _say(f"{part} ...")
+    say(f"{part} ...")
     kept = plan.folder / f"{part}.json"
     started_s = time.monotonic()
     process = multiprocessing.get_context("spawn").Process(target=_work, args=(part, plan, kept))
@@ -171,7 +172,7 @@ def _run(part: str, plan: Plan) -> Outcome:
     except KeyboardInterrupt:
         for number in _ENDING_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        _say("stopping")
+        say("stopping")
         process.terminate()
         process.join()
         raise
@@ -179,8 +180,8 @@ def _run(part: str, plan: Plan) -> Outcome:
     if kept.exists():
         outcome = Outcome.from_json(json.loads(kept.read_text()))
     for table in outcome.tables:
-        _say(report.text(table))
-    _say(f"\n{part}: {outcome.fault or 'done'}, {time.monotonic() - started_s:.0f} s")
+        say(report.text(table))
+    say(f"\n{part}: {outcome.fault or 'done'}, {time.monotonic() - started_s:.0f} s")
     return outcome
 
 
@@ -219,7 +220,7 @@ def _write(
     page = report.markdown(outcomes, described, chart=f"{report.CHART}.svg" if has_chart else "")
     (asked.out / report.MARKDOWN_FILE).write_text(page + "\n")
     print(report.targets_table(outcomes))  # noqa: T201 (what the command is for)
-    _say(f"All figures are in {asked.out}")
+    say(f"All figures are in {asked.out}")
     if asked.write is not None:
         chart = asked.write.with_name(f"{asked.write.stem}.svg")
         _draw(outcomes, [chart])
@@ -231,7 +232,3 @@ def _draw(outcomes: Sequence[Outcome], paths: Sequence[Path]) -> bool:
     from benchmarks import charts  # noqa: PLC0415 (it takes a second)
 
     return charts.draw(outcomes, *paths)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201

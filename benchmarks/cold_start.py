@@ -17,6 +17,7 @@ from benchmarks.engine import running_engine
 from benchmarks.figures import spread
 from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Configuration, Plan
+from benchmarks.progress import say
 from benchmarks.system import System, running_broker, settings_for
 from common.settings import Runtime
 from embedded.programs import Program
@@ -38,6 +39,7 @@ def run(plan: Plan) -> Outcome:
     times_s = {"engine: ready, onnx, with its export": [_engine_s(plan, "onnx")]}
     for _ in range(plan.starts):
         for name, took_s in _starts(plan):
+            say(f"  {name}: {took_s:.1f} s")
             times_s.setdefault(name, []).append(took_s)
     rows = tuple((name, str(spread(values))) for name, values in times_s.items())
     caption = f"Cold starts, s: from the start of the process to its first use; {plan.model}"

@@ -17,6 +17,7 @@ from benchmarks.figures import Spread, short, spread
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import Configuration, Plan
 from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe, Turn
+from benchmarks.progress import say
 from benchmarks.system import System, running_broker, running_system
 from benchmarks.writes import Lap, StoreTime
 from embedded.settings import ROOT
@@ -86,6 +87,7 @@ def _growths(plan: Plan, store_time: StoreTime) -> Iterator[tuple[Step, dict[str
         )
         reached = Step(finished=0, waiting=0)
         for step in _steps(plan):
+            say(f"  {step}")
             large.grow(
                 finished=step.finished - reached.finished, waiting=step.waiting - reached.waiting
             )
@@ -148,6 +150,7 @@ def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[tuple[int, di
         system = stack.enter_context(running_system(folder, _settings(plan)))
         probe = Probe(system, stack, store_time)
         for number in plan.consumers:
+            say(f"  consumers: {number}")
             configuration = Configuration(runtime="onnx", consumers=number)
             with system.consuming(configuration), load.at_work(_order(plan, system)) as reported:
                 turns = [probe.past_the_service() for _ in range(_PROBES_UNDER_LOAD)]

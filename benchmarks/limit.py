@@ -27,6 +27,7 @@ from benchmarks.engine import NO_LIMIT, TOP_K, running_engine
 from benchmarks.figures import Spread, ratio, short, spread
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import BenchRuntime, Plan, Size
+from benchmarks.progress import say
 from consumer.models.classifier import Classifier, top_k_predictions
 from consumer.models.places import Places
 from consumer.pixels import decode
@@ -78,6 +79,7 @@ def run(plan: Plan) -> Outcome:
 
 
 def _compare(name: str, where: Places, images: Mapping[Size, bytes], plan: Plan) -> Iterator[Line]:
+    say(f"  {name}")
     material.write_model(name, where)
     classifiers = {
         runtime: classifier

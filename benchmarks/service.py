@@ -16,6 +16,7 @@ from benchmarks.figures import percentile
 from benchmarks.load import Order, Report, do
 from benchmarks.outcome import Outcome
 from benchmarks.plan import Configuration, Plan
+from benchmarks.progress import say
 from benchmarks.saturation import Turn, saturate
 from benchmarks.service_tables import Rounds
 from benchmarks.system import (
@@ -73,6 +74,7 @@ def _rounds(system: System, plan: Plan, image: Path) -> Rounds:
     rounds = Rounds(turns={one: [] for one in plan.configurations})
     where = material.places(plan.folder)
     for number in range(plan.rounds):
+        say(f"  round {number + 1} of {plan.rounds}")
         alone = engine.images_a_second(plan.model, where, image.read_bytes(), for_s=_ALONE_S)
         rounds.alone.append(alone)
         for one in plan.configurations if number % 2 else reversed(plan.configurations):
