@@ -103,8 +103,8 @@ def _probe(system: System, stack: ExitStack, store_time: StoreTime) -> Probe:
 
 def _settings(plan: Plan) -> dict[str, str]:
     return {
-        "DARKROOMMODELS": MODEL,
-        "DARKROOMMODELS_DIR": str(ROOT / "models"),
+        "DARKROOM_MODELS": MODEL,
+        "DARKROOM_MODELS_DIR": str(ROOT / "models"),
         "DARKROOM_WEIGHTS_DIR": str(material.places(plan.folder).weights),
     }
 
