@@ -1,5 +1,6 @@
 """The Flask application, made of parts that are handed in."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from api import health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
 from api.intake import Limits
 from api.submission import Submission
+from common.jobs import Job
 from common.ports import JobStore, Publisher, WorkerRegistry
 from common.settings import Settings
 
@@ -32,7 +34,12 @@ class _Request(Request):
 
 
 def create_app(
-    settings: Settings, *, store: JobStore, registry: WorkerRegistry, publisher: OpenPublisher
+    settings: Settings,
+    *,
+    store: JobStore,
+    registry: WorkerRegistry,
+    publisher: OpenPublisher,
+    note_published: Callable[[Job], None],
 ) -> Flask:
     """Make the application. It connects to nothing by itself."""
     app = Flask(__name__, static_folder=None)
@@ -48,6 +55,7 @@ def create_app(
         publisher=publisher,
         catalog=catalog,
         limits=Limits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels),
+        note_published=note_published,
     )
     app.before_request(structlog.contextvars.clear_contextvars)
     problems.register(app)

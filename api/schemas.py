@@ -3,7 +3,6 @@
 import json
 import math
 from base64 import b64decode
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +18,7 @@ from pydantic.types import JsonValue
 from pydantic_core import from_json
 
 from common.jobs import Job, JobState
+from common.plain import plain
 from common.workers import ModelState, ServedModel
 
 MAX_METADATA_BYTES = 4096
@@ -163,8 +163,9 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> Self:
+        fields = plain(job)
         return cls.model_validate(
-            {"id": job.job_id, **asdict(job), "setbacks": list(map(asdict, job.setbacks)) or None}
+            {"id": job.job_id, **fields, "setbacks": fields["setbacks"] or None}
         )
 
 

@@ -1,5 +1,6 @@
 """Accept an image, or a failed job once more: record it, then hand it to the consumers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,12 +27,17 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What clients may do with jobs, with what that needs."""
+    """What clients may do with jobs, with what that needs.
+
+    Args:
+        note_published: Told of each job whose message reached the queue.
+    """
 
     store: JobStore
     publisher: Publisher
     catalog: ModelCatalog
     limits: Limits
+    note_published: Callable[[Job], None]
 
     def submit(self, payload: Payload, *, idempotency_key: str | None = None) -> Job:
         """Record a pending job for the image and publish it.
@@ -106,7 +112,7 @@ class Submission:
     def _publish(self, job: Job) -> None:
         try:
             self.publisher.publish(ClassifyMessage.for_job(job))
-            self.store.mark_published(job)
+            self.note_published(job)
         except TransientError as exc:  # the record is the outbox: the job is accepted
             log.warning("the courier will publish this job", reason=str(exc))
             return

@@ -1,12 +1,13 @@
 """The composition root of the API: uWSGI imports ``app`` after its fork (lazy-apps)."""
 
 import atexit
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import structlog
 from flask import Flask
 
 from api.app import create_app
+from api.stamps import Stamps
 from common import logs
 from common.errors import StoreUnavailableError
 from common.mongo.stores import opened_stores
@@ -39,7 +40,14 @@ def compose(settings: Settings) -> Flask:
         stores.ensure_indexes()
     except StoreUnavailableError as exc:  # the courier makes them when the store is there
         log.warning("starting without the store", error=str(exc))
-    return create_app(settings, store=stores.jobs, registry=stores.workers, publisher=publisher)
+    stamps = opened.enter_context(closing(Stamps(stores.jobs)))
+    return create_app(
+        settings,
+        store=stores.jobs,
+        registry=stores.workers,
+        publisher=publisher,
+        note_published=stamps.note,
+    )
 
 
 app = compose(load_or_exit(Settings, status=_FAILED_APP))

@@ -11,6 +11,7 @@ MEBIBYTE: Final = 1024**2
 # https://docs.kernel.org/admin-guide/cgroup-v2.html and, below memory/, cgroup-v1
 _LIMIT_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_ENOUGH_BYTES: Final = 65_536
 _RESIDENT: Final = 1  # the second number of statm: man proc_pid_statm
 
 
@@ -30,13 +31,22 @@ def resident_bytes(pid: int) -> int:
     """
     resident = 0
     with suppress(OSError):  # it has just ended
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[_RESIDENT]
+        pages = _read(f"/proc/{pid}/statm").split()[_RESIDENT]
         resident = int(pages) * _PAGE_BYTES
     return resident + sum(map(resident_bytes, _children(pid)))
 
 
 def _children(pid: int) -> Iterator[int]:
     with suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (see _read)
             with suppress(OSError):  # the thread has just ended
-                yield from map(int, (thread / "children").read_text().split())
+                yield from map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+
+
+def _read(path: str) -> bytes:
+    """Read a small file as cheaply as possible: every engine is looked at 20 times a second."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, _ENOUGH_BYTES)
+    finally:
+        os.close(file)

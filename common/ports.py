@@ -58,8 +58,8 @@ class JobStore(Protocol):
         """Delete the image of a job that will need it no more."""
         ...
 
-    def mark_published(self, job: Job) -> None:
-        """Note that the message of *job* reached the queue, unless the job moved on."""
+    def mark_published(self, *jobs: Job) -> None:
+        """Note that the messages of *jobs* reached the queue, but not of those that moved on."""
         ...
 
 
@@ -70,8 +70,8 @@ class Outbox(Protocol):
         """Take a job whose publishing is due, so that no other courier does for *lease_s*."""
         ...
 
-    def mark_published(self, job: Job) -> None:
-        """Note that the message of *job* reached the queue, unless the job moved on."""
+    def mark_published(self, *jobs: Job) -> None:
+        """Note that the messages of *jobs* reached the queue, but not of those that moved on."""
         ...
 
     def processing(self) -> Iterable[Job]:

@@ -110,8 +110,12 @@ class InMemoryStore:
         self.images.pop(job_id, None)
         self.stored_s.pop(job_id, None)
 
-    def mark_published(self, job: Job) -> None:
+    def mark_published(self, *jobs: Job) -> None:
         self._be_reached()
+        for job in jobs:
+            self._mark_published(job)
+
+    def _mark_published(self, job: Job) -> None:
         stored = self.jobs.get(job.job_id)
         if self._is_still_pending(job) and stored and stored.republished <= job.republished:
             self.publish_due_s.pop(job.job_id, None)

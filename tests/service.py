@@ -42,7 +42,11 @@ class Api:
         self.publisher = RecordingPublisher()
         self.settings = Settings(_env_prefix=_NO_PREFIX, **settings)
         self.app = create_app(
-            self.settings, store=self.store, registry=self.registry, publisher=self.publisher
+            self.settings,
+            store=self.store,
+            registry=self.registry,
+            publisher=self.publisher,
+            note_published=self.store.mark_published,
         )
         self.app.test_client_class = DescribedClient
         self.client = self.app.test_client()

@@ -1,7 +1,6 @@
 """How a job looks as a document."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from common.jobs import (
@@ -17,11 +16,12 @@ from common.jobs import (
     Setback,
 )
 from common.mongo.connection import Document
+from common.plain import plain
 
 
 def to_document(job: Job) -> Document:
     """Write a job as a document; what it does not have yet is absent."""
-    fields = asdict(job)
+    fields = plain(job)
     fields["_id"] = fields.pop("job_id")
     fields["state"] = job.state.value
     fields["republished"] = job.republished or None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -141,22 +141,20 @@ class MongoJobStore:
         with translated_errors():
             self._images.delete_one({"_id": job_id})
 
-    def mark_published(self, job: Job) -> None:
-        """Note that the message of *job* reached the queue, unless the job moved on.
+    def mark_published(self, *jobs: Job) -> None:
+        """Note that the messages of *jobs* reached the queue, but not of those that moved on.
 
-        A consumer may have claimed it before its publisher gets here. And a publisher that is
+        A consumer may have claimed one before its publisher gets here. And a publisher that is
         late by minutes must not note the message that was lost since, instead of the next one.
         """
-        # None fits a document without the field.
-        as_known = {"state": JobState.PENDING.value, "republished": job.republished or None}
         with translated_errors():
-            self._jobs.update_one(
-                unmoved(job) | as_known,
-                {
-                    "$set": {"waiting_ms": self._now_ms()},
-                    "$unset": {"publish_due_ms": ""},
-                    "$currentDate": {"published_at": True},
-                },
+            published = {
+                "$set": {"waiting_ms": self._now_ms()},
+                "$unset": {"publish_due_ms": ""},
+                "$currentDate": {"published_at": True},
+            }
+            self._jobs.bulk_write(
+                [UpdateOne(_as_published(job), published) for job in jobs], ordered=False
             )
 
     def take_unpublished(self, *, lease_s: float) -> Job | None:
@@ -226,3 +224,11 @@ class MongoJobStore:
                 old = {"finished_ms": {"$lte": oldest_ms}}
                 self._jobs.delete_many({"_id": {"$in": job_ids}} | old)
         return len(job_ids)
+
+
+def _as_published(job: Job) -> Document:
+    # None fits a document without the field.
+    return unmoved(job) | {
+        "state": JobState.PENDING.value,
+        "republished": job.republished or None,
+    }

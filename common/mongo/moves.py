@@ -12,11 +12,11 @@ records (nx-27017 finds dates only slowly):
 * ``finished_ms``: when it finished.
 """
 
-from dataclasses import asdict
 from typing import Final
 
 from common.jobs import Job, JobState
 from common.mongo.connection import Document
+from common.plain import plain
 
 # Dates come from the server's clock. (nx-27017 stores a date given to $set as text.)
 _STAMP_OF_STATE: Final = {
@@ -40,9 +40,9 @@ def moved_to(job: Job, *, now_ms: int) -> Document:
         "fence": job.fence,
         "attempts": job.attempts,
         "owner": job.owner,
-        "result": None if job.result is None else asdict(job.result),
-        "error": None if job.error is None else asdict(job.error),
-        "setbacks": [asdict(setback) for setback in job.setbacks] or None,
+        "result": None if job.result is None else plain(job.result),
+        "error": None if job.error is None else plain(job.error),
+        "setbacks": [plain(setback) for setback in job.setbacks] or None,
         "publish_due_ms": now_ms if is_pending else None,
         "waiting_ms": None,
         "finished_ms": now_ms if job.is_finished else None,

@@ -24,13 +24,14 @@ def a_submission(store: JobStore, publisher: Publisher) -> Submission:
         publisher=publisher,
         catalog=ModelCatalog(InMemoryRegistry(a_worker()), configured=["digits"], default="digits"),
         limits=Limits(bytes=100_000, pixels=10_000),
+        note_published=store.mark_published,
     )
 
 
 class ForgetfulStore(InMemoryStore):
     """Goes down between the record and the stamp."""
 
-    def mark_published(self, job: Job) -> None:
+    def mark_published(self, *jobs: Job) -> None:
         raise StoreUnavailableError("the store went down")
 
 

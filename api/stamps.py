@@ -1,0 +1,62 @@
+"""Note in the records which messages reached the queue, after the answers were given."""
+
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import Final
+
+import structlog
+
+from common.errors import StoreUnavailableError
+from common.jobs import Job
+from common.ports import JobStore
+
+log = structlog.stdlib.get_logger(__name__)
+
+_PAUSE_S: Final = 0.02
+_END_WITHIN_S: Final = 1.0
+
+
+class Stamps:
+    """Notes what was published, in a thread of its own, and in one write what came together.
+
+    No client has to wait for it: the record is its own outbox, and says until then that it is
+    to be published. What is never noted, for this process or the store ended first, the courier
+    publishes again.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._published = SimpleQueue[Job | None]()
+        self._thread = threading.Thread(target=self._run, name="stamps", daemon=True)
+        self._thread.start()
+
+    def note(self, job: Job) -> None:
+        """Have it noted soon that the message of *job* reached the queue."""
+        self._published.put(job)
+
+    def close(self) -> None:
+        """Note what is left, and end the thread; a silent store is not waited for."""
+        self._published.put(None)
+        self._thread.join(_END_WITHIN_S)
+
+    def _run(self) -> None:
+        while (job := self._published.get()) is not None:
+            time.sleep(_PAUSE_S)  # for others to come along
+            jobs = [job, *self._waiting()]
+            try:
+                self._store.mark_published(*jobs)
+            except StoreUnavailableError as exc:
+                log.warning("the courier publishes jobs again", jobs=len(jobs), reason=str(exc))
+
+    def _waiting(self) -> Iterator[Job]:
+        while True:
+            try:
+                job = self._published.get_nowait()
+            except Empty:
+                return
+            if job is None:
+                self._published.put(None)  # the end comes after these
+                return
+            yield job

@@ -1,0 +1,16 @@
+"""A job as a dictionary."""
+
+from dataclasses import asdict
+
+from common.jobs import Result
+from common.plain import plain
+from tests.examples import OWNER, TABBY, a_job
+
+
+def test_it_says_what_the_standard_library_says() -> None:
+    result = Result(
+        predictions=(TABBY, TABBY), model="m", model_version="v", queue_ms=1.5, inference_ms=2.5
+    )
+    job = a_job(metadata={"shelf": 3, "tags": "a,b"}).claim(OWNER).succeed(result)
+
+    assert plain(job) == asdict(job)
