@@ -14,7 +14,7 @@ from common.ports import JobStore
 
 log = structlog.stdlib.get_logger(__name__)
 
-_PAUSE_S: Final = 0.02
+_PAUSE_S: Final = 0.1
 _END_WITHIN_S: Final = 1.0
 
 
