@@ -1,4 +1,4 @@
-"""Real weights in 8 bits and in bfloat16 name real photographs as float32 does."""
+"""Real weights on real photographs, in every runtime and precision, without a service."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import openvino
 import PIL.Image
 import pytest
 
+from common.settings import Runtime
 from consumer.models.loading import load_model
 from consumer.models.model import classify
 from consumer.models.places import Places
@@ -23,6 +24,11 @@ def places(tmp_path: Path) -> Places:
         pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
     write_squeezenet(tmp_path / "models")
     return Places(tmp_path / "models", tmp_path / "weights")
+
+
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+def test_every_runtime_names_what_the_reference_names(places: Places, runtime: Runtime) -> None:
+    assert named_rightly("squeezenet", places, runtime) == 1
 
 
 @pytest.mark.parametrize("to", ["int8", "bf16"])
@@ -49,9 +55,10 @@ def test_real_weights_are_quantized_for_real_photographs(places: Places, to: str
     assert named_rightly(name, places) >= 0.9
 
 
-def named_rightly(name: str, places: Places) -> float:
+def named_rightly(name: str, places: Places, runtime: Runtime = "onnx") -> float:
     """Return the share of the photographs whose best label is that of the reference."""
-    model = load_model(name, places, runtime="onnx", threads=1)
+    model = load_model(name, places, runtime=runtime, threads=1)
+    assert not model.remark or model.precision != "float32", model.remark
     reference = json.loads((FOLDER / "reference.json").read_text())
     right = 0
     for file, expected in reference.items():
