@@ -137,14 +137,14 @@ def plan_of(asked: argparse.Namespace, folder: Path) -> Plan:
 
 
 def _configurations(asked: argparse.Namespace) -> list[Configuration]:
-    """Combine what was asked for; torch, which is there to compare with, comes in one kind."""
+    """Combine what was asked for; eager torch, to compare with, comes in one kind."""
     cores = asked.cores or os.cpu_count() or 1
     engines = asked.engines or list(dict.fromkeys((cores, 1)))
     found = []
     for runtime in asked.runtime or ("onnx", "eager"):
-        is_torch = runtime in ("torch", "eager")
-        for number in engines[:1] if is_torch else engines:
-            for batch in asked.batch[:1] if is_torch else asked.batch:
+        is_eager = runtime == "eager"
+        for number in engines[:1] if is_eager else engines:
+            for batch in asked.batch[:1] if is_eager else asked.batch:
                 found.append(
                     Configuration(
                         runtime=runtime, consumers=asked.consumers, engines=number, batch=batch
