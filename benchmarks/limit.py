@@ -4,7 +4,7 @@ Runtimes take turns in every round, each round in the other order, and are compa
 round: the machine's own noise then strikes all alike. The stages take their turns among them.
 
 ``eager`` is torch as a script would use it; ``torch`` is what serves here where onnxruntime
-cannot; ``engine`` is the service's engine process with onnxruntime, asked by its parent.
+cannot; ``engine`` is the service's engine process with onnxruntime, asked by two lanes.
 """
 
 import os
@@ -23,7 +23,7 @@ import torch
 from benchmarks import material
 from benchmarks.bare import served_by, whole
 from benchmarks.eager import eager_classifier
-from benchmarks.engine import NO_LIMIT, TOP_K, running_engine
+from benchmarks.engine import AT_ONCE, NO_LIMIT, TOP_K, running_engine
 from benchmarks.figures import Spread, ratio, short, spread
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import BenchRuntime, Plan, Size
@@ -102,6 +102,8 @@ def _compare(name: str, where: Places, images: Mapping[Size, bytes], plan: Plan)
             times_ms = take_turns(
                 steps | stages, rounds=plan.rounds * _PARTS, turn_s=plan.turn_s / _PARTS
             )
+            if ENGINE in times_ms:
+                times_ms[ENGINE] = [one / AT_ONCE for one in times_ms[ENGINE]]
             yield from _lines(name, size, times_ms, tuple(stages))
 
 

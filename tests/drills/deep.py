@@ -125,7 +125,7 @@ def _fill(
                 body = ClassifyMessage.for_job(from_document(record)).encode()
                 channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT)
     # No confirms: all of them are there, or the drill fails.
-    wait_for(lambda: _length(run) == count, within_s=60, what="all messages are queued")
+    wait_for(lambda: _length(run) == count, within_s=180, what="all messages are queued")
 
 
 def _aged(template: Mapping[str, Any], age: int) -> dict[str, Any]:

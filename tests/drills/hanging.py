@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -43,13 +42,16 @@ def _hang_at(place: Place, folder: Path) -> None:
     def hanging(self: Any, job: Any, **options: Any) -> Any:
         if order.exists() and order.read_text() == place:
             # A consumer has several lanes, and all of them hang; one says so.
-            if reporting.acquire(blocking=False):
+            is_first = reporting.acquire(blocking=False)
+            if is_first:
                 draft = report.with_suffix(".draft")
                 draft.write_text(getattr(job, "job_id", job))
                 draft.rename(report)  # nobody reads half of it
             while order.exists():
                 time.sleep(_LOOK_AGAIN_S)
-            with suppress(RuntimeError):  # another lane has done it
+            if is_first:
+                # One that began to hang in the moment in which the order went hung for nothing.
+                report.unlink(missing_ok=True)
                 reporting.release()
         return call(self, job, **options)
 
