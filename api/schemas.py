@@ -127,7 +127,9 @@ class ResultView(BaseModel):
     model: str
     model_version: str = Field(description="a digest of the weights")
     queue_ms: float = Field(description="from the record to the claim")
-    inference_ms: float = Field(description="decoding, preprocessing and the model")
+    inference_ms: float = Field(
+        description="decoding, preprocessing and the model; that for the whole batch, if it was one"
+    )
 
 
 class FailureView(BaseModel):

@@ -113,7 +113,10 @@ class Settings(BaseSettings):
     )
     max_attempts: int = Field(3, ge=1, le=100, description="claims before a job is failed")
     job_time_limit_s: float = Field(
-        60, gt=0, le=86_400, description="an engine that takes longer over one job is killed"
+        60,
+        gt=0,
+        le=86_400,
+        description="an engine that takes longer over one job, or one batch, is killed",
     )
     engine_start_limit_s: float = Field(
         300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"

@@ -101,9 +101,10 @@ class Engine:
             except EngineNotReadyError as exc:
                 return [exc] * len(questions)
             except EngineLostError as exc:
-                if len(questions) > 1 or turn.was_shared:
-                    raise _SharedLossError from None
-                return [exc]
+                is_alone = len(questions) == 1 and not turn.was_shared
+                if is_alone or self._closing.is_set():  # then there is no child to ask again
+                    return [exc] * len(questions)
+                raise _SharedLossError from None
 
     def _asked_alone(self, question: Question) -> Outcome:
         with self._turns.alone():

@@ -84,7 +84,7 @@ def _quantize(asked: argparse.Namespace, settings: Settings) -> int:
             places=Places(settings.models_dir.absolute(), settings.weights_dir.absolute()),
             reports=settings.state_dir.absolute() / _REPORTS,
             runtime=settings.runtime,
-            threads=settings.engine_threads,
+            threads=settings.threads_an_engine,
             max_pixels=settings.max_image_pixels,
         )
     )

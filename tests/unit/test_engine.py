@@ -534,6 +534,22 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path
     assert not Path(f"/proc/{pid}").exists()
 
 
+def test_at_its_end_an_engine_tells_all_lanes_that_it_was_ended(
+    start: Start, tmp_path: Path
+) -> None:
+    engine = start(PREDICTOR)
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        hangs = lanes.submit(outcomes, engine, HANG)
+        wait_for((tmp_path / "m" / "hangs").exists)
+        waits = lanes.submit(outcomes, engine, 8, 8)
+        wait_for(lambda: engine.busy == 2)
+        engine.close()
+
+    assert hangs.result() == ["EngineDiedError"]
+    assert set(waits.result()) <= {"EngineDiedError", "EngineNotReadyError"}
+
+
 def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> None:
     engine = start(PREDICTOR)
     assert engine.pid is not None
