@@ -154,7 +154,11 @@ class JobView(BaseModel):
     metadata: dict[str, JsonValue]
     attempts: int = Field(description="how often a consumer took the job up")
     created_at: datetime
-    published_at: datetime | None = None
+    published_at: datetime | None = Field(
+        None,
+        description="when it was noted that its message reached the queue; absent where a consumer "
+        "was quicker",
+    )
     started_at: datetime | None = None
     finished_at: datetime | None = None
     result: ResultView | None = Field(None, description="there once the state is `done`")
