@@ -19,6 +19,8 @@ _TEMPLATE: Final = Path(__file__).parent.parent / "nginx" / "nginx.conf.template
 _PLACEHOLDER: Final = re.compile(r"\$\{(DARKROOM_[A-Z_]+)\}")
 # A plain user's PATH may lack it.
 _SYSTEM_PATH: Final = "/usr/sbin:/sbin"
+# Asked for names only, and the api has an address here.
+_RESOLVER: Final = HOST
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
@@ -42,9 +44,9 @@ class EmbeddedNginx:
     def prepare(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         values = {
-            "DARKROOM_NGINX_USER": _user_directive(),
             "DARKROOM_LISTEN": f"{HOST}:{self.port}",
-            "DARKROOM_API_BIND": f"{HOST}:{self.api_port}",
+            "DARKROOM_API": f"{HOST}:{self.api_port}",
+            "DARKROOM_RESOLVER": _RESOLVER,
             "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
         }
         write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))
@@ -68,7 +70,7 @@ def _binary() -> str:
 
 
 def _command(binary: str, folder: Path) -> tuple[str, ...]:
-    command = (binary, "-p", f"{folder}/", "-c", "nginx.conf")
+    command = (binary, "-p", f"{folder}/", "-c", "nginx.conf", *_as_this_user())
     if "-e filename" not in _help(binary):  # nginx before 1.19.5
         return command
     # Or it opens the machine's error log before it reads the configuration.
@@ -80,12 +82,12 @@ def _help(binary: str) -> str:
     return asked.stderr + asked.stdout
 
 
-def _user_directive() -> str:
+def _as_this_user() -> tuple[str, ...]:
     """Keep root's workers root: the user they would become cannot read root's folders.
 
     Source: https://nginx.org/en/docs/ngx_core_module.html#user
     """
     if os.geteuid() != 0:
-        return ""  # the directive has no meaning for anyone else, and draws a warning
+        return ()  # the directive has no meaning for anyone else, and draws a warning
     user = pwd.getpwuid(os.geteuid())
-    return f"user {user.pw_name} {grp.getgrgid(user.pw_gid).gr_name};"
+    return ("-g", f"user {user.pw_name} {grp.getgrgid(user.pw_gid).gr_name};")

@@ -71,7 +71,7 @@ def test_a_value_that_the_template_names_and_nobody_gives_is_an_error() -> None:
 
 def test_nothing_of_ours_is_left_open(written: str) -> None:
     assert "listen 127.0.0.1:8080;" in written
-    assert "server 127.0.0.1:8081 " in written
+    assert "set $api 127.0.0.1:8081;" in written
     assert not re.search(r"\$\{DARKROOM_\w+\}", written)
 
 

@@ -1,0 +1,244 @@
+"""A real nginx, as a container runs it: which api it asks, whom it refuses, whom it believes."""
+
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from embedded.programs import HOST
+from tests.front import (
+    NGINX,
+    Front,
+    NameServer,
+    UwsgiApi,
+    ask,
+    nginx_is_missing,
+    running_front,
+    serving,
+)
+from tests.servers import free_port
+from tests.waiting import wait_for
+
+ANOTHER = "127.0.0.2"
+NO_ANSWER = "urn:darkroom:problem:api-unavailable"
+
+Start = Callable[..., Front]
+
+
+@dataclass
+class Surroundings:
+    """A name server, and the port that every api has."""
+
+    names: NameServer
+    api_port: int
+    _opened: ExitStack
+
+    def api(self, host: str, *, hangs_up: bool = False) -> UwsgiApi:
+        api = UwsgiApi(host, self.api_port, hangs_up=hangs_up)
+        self._opened.enter_context(serving(api))
+        return api
+
+
+@pytest.fixture
+def surroundings() -> Iterator[Surroundings]:
+    with ExitStack() as opened:
+        names = NameServer([HOST])
+        opened.enter_context(serving(names.server))
+        yield Surroundings(names, free_port(), opened)
+
+
+@pytest.fixture
+def start(surroundings: Surroundings, tmp_path: Path) -> Iterator[Start]:
+    """Start an nginx that knows the apis by name, with further values."""
+    if nginx_is_missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("nginx is not installed")
+    with ExitStack() as opened:
+
+        def start_it(**values: str) -> Front:
+            api = f"api.test:{surroundings.api_port}"
+            by_name = {"RESOLVER": surroundings.names.address, "API": api}
+            return opened.enter_context(running_front(tmp_path, **by_name, **values))
+
+        yield start_it
+
+
+def add_piece(folder: Path, name: str, **changes: str) -> None:
+    """Mount one of the optional pieces, with other ports and paths."""
+    piece = (NGINX / Path(name).name).read_text()
+    for old, new in changes.items():
+        assert old in piece
+        piece = piece.replace(old, new)
+    (folder / "pieces" / name).parent.mkdir(parents=True)
+    (folder / "pieces" / name).write_text(piece)
+
+
+# Which api
+
+
+def test_a_new_api_is_found_and_one_that_is_gone_is_forgotten(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start()
+    surroundings.api(HOST)
+    surroundings.api(ANOTHER)
+    assert front.ask().json["HOST"] == HOST
+
+    surroundings.names.addresses = [ANOTHER]
+
+    # Each of nginx's processes finds out by itself.
+    wait_for(lambda: {front.ask().json["HOST"] for _ in range(8)} == {ANOTHER}, within_s=10)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_one_api_refuses_goes_to_the_next(
+    surroundings: Surroundings, start: Start, method: str
+) -> None:
+    front = start()
+    surroundings.names.addresses = [ANOTHER, HOST]  # and nobody listens at the other
+    surroundings.api(HOST)
+
+    answers = [front.ask(method) for _ in range(20)]
+
+    assert [answer.status for answer in answers] == [200] * 20
+    assert "Connection refused" in front.log
+
+
+def test_a_request_that_one_api_does_not_take_in_time_goes_to_the_next(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start()
+    surroundings.names.addresses = [ANOTHER, HOST]
+    surroundings.api(HOST)
+    statuses: set[int] = set()
+    with ExitStack() as opened:
+        # Its queue is full; the kernel drops further connections without a word.
+        busy = opened.enter_context(
+            socket.create_server((ANOTHER, surroundings.api_port), backlog=0)
+        )
+        opened.enter_context(socket.create_connection(busy.getsockname()))
+
+        while "timed out" not in front.log:
+            statuses.add(front.ask("POST").status)
+
+    assert statuses == {200}
+
+
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1), ("DELETE", 1), ("PUT", 1)])
+def test_only_what_changes_nothing_is_handed_in_twice(
+    surroundings: Surroundings, start: Start, method: str, times: int
+) -> None:
+    front = start()
+    surroundings.names.addresses = [ANOTHER, HOST]
+    apis = [surroundings.api(host, hangs_up=True) for host in (HOST, ANOTHER)]
+
+    answer = front.ask(method)
+
+    assert answer.status == 503
+    assert answer.json["type"] == NO_ANSWER
+    assert answer.headers["Retry-After"] == "1"
+    assert sum(len(api.seen) for api in apis) == times
+
+
+def test_without_any_api_the_answer_is_a_problem(surroundings: Surroundings, start: Start) -> None:
+    front = start()
+    surroundings.names.addresses = []
+
+    answer = front.ask("DELETE", "/jobs/1")
+
+    assert answer.status == 503
+    assert answer.json["type"] == NO_ANSWER
+
+
+# The optional pieces
+
+
+def test_the_management_ui_is_passed_on_with_its_paths_as_they_are(
+    start: Start, tmp_path: Path
+) -> None:
+    management, rabbitmq = f"{HOST}:{free_port()}", HTTPServer((HOST, 0), WhatItWasAsked)
+    add_piece(tmp_path, "http.d/management.conf", **{":15672": f":{rabbitmq.server_port}"})
+    front = start(MANAGEMENT_LISTEN=management)
+
+    with serving(rabbitmq):
+        answer = ask(
+            http.client.HTTPConnection(management), "GET", "/api/queues/%2F/darkroom?a=b", {}
+        )
+
+    assert answer.body == f"{management} /api/queues/%2F/darkroom?a=b".encode()
+    assert front.server.is_running
+
+
+class WhatItWasAsked(BaseHTTPRequestHandler):
+    """An answer in plain text."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f"{self.headers['Host']} {self.path}".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    made = subprocess.run(  # noqa: S603 (our own command)
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",  # noqa: S607 (wherever it is)
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:{HOST}",
+         "-keyout", "key", "-out", "certificate"],
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return tmp_path / "certificate"
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path, certificate: Path) -> int:
+    port = free_port()
+    changes = {
+        " 8443": f" {HOST}:{port}",
+        "/run/secrets/tls_certificate": str(certificate),
+        "/run/secrets/tls_key": str(certificate.with_name("key")),
+    }
+    add_piece(tmp_path, "server.d/tls.conf", **changes)
+    return port
+
+
+def test_over_tls_the_api_answers_and_browsers_are_told_to_stay_with_it(
+    surroundings: Surroundings, start: Start, tls_port: int, certificate: Path
+) -> None:
+    front = start()
+    surroundings.api(HOST)
+    context = ssl.create_default_context(cafile=str(certificate))
+
+    answer = ask(http.client.HTTPSConnection(HOST, tls_port, context=context), "GET", "/", {})
+
+    assert answer.json["HTTPS"] == "on"
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Strict-Transport-Security" not in front.ask().headers
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_has_its_modern_versions_and_http_2(
+    start: Start, tls_port: int, certificate: Path, version: ssl.TLSVersion
+) -> None:
+    start()
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.minimum_version = context.maximum_version = version
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    connection = http.client.HTTPSConnection(HOST, tls_port, context=context)
+    connection.connect()
+
+    assert isinstance(connection.sock, ssl.SSLSocket)
+    assert connection.sock.selected_alpn_protocol() == "h2"
+    connection.close()
