@@ -204,12 +204,14 @@ _MEANINGS = {
     413: "The image or the body is too large",
     415: "This is no image, or not in an accepted format",
     422: "A field or the image is not acceptable",
+    429: "More requests a second than one address may send; Retry-After says when to go on",
     503: "Not now; Retry-After says when",
 }
 
 
 def _problems(*statuses: int) -> dict[str, Any]:
-    meanings = {str(status): _MEANINGS[status] for status in statuses}
+    # nginx limits them all.
+    meanings = {str(status): _MEANINGS[status] for status in sorted((*statuses, 429))}
     return {
         status: {
             "description": meaning,

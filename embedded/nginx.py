@@ -21,6 +21,7 @@ _PLACEHOLDER: Final = re.compile(r"\$\{(DARKROOM_[A-Z_]+)\}")
 _SYSTEM_PATH: Final = "/usr/sbin:/sbin"
 # Asked for names only, and the api has an address here.
 _RESOLVER: Final = HOST
+_UNLIMITED: Final = 1_000_000
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
@@ -40,6 +41,7 @@ class EmbeddedNginx:
     port: int
     api_port: int
     max_body_bytes: int
+    rate_limit: int = _UNLIMITED
 
     def prepare(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -48,6 +50,7 @@ class EmbeddedNginx:
             "DARKROOM_API": f"{HOST}:{self.api_port}",
             "DARKROOM_RESOLVER": _RESOLVER,
             "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
+            "DARKROOM_RATE_LIMIT": str(self.rate_limit),
         }
         write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))
 

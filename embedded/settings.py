@@ -67,6 +67,14 @@ class EmbeddedSettings(Settings):
         description="how many consumers to run; unset: one per two cores, at least one",
     )
 
+    rate_limit: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="requests a second that one client address may send, and as many at once; "
+        "more are refused with 429",
+    )
+
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         names = [name for name in reversed(type(self).model_fields) if name.endswith("port")]

@@ -61,6 +61,7 @@ class System:
             port=self.settings.port,
             api_port=self.settings.api_port,
             max_body_bytes=self.settings.max_body_bytes,
+            rate_limit=self.settings.rate_limit,
         )
 
     def start(self) -> None:

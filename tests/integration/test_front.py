@@ -16,6 +16,7 @@ import pytest
 from embedded.programs import HOST
 from tests.front import (
     NGINX,
+    Answer,
     Front,
     NameServer,
     UwsgiApi,
@@ -155,6 +156,49 @@ def test_without_any_api_the_answer_is_a_problem(surroundings: Surroundings, sta
 
     assert answer.status == 503
     assert answer.json["type"] == NO_ANSWER
+
+
+# How many requests
+
+
+def refusal(front: Front, **headers: str) -> Answer:
+    """Send requests until there have been too many."""
+    answers = (front.ask("POST", headers=headers) for _ in range(100))
+    return next(answer for answer in answers if answer.status != 200)
+
+
+def test_too_many_requests_of_an_address_are_refused_with_a_problem(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start(RATE_LIMIT="1")
+    surroundings.api(HOST)
+
+    refused = refusal(front)
+
+    assert refused.status == 429
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.json["type"] == "urn:darkroom:problem:too-many-requests"
+    assert "may send 1 requests" in refused.json["detail"]
+
+
+def test_the_requests_of_another_address_are_not_counted_along(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start(RATE_LIMIT="1")
+    surroundings.api(HOST)
+    refusal(front)
+
+    assert front.ask(source=ANOTHER).status == 200
+
+
+def test_a_burst_of_a_second_s_share_is_let_through_at_once(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start(RATE_LIMIT="50")
+    surroundings.api(HOST)
+
+    assert {front.ask().status for _ in range(50)} == {200}
 
 
 # The optional pieces

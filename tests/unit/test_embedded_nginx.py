@@ -13,7 +13,7 @@ from embedded.nginx import EmbeddedNginx, render
 
 ROOT: Final = Path(__file__).parents[2]
 PROBLEM_URN: Final = "urn:darkroom:problem:"
-STATUSES: Final = (400, 404, 405, 408, 411, 413, 414, 431, 500, 501, 503, 505)
+STATUSES: Final = (400, 404, 405, 408, 411, 413, 414, 429, 431, 500, 501, 503, 505)
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -73,6 +73,25 @@ def test_nothing_of_ours_is_left_open(written: str) -> None:
     assert "listen 127.0.0.1:8080;" in written
     assert "set $api 127.0.0.1:8081;" in written
     assert not re.search(r"\$\{DARKROOM_\w+\}", written)
+
+
+def test_without_further_values_nobody_is_limited(written: str) -> None:
+    assert "rate=1000000r/s;" in written
+
+
+def test_the_limit_of_requests_is_filled_in(tmp_path: Path) -> None:
+    EmbeddedNginx(
+        folder=tmp_path,
+        port=8080,
+        api_port=8081,
+        max_body_bytes=1,
+        rate_limit=7,
+    ).prepare()
+
+    written = (tmp_path / "nginx.conf").read_text()
+
+    assert "rate=7r/s;" in written
+    assert "burst=7 " in written
 
 
 def test_only_the_owner_reads_the_configuration(tmp_path: Path, written: str) -> None:

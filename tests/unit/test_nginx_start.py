@@ -67,6 +67,7 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
         port=8080,
         api_port=8081,
         max_body_bytes=settings.max_body_bytes,
+        rate_limit=settings.rate_limit,
     ).prepare()
     return (folder / "nginx.conf").read_text()
 
@@ -77,6 +78,7 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
     [
         {},
         {
+            "DARKROOM_RATE_LIMIT": "17",
             "DARKROOM_MAX_IMAGE_BYTES": "2048",
         },
     ],
@@ -162,7 +164,7 @@ def test_a_value_that_could_break_out_of_its_place_ends_it_with_one_line(
     assert line.startswith("darkroom: DARKROOM_API is not allowed; ")
 
 
-@pytest.mark.parametrize("name", ["DARKROOM_MAX_IMAGE_BYTES"])
+@pytest.mark.parametrize("name", ["DARKROOM_RATE_LIMIT", "DARKROOM_MAX_IMAGE_BYTES"])
 @pytest.mark.parametrize("number", ["many", "0", "010", "1e3", "-1", "1 ", "1\n2"])
 def test_a_number_that_is_none_ends_it_with_one_line(
     container: Container, name: str, number: str

@@ -79,6 +79,12 @@ def test_every_error_that_is_described_is_a_problem(document: dict[str, Any]) ->
     assert all(set(answer["content"]) == {"application/problem+json"} for answer in answers)
 
 
+def test_every_operation_says_that_there_may_be_too_many_requests(document: dict[str, Any]) -> None:
+    operations = [operation for item in document["paths"].values() for operation in item.values()]
+
+    assert all("429" in operation["responses"] for operation in operations)
+
+
 def test_the_three_forms_of_a_submission_are_described(document: dict[str, Any]) -> None:
     content = document["paths"]["/jobs"]["post"]["requestBody"]["content"]
 
