@@ -19,6 +19,7 @@ _TEMPLATE: Final = Path(__file__).parent.parent / "nginx" / "nginx.conf.template
 _PLACEHOLDER: Final = re.compile(r"\$\{(DARKROOM_[A-Z_]+)\}")
 # A plain user's PATH may lack it.
 _SYSTEM_PATH: Final = "/usr/sbin:/sbin"
+_NO_PROXY: Final = "unix:"
 # Asked for names only, and the api has an address here.
 _RESOLVER: Final = HOST
 _UNLIMITED: Final = 1_000_000
@@ -42,6 +43,7 @@ class EmbeddedNginx:
     api_port: int
     max_body_bytes: int
     rate_limit: int = _UNLIMITED
+    trusted_proxy: str = ""
 
     def prepare(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -51,6 +53,7 @@ class EmbeddedNginx:
             "DARKROOM_RESOLVER": _RESOLVER,
             "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
             "DARKROOM_RATE_LIMIT": str(self.rate_limit),
+            "DARKROOM_TRUSTED_PROXY": self.trusted_proxy or _NO_PROXY,
         }
         write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))
 

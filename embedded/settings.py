@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.cores import available_cores
 from common.settings import Settings
@@ -74,6 +75,18 @@ class EmbeddedSettings(Settings):
         description="requests a second that one client address may send, and as many at once; "
         "more are refused with 429",
     )
+    trusted_proxy: str = Field(
+        "",
+        description="the proxy in front of nginx, whose `X-Forwarded-For` tells a client's "
+        "address: its own address, or a network; empty: none",
+        json_schema_extra={"allowed": "an address such as 192.0.2.1, or a network as 10.0.0.0/8"},
+    )
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _is_a_network(cls, value: str) -> str:
+        # As nginx writes it: it knows no netmasks.
+        return str(ip_network(value)) if value else value
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

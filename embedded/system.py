@@ -62,6 +62,7 @@ class System:
             api_port=self.settings.api_port,
             max_body_bytes=self.settings.max_body_bytes,
             rate_limit=self.settings.rate_limit,
+            trusted_proxy=self.settings.trusted_proxy,
         )
 
     def start(self) -> None:

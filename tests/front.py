@@ -98,6 +98,7 @@ def running_front(folder: Path, **values: str) -> Iterator[Front]:
             "DARKROOM_NGINX_PIECES": str(folder / "pieces"),
             "DARKROOM_LISTEN": f"{HOST}:{port}",
             "DARKROOM_RATE_LIMIT": "1000",
+            "DARKROOM_TRUSTED_PROXY": "",
             "DARKROOM_MAX_IMAGE_BYTES": "1048576",
             **{f"DARKROOM_{name}": value for name, value in values.items()},
         },

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -199,6 +200,65 @@ def test_a_burst_of_a_second_s_share_is_let_through_at_once(
     surroundings.api(HOST)
 
     assert {front.ask().status for _ in range(50)} == {200}
+
+
+# Whom it believes
+
+
+def logged_addresses(front: Front) -> set[str]:
+    """Return who sent requests, according to the log, which comes after the answers."""
+
+    def found() -> set[str]:
+        return set(re.findall(r"^(\S+) \[.*\" 200 ", front.log, re.MULTILINE))
+
+    wait_for(found)
+    return found()
+
+
+def test_nobody_s_claim_to_speak_for_another_is_believed_by_default(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start()
+    surroundings.api(HOST)
+
+    told = front.ask(headers={"X-Forwarded-For": "203.0.113.9"}).json
+
+    assert (told["REMOTE_ADDR"], told["HTTP_X_FORWARDED_FOR"]) == (HOST, HOST)
+    assert logged_addresses(front) == {HOST}
+
+
+@pytest.mark.parametrize(
+    "claim", ["203.0.113.9", "198.51.100.1, 203.0.113.9", "203.0.113.9, 127.0.0.1"]
+)
+def test_a_trusted_proxy_tells_the_last_address_that_is_no_proxy_s(
+    surroundings: Surroundings, start: Start, claim: str
+) -> None:
+    front = start(TRUSTED_PROXY="127.0.0.1/32")
+    surroundings.api(HOST)
+
+    told = front.ask(headers={"X-Forwarded-For": claim}).json
+
+    assert (told["REMOTE_ADDR"], told["HTTP_X_FORWARDED_FOR"]) == ("203.0.113.9", "203.0.113.9")
+    assert logged_addresses(front) == {"203.0.113.9"}
+
+
+def test_only_the_proxy_that_was_named_is_trusted(surroundings: Surroundings, start: Start) -> None:
+    front = start(TRUSTED_PROXY="127.0.0.1/32")
+    surroundings.api(HOST)
+
+    told = front.ask(source=ANOTHER, headers={"X-Forwarded-For": "203.0.113.9"}).json
+
+    assert told["REMOTE_ADDR"] == ANOTHER
+
+
+def test_requests_are_counted_by_client_behind_a_trusted_proxy(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start(RATE_LIMIT="1", TRUSTED_PROXY="127.0.0.0/8")
+    surroundings.api(HOST)
+
+    assert refusal(front, **{"X-Forwarded-For": "203.0.113.9"}).status == 429
+    assert front.ask(headers={"X-Forwarded-For": "203.0.113.10"}).status == 200
 
 
 # The optional pieces

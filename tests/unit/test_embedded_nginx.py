@@ -75,23 +75,26 @@ def test_nothing_of_ours_is_left_open(written: str) -> None:
     assert not re.search(r"\$\{DARKROOM_\w+\}", written)
 
 
-def test_without_further_values_nobody_is_limited(written: str) -> None:
+def test_without_further_values_nobody_is_limited_or_trusted(written: str) -> None:
     assert "rate=1000000r/s;" in written
+    assert "set_real_ip_from unix:;" in written
 
 
-def test_the_limit_of_requests_is_filled_in(tmp_path: Path) -> None:
+def test_the_limit_and_the_trusted_proxy_are_filled_in(tmp_path: Path) -> None:
     EmbeddedNginx(
         folder=tmp_path,
         port=8080,
         api_port=8081,
         max_body_bytes=1,
         rate_limit=7,
+        trusted_proxy="10.0.0.0/8",
     ).prepare()
 
     written = (tmp_path / "nginx.conf").read_text()
 
     assert "rate=7r/s;" in written
     assert "burst=7 " in written
+    assert "set_real_ip_from 10.0.0.0/8;" in written
 
 
 def test_only_the_owner_reads_the_configuration(tmp_path: Path, written: str) -> None:

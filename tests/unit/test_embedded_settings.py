@@ -109,3 +109,34 @@ def test_consumers_share_the_cores(
         monkeypatch.setenv(f"DARKROOM_{name}", value)
 
     assert load_or_exit(EmbeddedSettings).cores_a_consumer == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        ("", ""),
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("10.0.0.0/255.0.0.0", "10.0.0.0/8"),
+        ("2001:db8::/32", "2001:db8::/32"),
+    ],
+)
+def test_a_trusted_proxy_is_an_address_or_a_network(
+    monkeypatch: pytest.MonkeyPatch, given: str, understood: str
+) -> None:
+    monkeypatch.setenv("DARKROOM_TRUSTED_PROXY", given)
+
+    assert load_or_exit(EmbeddedSettings).trusted_proxy == understood
+
+
+def test_a_trusted_proxy_that_is_neither_gives_a_line_that_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DARKROOM_TRUSTED_PROXY", "10.0.0.1/8; x")
+
+    with pytest.raises(SystemExit):
+        load_or_exit(EmbeddedSettings)
+
+    assert capsys.readouterr().err == (
+        "darkroom: DARKROOM_TRUSTED_PROXY='10.0.0.1/8; x' is not allowed; "
+        "allowed: an address such as 192.0.2.1, or a network as 10.0.0.0/8\n"
+    )

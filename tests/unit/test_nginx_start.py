@@ -68,6 +68,7 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
         api_port=8081,
         max_body_bytes=settings.max_body_bytes,
         rate_limit=settings.rate_limit,
+        trusted_proxy=settings.trusted_proxy,
     ).prepare()
     return (folder / "nginx.conf").read_text()
 
@@ -79,6 +80,7 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
         {},
         {
             "DARKROOM_RATE_LIMIT": "17",
+            "DARKROOM_TRUSTED_PROXY": "2001:db8::/32",
             "DARKROOM_MAX_IMAGE_BYTES": "2048",
         },
     ],
