@@ -14,6 +14,10 @@ usage() {
 ./start.sh stop              stop it
 ./start.sh status [--json]   what runs, with process ids by role
 ./start.sh logs [ROLE] [-f]  the last lines of the logs; -f follows them
+./start.sh compose [ARGS]    the system in containers: makes .env with passwords, builds, starts;
+                             with ARGS `docker compose ARGS`; see docs/deployment.md
+./start.sh model fetch [NAME]...
+                             download and export DARKROOM_MODELS, or the models named, now
 ./start.sh model quantize NAME --calibrate FOLDER --evaluate FOLDER [--to int8|bf16] [--force]
                              make a model that computes in fewer bits, with a report of what it
                              gains and loses; see models/README.md and `model quantize --help`
@@ -24,6 +28,8 @@ usage() {
                              docs/performance.md and `./start.sh bench --help`
 ./start.sh api|consumer|courier
                              one role in the foreground, as a container runs it
+./start.sh healthy api|consumer|courier
+                             whether the role in this container does its work
 Settings are environment variables, DARKROOM_*; README.md lists them.
 END
 }
@@ -37,7 +43,9 @@ main() {
     test) run_tests "${@:2}" ;;
     drill) run_drills "${@:2}" ;;
     bench) run_benchmarks "${@:2}" ;;
+    compose) use_compose "${@:2}" ;;
     api | consumer | courier) run_role "$verb" ;;
+    healthy) look_at_role "${2:-}" ;;
     help | -h | --help) usage ;;
     *)
       usage >&2
@@ -65,11 +73,7 @@ ask_the_running_system() {
 }
 
 run_role() {
-  # In a container the packages are the image's own; there is nothing to install.
-  if [ -x "$VENV/bin/python" ] || ! python3 -c 'import pika, pydantic_settings, pymongo' 2>/dev/null; then
-    install_python_packages run
-    PATH=$PWD/$VENV/bin:$PATH
-  fi
+  need_python_packages run
   export DARKROOM_API_BIND=${DARKROOM_API_BIND:-127.0.0.1:8081}
   case $1 in
     api) exec uwsgi --ini uwsgi.ini ;;
@@ -77,9 +81,29 @@ run_role() {
   esac
 }
 
+# The api answers; consumer and courier have touched their file within the last rounds.
+look_at_role() {
+  case $1 in
+    api)
+      exec python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
+        "http://${DARKROOM_API_HEALTH_BIND:?names no address to ask at}/healthz"
+      ;;
+    consumer | courier)
+      [ -n "$(find "${DARKROOM_PULSE_FILE:?names no file to look at}" -newermt '-30 seconds')" ]
+      ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+}
+
 work_on_models() {
-  install_python_packages quantize
-  exec "$VENV/bin/python" -m consumer.models --relative-to "$CALLED_FROM" "$@"
+  case ${1:-} in
+    quantize) need_python_packages quantize ;;
+    *) need_python_packages run ;;
+  esac
+  exec python3 -m consumer.models --relative-to "$CALLED_FROM" "$@"
 }
 
 run_tests() {
@@ -91,7 +115,7 @@ run_tests() {
     ruff check
     ruff format --check
     mypy
-    shellcheck start.sh .ci/run
+    shellcheck start.sh .ci/run nginx/start docker/install
     codespell
   fi
   exec python -m pytest "$@"
@@ -109,7 +133,50 @@ run_benchmarks() {
   PATH=$PWD/$VENV/bin:$PATH exec "$VENV/bin/python" -m benchmarks "$@"
 }
 
+# The system in containers.
+
+use_compose() {
+  write_passwords .env
+  if [ $# -eq 0 ]; then
+    compose up --build --detach
+    say "it starts: ./start.sh compose ps tells when all of it is healthy"
+    return
+  fi
+  compose "$@"
+}
+
+compose() {
+  if docker compose version >/dev/null 2>&1; then
+    docker compose "$@"
+  elif has docker-compose; then
+    docker-compose "$@"
+  else
+    die "please install Docker with its compose plugin, or docker-compose 1.29"
+  fi
+}
+
+write_passwords() {
+  local file=$1 name
+  if [ -e "$file" ]; then return; fi
+  (
+    umask 077
+    for name in DARKROOM_RABBITMQ_PASSWORD DARKROOM_MONGO_PASSWORD; do
+      echo "$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
+    done >"$file"
+  )
+  say "made passwords for RabbitMQ and MongoDB in $file; keep it: the data is behind them"
+}
+
 # What has to be installed, and how.
+
+# In a container the packages are the image's own; there is nothing to install.
+need_python_packages() {
+  if [ ! -x "$VENV/bin/python" ] && python3 -c 'import pika, pydantic_settings, pymongo' 2>/dev/null; then
+    return
+  fi
+  install_python_packages "$1"
+  PATH=$PWD/$VENV/bin:$PATH
+}
 
 install_servers() {
   local missing=()
@@ -177,7 +244,7 @@ keep_from_starting_at_boot() {
 }
 
 install_python_packages() {
-  local for_what=$1 extras=api,consumer,courier,embedded wanted stamp
+  local for_what=$1 extras=api,consumer,torch,courier,embedded wanted stamp
   wanted="$PWD $(cat pyproject.toml constraints.txt | cksum)"
   if [ "$(cat "$VENV/installed-to-$for_what" 2>/dev/null)" = "$wanted" ] &&
     "$VENV/bin/python" -c '' 2>/dev/null; then

@@ -208,6 +208,11 @@ class Settings(BaseSettings):
     amqp_heartbeat_s: int = Field(
         10, ge=2, le=600, description="RabbitMQ connections silent for two of these are dropped"
     )
+    pulse_file: Path | None = Field(
+        None,
+        description="a file that consumer and courier touch every second while they do their "
+        "work; unset: none",
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log lines look")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="the least severe line that is logged"
@@ -220,7 +225,7 @@ class Settings(BaseSettings):
             return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         return value
 
-    @field_validator("models_dir", "state_dir", "weights_dir", mode="before")
+    @field_validator("models_dir", "state_dir", "weights_dir", "pulse_file", mode="before")
     @classmethod
     def _is_given(cls, value: object) -> object:
         if value == "":  # Path("") would be the code's own folder

@@ -14,6 +14,7 @@ from common.errors import StoreUnavailableError
 from common.jobs import OwnerId
 from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
+from common.pulse import Pulse
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings import LANES_AN_ENGINE, Settings, load_or_exit
@@ -65,6 +66,7 @@ def main() -> int:
             ),
             lanes,
             stop=stop,
+            pulse=Pulse(settings.pulse_file),
         )
         _wait_for_a_model(engines, stop.asked)
         worker.run(prefetch_count=settings.prefetch_count)

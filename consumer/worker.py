@@ -13,6 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
+from common.pulse import Pulse
 from common.rabbitmq.topology import QUEUE, connect, declare
 from common.retries import until_stopped
 from common.stopping import Stop
@@ -40,9 +41,11 @@ class Worker:
         lanes: Lanes,
         *,
         stop: Stop,
+        pulse: Pulse,
     ) -> None:
         self._parameters = parameters
         self._lanes = lanes
+        self._pulse = pulse
         self._stop = stop
         # Of all connections: a job outlives the one that its delivery came over.
         self._in_hand: set[Handled] = set()
@@ -69,7 +72,7 @@ class Worker:
         """Consume over one connection; an error before it consumes is the caller's."""
         with _opened(self._parameters) as connection:
             consumption = _Consumption(
-                connection, self._take, self._lanes.cancel_waiting, self._stop
+                connection, self._take, self._lanes.cancel_waiting, self._stop, self._pulse
             )
             consumption.begin(prefetch_count)
             try:
@@ -93,11 +96,13 @@ class _Consumption:
         take: Callable[[bytes], Handled],
         cancel_waiting: Callable[[], None],
         stop: Stop,
+        pulse: Pulse,
     ) -> None:
         self._connection = connection
         self._take = take
         self._cancel_waiting = cancel_waiting
         self._stop = stop
+        self._pulse = pulse
         self._channel = connection.channel()
         self._unsettled: set[int] = set()
         self._is_cancelled = False
@@ -116,6 +121,7 @@ class _Consumption:
         """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
         while not (self._stop.asked.is_set() or self._is_cancelled or self._is_forgotten()):
             self._connection.process_data_events(time_limit=_TICK_S)
+            self._pulse.beat()
         self._cancel_waiting()  # for others, or for the next connection
         while self._unsettled and not self._stop.hurried.is_set():
             self._connection.process_data_events(time_limit=_TICK_S)

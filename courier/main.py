@@ -8,6 +8,7 @@ import structlog
 
 from common import logs
 from common.mongo.stores import Stores, opened_stores
+from common.pulse import Pulse
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import parameters
@@ -55,7 +56,11 @@ def main() -> int:
         log.info("ready")
         repeat(
             stop.asked,
-            [at_the_queues.check, *duties_at_the_store(settings, stores, publisher, evidence)],
+            [
+                at_the_queues.check,
+                *duties_at_the_store(settings, stores, publisher, evidence),
+                Pulse(settings.pulse_file).beat,
+            ],
         )
     log.info("stopped")
     return 0

@@ -44,6 +44,15 @@ def free_port() -> int:
         reservation.close()
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the process ids of the children of *pid*."""
+    children: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # this thread has just ended
+            children += map(int, (task / "children").read_text().split())
+    return children
+
+
 class Server:
     """One program, run as often as a test wants it.
 
@@ -125,13 +134,14 @@ class Server:
         """Return what its log holds."""
         return b"" if self._log is None else self._log.read_bytes()
 
+    def calls_itself(self, owner: str) -> bool:
+        """Tell whether *owner*, the id that a consumer holds jobs under, is its own."""
+        # Such an id names host, process and start.
+        return self.is_running and self.pid == int(owner.split("-")[-2])
+
     def children(self) -> list[int]:
         """Return the process ids of its children, such as a consumer's engine."""
-        children: list[int] = []
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with suppress(OSError):  # this thread has just ended
-                children += map(int, (task / "children").read_text().split())
-        return children
+        return children_of(self.pid)
 
     def _send(self, number: int) -> None:
         if self.is_running:

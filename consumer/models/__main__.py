@@ -1,4 +1,4 @@
-"""The composition root of what is done with models by hand: quantize."""
+"""The composition root of what is done with models by hand."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ def main() -> int:
     settings = load_or_exit(Settings)
     logs.configure(role="models", level="WARNING", style=settings.log_format)
     try:
-        return _quantize(asked, settings)
+        return _fetch(asked, settings) if asked.verb == "fetch" else _quantize(asked, settings)
     except PermanentError as exc:
         sys.stderr.write(f"darkroom: {exc}\n")
         return _REFUSED
@@ -40,6 +40,16 @@ def _parser() -> argparse.ArgumentParser:
         "--relative-to", type=Path, default=Path(), help="where the paths of folders begin"
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
+    fetch = verbs.add_parser(
+        "fetch",
+        help="download and export models now, so that consumers need no way out",
+        description="Download and export models, and say of each what will compute it, or why it "
+        "cannot be had. Fails if none of them can be.",
+    )
+    fetch.add_argument("--all", action="store_true", help="fail also if one of them cannot be had")
+    fetch.add_argument(
+        "names", type=_model_name, metavar="NAME", nargs="*", help="default: DARKROOM_MODELS"
+    )
     quantize = verbs.add_parser(
         "quantize",
         help="make a model that computes in fewer bits, with a report",
@@ -70,6 +80,24 @@ def _model_name(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a model") from None
 
 
+def _fetch(asked: argparse.Namespace, settings: Settings) -> int:
+    from consumer.models.fetching import fetch  # noqa: PLC0415 (slow, and --help is not)
+
+    are_there = []
+    for fetched in fetch(
+        asked.names or settings.models, _places(settings), runtime=settings.runtime
+    ):
+        sys.stdout.write(f"{fetched}\n")
+        sys.stdout.flush()
+        are_there.append(fetched.is_there)
+    is_enough = all(are_there) if asked.all else any(are_there)
+    return 0 if is_enough else _REFUSED
+
+
+def _places(settings: Settings) -> Places:
+    return Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
+
+
 def _quantize(asked: argparse.Namespace, settings: Settings) -> int:
     from consumer.models.quantizing.order import Order  # noqa: PLC0415 (an extra)
     from consumer.models.quantizing.quantize import quantize  # noqa: PLC0415 (an extra)
@@ -81,7 +109,7 @@ def _quantize(asked: argparse.Namespace, settings: Settings) -> int:
             calibrate=asked.relative_to / asked.calibrate if asked.calibrate else None,
             evaluate=asked.relative_to / asked.evaluate,
             force=asked.force,
-            places=Places(settings.models_dir.absolute(), settings.weights_dir.absolute()),
+            places=_places(settings),
             reports=settings.state_dir.absolute() / _REPORTS,
             runtime=settings.runtime,
             threads=settings.threads_an_engine,

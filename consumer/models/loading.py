@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -88,6 +89,8 @@ def exported(name: str, places: Places) -> tuple[Path, Kit]:
     """
     export = places.valid_export(name)
     if export is None:
+        if find_spec("torch") is None:
+            raise ModelUnavailableError("there is no export of it, and no torch to make one with")
         log.info("exporting", model=name)
         failure = _export_in_a_process(name, places)
         export = places.valid_export(name)

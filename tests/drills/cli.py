@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.drills import report
 from tests.drills.all import DRILLS
 from tests.drills.drill import Outcome, run_drill
+from tests.drills.system import System
 from tests.drills.without import GUARANTEES
 
 
@@ -76,4 +77,5 @@ def _run_all(asked: argparse.Namespace, folder: Path) -> list[Outcome]:
 
 def _run(name: str, seed: int, without: str | None, *, folder: Path, short: bool) -> Outcome:
     place = folder / "-".join(map(str, (name, seed, *([without] if without else []))))
-    return run_drill(DRILLS[name], folder=place, seed=seed, short=short, without=without)
+    make_system = partial(System, place)
+    return run_drill(DRILLS[name], make_system, seed=seed, short=short, without=without)

@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from tests.drills.audit import Findings, Witness, audit
@@ -106,12 +105,17 @@ class Outcome:
 
 
 def run_drill(
-    drill: Drill, *, folder: Path, seed: int, short: bool, without: str | None = None
+    drill: Drill,
+    make_system: Callable[[Plan], System],
+    *,
+    seed: int,
+    short: bool,
+    without: str | None = None,
 ) -> Outcome:
-    """Run *drill* on a system of its own in *folder*, which stays if the drill fails."""
+    """Run *drill* on a system of its own, whose files stay if the drill fails."""
     started_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    ledger, system = Ledger(), System(folder, replace(drill.plan, without=without))
+    ledger, system = Ledger(), make_system(replace(drill.plan, without=without))
     run = Run(
         system=system,
         ledger=ledger,

@@ -85,9 +85,9 @@ def _one_at_work(run: Run) -> Server:
     at_work: list[Server] = []
 
     def find() -> list[Server]:
-        owners = {job["owner"] for job in database["jobs"].find({"state": "processing"})}
-        pids = {worker["pid"] for worker in database["workers"].find() if worker["_id"] in owners}
-        at_work[:] = [consumer for consumer in run.system.consumers if consumer.pid in pids]
+        living = {worker["_id"] for worker in database["workers"].find()}
+        jobs = database["jobs"].find({"state": "processing"})
+        at_work[:] = run.system.owners_of(job for job in jobs if job["owner"] in living)
         return at_work
 
     with run.system.database() as database:

@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,12 +27,12 @@ from tests.waiting import wait_for
 
 _READY_WITHIN_S: Final = 90
 _MAX_BODY_BYTES: Final = 20 * 1024**2
-_MODELS: Final = Path(__file__).parent / "models"
+MODELS: Final = Path(__file__).parent / "models"
 
 # Shorter than the defaults, so that a drill waits seconds where a service has half a minute.
-_BRISK: Final[Mapping[str, str]] = {
+BRISK: Final[Mapping[str, str]] = {
     "DARKROOM_MODELS": "echo",
-    "DARKROOM_MODELS_DIR": str(_MODELS),
+    "DARKROOM_MODELS_DIR": str(MODELS),
     "DARKROOM_LEASE_S": "3",
     "DARKROOM_PUBLISH_AFTER_S": "1",
     "DARKROOM_STORE_TIMEOUT_S": "1",
@@ -172,10 +172,13 @@ class System:
 
     def owner_of(self, job: Mapping[str, Any]) -> Server:
         """Find the consumer that holds a job, by its document."""
-        # The id of an owner names host, process and start.
-        pid = int(job["owner"].split("-")[-2])
-        [owner] = [consumer for consumer in self.consumers if consumer.pid == pid]
+        [owner] = self.owners_of([job])
         return owner
+
+    def owners_of(self, jobs: Iterable[Mapping[str, Any]]) -> list[Server]:
+        """Find the consumers that hold any of *jobs* and live."""
+        names = {job["owner"] for job in jobs}
+        return [one for one in self.consumers if any(map(one.calls_itself, names))]
 
     @contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
@@ -210,7 +213,7 @@ class System:
             "DARKROOM_MONGO_URL": self.store.url,
             "DARKROOM_MONGO_DATABASE": self.database_name,
             "DARKROOM_STATE_DIR": str(self.folder),
-            **_BRISK,
+            **BRISK,
             **self._plan.settings,
             **missing,
         }

@@ -1,0 +1,64 @@
+"""The images of this checkout, and one system of them that tests share."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.compose import engine as engines
+from tests.compose.engine import TARGETS, Engine, NoEngineError
+from tests.compose.system import ComposeSystem
+from tests.drills.system import Plan
+from tests.e2e.test_imagenet import FOLDER, write_squeezenet
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The Docker engine. CI has these tests too where one can be had; elsewhere it says why not."""
+    with engines.stopped_again():
+        try:
+            found = engines.find_engine()
+        except NoEngineError as exc:
+            pytest.skip(f"nothing was tried in containers: {exc}")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> dict[str, str]:
+    """Every target of the Dockerfile, built: its image by its name."""
+    return {target: engine.build(target) for target in TARGETS}
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits, and with a network for photographs where its weights are."""
+    folder = tmp_path_factory.mktemp("models")
+    folder.chmod(0o755)
+    engines.copy_tree(engines.ROOT / "models" / "digits", folder / "digits")
+    if (FOLDER / "squeezenet1_0.safetensors").exists():
+        write_squeezenet(folder)
+        weights = folder / "squeezenet" / "squeezenet1_0.safetensors"
+        target = weights.resolve()
+        weights.unlink()
+        weights.write_bytes(target.read_bytes())  # a link would lead out of the container
+    return folder
+
+
+@pytest.fixture(scope="session")
+def system(
+    engine: Engine, images: dict[str, str], models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComposeSystem]:
+    """A system as the README starts it; tests leave it as they found it."""
+    assert images
+    names = sorted(folder.name for folder in models.iterdir())
+    plan = Plan(settings={"DARKROOM_MODELS": ",".join(names), "DARKROOM_DEFAULT_MODEL": "digits"})
+    system = ComposeSystem(
+        engine, tmp_path_factory.mktemp("compose") / "system", plan, models=models
+    )
+    try:
+        system.start()
+        yield system
+    finally:
+        with suppress(AssertionError):
+            system.stop()

@@ -1,0 +1,109 @@
+"""A container as a server that a drill may stop, kill and start again."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from embedded.programs import Program, Stage
+from tests.compose.engine import Engine
+from tests.servers import Server, children_of
+from tests.waiting import wait_for
+
+_READY_WITHIN_S = 120
+
+
+class Container(Server):
+    """One container of a system.
+
+    Args:
+        engine: What runs it.
+        service: What it is in docker-compose.yml.
+        container_id: Its id, whose beginning is its host name.
+        is_ready: Whether it serves; called with its address.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        service: str,
+        container_id: str,
+        is_ready: Callable[[str], object] = bool,
+    ) -> None:
+        program = Program(name=f"{service}-{container_id[:6]}", role=service, stage=Stage.WORKERS,
+                          command=())  # fmt: skip
+        super().__init__(program)
+        self.service = service
+        self.container_id = container_id
+        self._engine = engine
+        self._answers = is_ready
+
+    @property
+    def address(self) -> str:
+        """Its first address; it may be another one after a restart."""
+        networks = self._state("NetworkSettings")["Networks"]
+        addresses = {name: network["IPAddress"] for name, network in networks.items()}
+        # All that a test asks past the service is on this one.
+        inside = [address for name, address in addresses.items() if name.endswith("jobs")]
+        return str((inside or list(addresses.values()))[0])
+
+    @property
+    def pid(self) -> int:
+        """The role's process: the only child of the container's first."""
+        [role] = children_of(self._state("State")["Pid"])
+        return role
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._state("State")["Running"])
+
+    @property
+    def health(self) -> str:
+        state = self._state("State")
+        return str(state.get("Health", {}).get("Status", "none"))
+
+    @property
+    def exit_status(self) -> int:
+        return int(self._state("State")["ExitCode"])
+
+    def launch(self) -> None:
+        self._engine.run("start", self.container_id)
+
+    def wait_until_ready(self) -> None:
+        wait_for(
+            lambda: self.is_running and self._answers(self.address),
+            within_s=_READY_WITHIN_S,
+            what=f"{self.program.name} is ready",
+        )
+
+    def stop(self) -> int | None:
+        """Stop it as ``docker stop`` does, with the grace period that its service has."""
+        self._engine.run("stop", self.container_id)
+        return self.exit_status
+
+    def kill(self) -> None:
+        with suppress(AssertionError):  # it has ended just now
+            self._engine.run("kill", self.container_id)
+
+    def freeze(self) -> None:
+        self._engine.run("pause", self.container_id)
+
+    def thaw(self) -> None:
+        with suppress(AssertionError):  # it is not frozen
+            self._engine.run("unpause", self.container_id)
+
+    def printed(self) -> bytes:
+        return self._engine.run("logs", self.container_id).encode()
+
+    def calls_itself(self, owner: str) -> bool:
+        return owner.startswith(self.container_id[:12])
+
+    def children(self) -> list[int]:
+        return children_of(self.pid)
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """Run a command in it."""
+        return self._engine.run("exec", self.container_id, *command, check=check)
+
+    def _state(self, part: str) -> dict[str, Any]:
+        state: dict[str, Any] = self._engine.inspect(self.container_id)[part]
+        return state

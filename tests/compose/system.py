@@ -1,0 +1,221 @@
+"""The system of docker-compose.yml, under names and ports of its own."""
+
+import secrets
+import shutil
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pika
+import requests
+from pika.exceptions import AMQPError
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from embedded.programs import HOST
+from tests.compose.container import Container
+from tests.compose.engine import BASES, ROOT, TAG, Engine, run
+from tests.drills.system import BRISK, MODELS, Plan, System
+from tests.servers import Server, free_port
+from tests.waiting import wait_for
+
+GREEN_WITHIN_S: Final = 60.0
+_UP_LIMIT_S: Final = 300
+_DATABASE: Final = "darkroom"
+_STANDINS: Final = Path(__file__).parent / "standins.yml"
+# The stand-ins' volumes belong to other users than those of the public images.
+_VOLUMES: Final = {"broker": ("rabbitmq", "/var/lib/rabbitmq"), "store": ("mongo", "/data/db")}
+_SERVERS_USER: Final = "999:999"
+
+
+class Broker(Container):
+    """RabbitMQ, with the address that it has at the moment."""
+
+    password = ""
+
+    @property
+    def url(self) -> str:
+        return f"amqp://darkroom:{self.password}@{self.address}:5672/%2F"
+
+    @url.setter
+    def url(self, _nothing: str) -> None:
+        """Take no notice: it is worked out."""
+
+
+class Store(Container):
+    """MongoDB, likewise."""
+
+    login = ""
+
+    @property
+    def url(self) -> str:
+        return f"mongodb://{self.login}{self.address}:27017/?directConnection=true"
+
+    @url.setter
+    def url(self, _nothing: str) -> None:
+        """Take no notice: it is worked out."""
+
+
+class ComposeSystem(System):
+    """nginx, api, consumers, couriers, RabbitMQ and MongoDB, each a container.
+
+    Args:
+        engine: Runs them.
+        folder: Takes the settings, and the logs at the end.
+        plan: How many there are, and what their settings are.
+        models: The folder of models that they serve.
+        others: Files of Compose beyond those that every system has.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        plan: Plan,
+        *,
+        models: Path = MODELS,
+        others: tuple[Path, ...] = (),
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.engine = engine
+        self.folder = folder
+        self.project = f"darkroom-{uuid.uuid4().hex[:8]}"
+        self.database_name = _DATABASE
+        self.port, self.management_port = free_port(), free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.management_url = f"http://{HOST}:{self.management_port}"
+        self.passwords = {"RABBITMQ": secrets.token_hex(16), "MONGO": secrets.token_hex(16)}
+        self._plan = plan
+        standins = (_STANDINS,) if engine.has_standins else ()
+        files = [ROOT / "docker-compose.yml", *standins, *others]
+        self._command = (
+            *engine.compose,
+            *("--project-name", self.project, "--env-file", str(folder / "env")),
+            *(word for file in files for word in ("--file", str(file))),
+        )
+        self._write_settings(models)
+
+    def _write_settings(self, models: Path) -> None:
+        settings = {
+            **BRISK,
+            "DARKROOM_MODELS_DIR": "/app/models",
+            **self._plan.settings,
+            **{f"DARKROOM_{name}_PASSWORD": value for name, value in self.passwords.items()},
+            "DARKROOM_TAG": TAG,
+            "DARKROOM_PUBLISH": f"{HOST}:{self.port}",
+            "DARKROOM_MANAGEMENT_PORT": str(self.management_port),
+            "DARKROOM_MODELS_FOLDER": str(models),
+            "DARKROOM_ENV_FILE": str(self.folder / "env"),
+        }
+        settings.setdefault("DARKROOM_RATE_LIMIT", "100000")
+        lines = [f"{name}={value}\n" for name, value in settings.items()]
+        (self.folder / "env").write_text("".join(lines))
+
+    def compose(self, *arguments: str, limit_s: float = _UP_LIMIT_S) -> str:
+        """Run Compose on this system; return what it says."""
+        return run((*self._command, *arguments), {}, limit_s=limit_s)
+
+    def start(self) -> None:
+        """Start all of it, and wait until a job would be classified."""
+        if self.engine.has_standins:
+            self._give_volumes_away()
+        self.scale(consumer=self._plan.consumers, courier=self._plan.couriers)
+        self.wait_until_ready()
+        self.wait_until_all_consume()
+
+    def scale(self, **counts: int) -> None:
+        """Have so many containers of services, as ``--scale`` does."""
+        options = [word for name, n in counts.items() for word in ("--scale", f"{name}={n}")]
+        self.compose("up", "--detach", "--no-build", *options)
+        self._look()
+
+    def _look(self) -> None:
+        """Find the containers that there are."""
+        self.apis = self._containers("api")
+        self.api: Server = self.apis[0]
+        self.consumers = list[Server](self._containers("consumer"))
+        self.couriers = list[Server](self._containers("courier"))
+        self.nginx: Server = self._containers("nginx")[0]
+        [broker], [store] = self._ids("rabbitmq"), self._ids("mongo")
+        rabbitmq = Broker(self.engine, "rabbitmq", broker, self._broker_answers)
+        rabbitmq.password = self.passwords["RABBITMQ"]
+        mongo = Store(self.engine, "mongo", store, self._store_answers)
+        if not self.engine.has_standins:
+            mongo.login = f"darkroom:{self.passwords['MONGO']}@"
+        self.broker, self.store = rabbitmq, mongo  # type: ignore[assignment]  # no node of ours
+
+    @property
+    def containers(self) -> list[Container]:
+        """All that run on, in the order of their starting."""
+        found = [self.broker, self.store, *self.roles, self.nginx]
+        return [one for one in found if isinstance(one, Container)]
+
+    @property
+    def roles(self) -> list[Server]:
+        return [*self.apis, *self.consumers, *self.couriers]
+
+    def stop(self) -> dict[str, int | None]:
+        """Stop what runs, and remove all but the logs; return the roles' exit statuses."""
+        try:
+            self._look()
+            with ThreadPoolExecutor() as pool:
+                statuses = list(pool.map(Server.stop, self.roles))
+            names = [role.program.name for role in self.roles]
+            return dict(zip(names, statuses, strict=True))
+        finally:
+            with suppress(AssertionError):
+                (self.folder / "log").write_text(self.compose("logs", "--no-color"))
+            self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def _give_volumes_away(self) -> None:
+        for volume, (service, place) in _VOLUMES.items():
+            self.engine.run(
+                *("run", "--rm", "--user", "0", "--network", "none", "--entrypoint", "chown"),
+                *("--label", f"com.docker.compose.project={self.project}"),
+                *("--volume", f"{self.project}_{volume}:{place}", BASES[service]),
+                *("-R", _SERVERS_USER, place),
+            )
+
+    def _ids(self, service: str) -> list[str]:
+        return self.compose("ps", "--quiet", service).split()
+
+    def _containers(
+        self, service: str, is_ready: Callable[[str], object] = bool
+    ) -> list[Container]:
+        return [Container(self.engine, service, one, is_ready) for one in self._ids(service)]
+
+    def _broker_answers(self, _address: str) -> bool:
+        with suppress(AMQPError, OSError):
+            pika.BlockingConnection(pika.URLParameters(self.broker.url)).close()
+            return True
+        return False
+
+    def _store_answers(self, _address: str) -> bool:
+        with (
+            suppress(PyMongoError),
+            MongoClient[dict[str, Any]](self.store.url, serverSelectionTimeoutMS=1000) as client,
+        ):
+            client.admin.command("ping")
+            return True
+        return False
+
+    def manage(
+        self, path: str, *, user: str = "darkroom", password: str | None = None
+    ) -> requests.Response:
+        """Ask RabbitMQ's management API, at the port that is published."""
+        login = (user, password or self.passwords["RABBITMQ"])
+        return requests.get(f"{self.management_url}/api/{path}", auth=login, timeout=30)
+
+    def wait_until_green(self) -> None:
+        """Wait until every health check says that its container is healthy."""
+        wait_for(
+            lambda: all(container.health == "healthy" for container in self.containers),
+            within_s=GREEN_WITHIN_S,
+            what="all health checks are green",
+        )

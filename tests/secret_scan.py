@@ -1,0 +1,16 @@
+"""detect-secrets over files: keys, tokens and passwords that were written down."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from detect_secrets.core.secrets_collection import SecretsCollection
+from detect_secrets.settings import default_settings
+
+
+def secrets_in(folder: Path, files: Iterable[str]) -> set[tuple[str, str]]:
+    """Scan *files* of *folder*; return where something was found, and of what kind."""
+    collection = SecretsCollection()
+    with default_settings():
+        for file in files:
+            collection.scan_file(str(folder / file))
+    return {(str(Path(file).relative_to(folder)), found.type) for file, found in collection}

@@ -1,0 +1,44 @@
+"""What is deployed has passwords, and no way in that nobody asked for."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def test_the_real_file_gives_the_store_a_password_and_publishes_on_loopback_only() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+
+    assert "MONGO_INITDB_ROOT_PASSWORD: ${DARKROOM_MONGO_PASSWORD:?" in text
+    assert "RABBITMQ_DEFAULT_PASS: ${DARKROOM_RABBITMQ_PASSWORD:?" in text
+    assert "mongodb://darkroom:${DARKROOM_MONGO_PASSWORD:?" in text
+    assert '"127.0.0.1:${DARKROOM_MANAGEMENT_PORT:-15672}:15672"' in text
+
+
+def test_start_sh_makes_passwords_that_nobody_else_can_read(tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_bytes((ROOT / "start.sh").read_bytes())
+    for name in ("docker", "docker-compose"):
+        (tmp_path / name).write_text(f'#!/bin/sh\n[ "$1" = compose ] && exit 1\necho {name} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+
+    def compose(*arguments: str) -> str:
+        return subprocess.run(  # noqa: S603 (our own command)
+            ["bash", str(tmp_path / "start.sh"), "compose", *arguments],  # noqa: S607
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert compose("ps") == "docker-compose ps\n"
+    first = (tmp_path / ".env").read_text()
+    assert compose() == "docker-compose up --build --detach\n"
+
+    passwords = dict(line.split("=") for line in first.splitlines())
+    assert set(passwords) == {"DARKROOM_RABBITMQ_PASSWORD", "DARKROOM_MONGO_PASSWORD"}
+    assert all(re.fullmatch("[0-9a-f]{48}", password) for password in passwords.values())
+    assert len(set(passwords.values())) == len(passwords)
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".env").read_text() == first  # not made anew: the data is behind it
