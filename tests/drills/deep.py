@@ -33,7 +33,16 @@ _AT_ONCE: Final = 10_000
 _APART_MS: Final = 100
 _ROUNDS: Final = 200
 _LEASE_S: Final = 1
+_QUEUED_WITHIN_S: Final = 600
+_ENDED_WITHIN_S: Final = 400
 _HELD: Final = 10
+
+# So that a message is neither queued twice nor taken for lost because a machine is busy.
+_PATIENT: Final = {
+    "DARKROOM_LEASE_S": "6",
+    "DARKROOM_PUBLISH_TIMEOUT_S": "10",
+    "DARKROOM_PUBLISH_AFTER_S": "30",
+}
 
 _PERSISTENT: Final = BasicProperties(delivery_mode=2)
 
@@ -82,7 +91,9 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
         name.removeprefix("DARKROOM_").lower(): value
         for name, value in run.system.environment.items()
     }
-    settings = Settings(**fields | {"mongo_database": database_name, "lease_s": _LEASE_S})
+    # The jobs that are held end with the drill only, however long that takes.
+    own = {"mongo_database": database_name, "lease_s": _LEASE_S, "job_time_limit_s": 3600}
+    settings = Settings(**fields | own)
     connection = parameters(run.system.broker.url, heartbeat_s=60, name="drill")
     with (
         opened_stores(settings) as stores,
@@ -125,7 +136,7 @@ def _fill(
                 body = ClassifyMessage.for_job(from_document(record)).encode()
                 channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT)
     # No confirms: all of them are there, or the drill fails.
-    wait_for(lambda: _length(run) == count, within_s=180, what="all messages are queued")
+    wait_for(lambda: _length(run) == count, within_s=_QUEUED_WITHIN_S, what="all are queued")
 
 
 def _aged(template: Mapping[str, Any], age: int) -> dict[str, Any]:
@@ -148,11 +159,17 @@ def _repeat(duties: Sequence[Duty]) -> float:
 def _lose_some(run: Run) -> None:
     """Take some messages out of the middle of the queue, and let the consumers come back."""
     run.clients.submit_many(_JOBS, Order.WAIT, 1)
+    # The courier publishes what RabbitMQ has not confirmed to the api in time.
+    wait_for(lambda: _length(run) == _JOBS, within_s=_QUEUED_WITHIN_S, what="all are queued")
     lost = _take_out(run)
     for consumer in run.system.consumers:
         consumer.launch()
     jobs = list(run.ledger.expected)
-    wait_for(lambda: all(map(run.witness.has_ended, jobs)), within_s=120, what="all have ended")
+    wait_for(
+        lambda: all(map(run.witness.has_ended, jobs)),
+        within_s=_ENDED_WITHIN_S,
+        what="all have ended",
+    )
     with run.system.database() as database:
         again = {
             document["_id"]
@@ -191,7 +208,7 @@ DRILLS = (
         name="deep-queue",
         harm=f"jobs waiting by the ten thousand; {_LOST} of {_JOBS:,} messages lost in the middle",
         do=_deepen,
-        plan=Plan(consumers=2),
+        plan=Plan(consumers=2, settings=_PATIENT),
         loses_messages=True,
         burns_attempts=False,
     ),

@@ -16,7 +16,7 @@ class Order(IntEnum):
     WAIT = 1  # hundredths of a second, in ``parameter``
     HANG = 2  # in native code, with the interpreter's lock held
     CRASH = 3
-    EAT = 4  # memory, as fast as it can
+    EAT = 4  # memory, some hundred megabytes a second
 
 
 def numbered(number: int, order: Order = Order.ANSWER, parameter: int = 0) -> bytes:

@@ -18,11 +18,13 @@ from tests.waiting import wait_for
 Document = dict[str, Any]
 
 _HANGING: Final = 2
-_TIME_LIMIT_S: Final = 2
+_TIME_LIMIT_S: Final = 3
 _GRACE_S: Final = 2
 _JOBS: Final = 8
-_WAIT_S: Final = 0.5
-_WITHIN_S: Final = 40.0
+_SHORT_S: Final = 0.3
+# Time enough to stop the engine in.
+_LONG_S: Final = 1.0
+_WITHIN_S: Final = 120.0
 _PROBLEM: Final = "urn:darkroom:problem:"
 
 
@@ -49,7 +51,7 @@ def _hang(run: Run, consumers: list[Server], place: Place) -> None:
     order = hanging.order_file(run.system.folder)
     order.write_text(place)
     try:
-        run.clients.submit_many(_JOBS, Order.WAIT, round(_WAIT_S * 100))
+        run.clients.submit_many(_JOBS, Order.WAIT, round(_SHORT_S * 100))
         hung = {_job_in(run.system.folder, consumer): consumer for consumer in consumers}
         for job_id in hung:
             _wait_for_end(run, job_id)
@@ -88,7 +90,7 @@ def _stop_engine(run: Run) -> None:
 
 def _stands_still(run: Run, jobs: Collection[Document]) -> bool:
     """Stop the engine that holds a new job; False if that had its answer before."""
-    job_id = run.clients.submit(Order.WAIT, round(_WAIT_S * 100))
+    job_id = run.clients.submit(Order.WAIT, round(_LONG_S * 100))
     held = {"_id": job_id, "state": "processing"}
     wait_for(
         lambda: jobs.find_one(held) or run.witness.has_ended(job_id),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
-from tests.drills.system import Plan, engines_of
+from tests.drills.system import CALM, Plan, engines_of
 from tests.servers import Server
 from tests.waiting import wait_for
 
@@ -16,7 +16,9 @@ _KILLS = 20
 _API_KILLS = 20
 _COURIER_KILLS = 15
 _JOBS = 500
-_AT_WORK_WITHIN_S = 60
+_AT_WORK_WITHIN_S = 180
+# Longer than an engine loads, or what its consumer holds meanwhile would pass for lost.
+_KILLED = {"DARKROOM_LEASE_S": "8"}
 
 
 def _kill_consumers(run: Run) -> None:
@@ -119,21 +121,21 @@ DRILLS = (
         name="consumer-kill",
         harm="two consumers, a random parent or engine killed (-9) 20 times",
         do=_kill_consumers,
-        plan=Plan(consumers=2),
+        plan=Plan(consumers=2, settings=_KILLED),
         check=_some_were_rescued,
     ),
     Drill(
         name="api-kill",
         harm="a random uWSGI worker killed (-9) 20 times, while clients repeat until answered",
         do=_kill_api,
-        plan=Plan(consumers=2),
+        plan=Plan(consumers=2, settings=CALM),
         burns_attempts=False,
     ),
     Drill(
         name="courier-kill",
         harm="two couriers, a random one killed (-9) 15 times, and RabbitMQ stopped at times",
         do=_kill_couriers,
-        plan=Plan(consumers=2, couriers=2),
+        plan=Plan(consumers=2, couriers=2, settings=_KILLED),
         check=_some_were_rescued,
     ),
 )

@@ -11,34 +11,42 @@ from pymongo.database import Database
 from common.messages import ClassifyMessage
 from common.mongo.documents import from_document
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
+from common.settings import LANES_AN_ENGINE
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
 from tests.drills.rubbish import misfit, rubbish, strangers
-from tests.drills.system import Plan
+from tests.drills.system import CALM, Plan
 from tests.waiting import wait_for
 
 _PURGED_JOBS: Final = 60
 _STEPS: Final = 80
 _CRASHING_JOBS: Final = 3
-_CRASHED_WITHIN_S: Final = 60
-_EMPTY_WITHIN_S: Final = 30
+_CRASHED_WITHIN_S: Final = 180
+_EMPTY_WITHIN_S: Final = 120
+_CONSUMERS: Final = 2
+# What consumers have in hand at a time, and have not claimed yet, may seem to be lost as well.
+_IN_HAND: Final = _CONSUMERS * LANES_AN_ENGINE
 
 
 def _purge(run: Run) -> None:
     """Empty the queue while jobs wait in it, and delete it while others do."""
     with run.system.channel() as channel:
         for name, take in (("purged", channel.queue_purge), ("deleted", channel.queue_delete)):
-            run.clients.submit_many(_PURGED_JOBS, Order.WAIT, 15)
-            time.sleep(run.chance.uniform(0, 1))
-            run.notes[name] = take(QUEUE).method.message_count
-            run.expect(run.notes[name], f"no message was {name}")
+            run.notes[name] = 0
+            while not run.notes[name]:  # or the consumers were quicker than the clients
+                run.clients.submit_many(_PURGED_JOBS, Order.WAIT, 15)
+                time.sleep(run.chance.uniform(0, 1))
+                run.notes[name] = take(QUEUE).method.message_count
 
 
 def _what_was_taken_came_again(run: Run, findings: Findings) -> None:
     taken = run.notes["purged"] + run.notes["deleted"]
     run.expect(findings.published_again, "nothing was published again: this proves nothing")
-    run.expect(findings.published_again <= taken, f"{taken} messages were taken away, no more")
+    run.expect(
+        findings.published_again <= taken + 2 * _IN_HAND,
+        f"{taken} messages were taken away, no more",
+    )
 
 
 def _confuse(run: Run) -> None:
@@ -128,7 +136,7 @@ DRILLS = (
         name="queue-purge",
         harm="the queue purged, and then deleted, with jobs waiting in it",
         do=_purge,
-        plan=Plan(consumers=2),
+        plan=Plan(consumers=_CONSUMERS),
         loses_messages=True,
         burns_attempts=False,
         check=_what_was_taken_came_again,
@@ -137,7 +145,7 @@ DRILLS = (
         name="duplicates",
         harm="every message three times; rubbish, unknown ids, wrong fences; cancels and retries",
         do=_confuse,
-        plan=Plan(consumers=2, settings={"DARKROOM_MAX_ATTEMPTS": "2"}),
+        plan=Plan(consumers=_CONSUMERS, settings={**CALM, "DARKROOM_MAX_ATTEMPTS": "2"}),
         burns_attempts=False,
         check=_queues_are_empty,
     ),

@@ -4,7 +4,7 @@ from typing import Final
 
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
-from tests.drills.system import Plan
+from tests.drills.system import CALM, Plan
 
 _ROUNDS: Final = 2
 _WAIT_S: Final = 0.05
@@ -35,7 +35,7 @@ DRILLS = (
         name="rolling-restart",
         harm=f"each role, and nginx, restarted {_ROUNDS} times by SIGTERM under load",
         do=_restart_all,
-        plan=Plan(consumers=2, couriers=2),
+        plan=Plan(consumers=2, couriers=2, settings=CALM),
         burns_attempts=False,
     ),
 )

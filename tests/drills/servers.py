@@ -4,7 +4,7 @@ import time
 
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
-from tests.drills.system import Plan
+from tests.drills.system import CALM, Plan
 from tests.servers import Server
 
 
@@ -38,14 +38,15 @@ DRILLS = (
         name="broker-restart",
         harm="RabbitMQ stopped and started 3 times under load, once by kill -9",
         do=_restart_broker,
-        plan=Plan(consumers=2),
+        plan=Plan(consumers=2, settings=CALM),
         burns_attempts=False,
     ),
     Drill(
         name="store-restart",
         harm="the store stopped and started 3 times under load, once by kill -9",
         do=_restart_store,
-        plan=Plan(consumers=2),
+        # The living have the store's time to say that they live, once it is back.
+        plan=Plan(consumers=2, settings={"DARKROOM_STORE_TIMEOUT_S": "3"}),
         burns_attempts=False,
     ),
 )

@@ -11,7 +11,7 @@ import pytest
 from tests.drills.all import DRILLS
 
 _AT_ONCE = "3"
-_LIMIT_S = 1500
+_LIMIT_S = 3000
 
 pytestmark = pytest.mark.timeout(_LIMIT_S)
 

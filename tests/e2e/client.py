@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 180.0
 _TIMEOUT_S = 30.0
 
 
@@ -21,7 +21,7 @@ class Client:
         """Tell whether a job handed in now would be classified soon."""
         try:
             return requests.get(self.url + "/readyz", timeout=_TIMEOUT_S).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def models(self) -> list[dict[str, Any]]:

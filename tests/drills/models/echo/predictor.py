@@ -12,7 +12,8 @@ import PIL.Image
 
 _NUMBER_AT, _ORDER_AT = (0, 0), (1, 0)
 _ANSWER, _WAIT, _HANG, _CRASH, _EAT = range(5)
-_STEP_BYTES = 64 * 1024**2
+# Slowly enough for whoever looks at it every now and then, also on a busy machine.
+_STEP_BYTES, _STEP_S = 8 * 1024**2, 0.01
 
 
 class Echo:
@@ -42,6 +43,7 @@ class Echo:
         elif order == _EAT:
             while True:
                 self._eaten.append(bytearray(b"x" * _STEP_BYTES))
+                time.sleep(_STEP_S)
 
 
 def _pixel(image: PIL.Image.Image, place: tuple[int, int]) -> tuple[int, int, int]:
