@@ -102,7 +102,7 @@ def _fake() -> StoreUnderTest:
 
 def _on_server(url: str) -> Iterator[StoreUnderTest]:
     name = f"contract-{uuid.uuid4().hex[:12]}"
-    with connect(url, timeout_s=5) as client:
+    with connect(url, timeout_s=60) as client:
         yield _on_database(open_database(client, name))
         client.drop_database(name)
 

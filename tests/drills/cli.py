@@ -67,7 +67,8 @@ def _run_all(asked: argparse.Namespace, folder: Path) -> list[Outcome]:
     # Spawned, so that a drill's threads and connections are its own.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(asked.at_once, context, max_tasks_per_child=1) as pool:
-        running = {pool.submit(run, *case): case for case in cases}
+        # The last take longest: started first, they do not run on alone at the end.
+        running = {pool.submit(run, *case): case for case in reversed(cases)}
         outcomes = {}
         for ended in as_completed(running):
             outcomes[running[ended]] = ended.result()

@@ -79,7 +79,7 @@ def test_what_is_left_of_the_last_run_is_ended_first(
 
     launched(tmp_path)
 
-    assert left_over.wait(timeout=20) == -signal.SIGKILL
+    assert left_over.wait(timeout=60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("name", ["it", "other"])

@@ -88,7 +88,7 @@ class Predictor:
         if width == 9:
             np.ones(2**44)
         if width == 10:
-            fork(lambda: time.sleep(40))
+            fork(lambda: time.sleep(3600))
             os.kill(os.getpid(), signal.SIGSEGV)
         if width == 11:
             fork(sleep_apart)
@@ -186,7 +186,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             source: str,
             *,
             ready: bool = True,
-            start_s: float = 100,
+            start_s: float = 200,
             job_s: float = 60,
             threads: int = 1,
             **limits: int,
@@ -228,7 +228,7 @@ def ask(engine: Engine, asked: Question) -> Reply:
 
 
 def wait_until_ready(engine: Engine) -> None:
-    wait_for(lambda: engine.is_ready, within_s=60)
+    wait_for(lambda: engine.is_ready, within_s=180)
 
 
 def question(width: int, model: str = "m") -> Question:
@@ -271,14 +271,14 @@ def test_an_engine_that_crashes_says_how_and_the_next_one_answers(start: Start) 
 
 
 def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
-    engine = start(PREDICTOR, job_s=20)
+    engine = start(PREDICTOR, job_s=200)
 
     for _ in range(5):
         started_s = time.monotonic()
         with pytest.raises(EngineDiedError):
             ask(engine, question(CRASH))
         # Not at the time limit: the pipe of the next engine is not taken for this one's.
-        assert time.monotonic() - started_s < 15
+        assert time.monotonic() - started_s < 100
 
 
 def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Start) -> None:
@@ -291,9 +291,9 @@ def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Star
 
 
 def test_an_engine_that_hangs_is_killed_and_the_next_one_answers(start: Start) -> None:
-    engine = start(PREDICTOR, job_s=1)
+    engine = start(PREDICTOR, job_s=4)
 
-    with pytest.raises(EngineTimeoutError, match="took longer than 1 s"):
+    with pytest.raises(EngineTimeoutError, match="took longer than 4 s"):
         ask(engine, question(HANG))
 
     assert isinstance(ask(engine, question(8)), Answer)
@@ -360,12 +360,12 @@ def test_what_a_crashed_engine_forked_ends_too(start: Start, tmp_path: Path) -> 
 @pytest.mark.parametrize("width", [8, FORK_APART])
 def test_an_engine_that_does_not_read_the_question_is_killed(start: Start, width: int) -> None:
     # Also when a process that it forked holds the connection open, and cannot be found.
-    engine = start(PREDICTOR, job_s=3)
+    engine = start(PREDICTOR, job_s=4)
     ask(engine, question(width))
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGSTOP)
 
-    with pytest.raises(EngineTimeoutError, match="took longer than 3 s"):
+    with pytest.raises(EngineTimeoutError, match="took longer than 4 s"):
         ask(engine, Question(JOB_ID, MUCH, "m", 1))
 
     assert isinstance(ask(engine, question(8)), Answer)
@@ -451,7 +451,7 @@ def test_a_question_for_a_model_that_is_not_served_is_refused(start: Start) -> N
 def test_a_model_that_cannot_be_loaded_is_unavailable_with_the_reason(start: Start) -> None:
     engine = start(BROKEN, ready=False)
 
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert engine.models[0].reason == "RuntimeError: no licence key"
 
@@ -459,7 +459,7 @@ def test_a_model_that_cannot_be_loaded_is_unavailable_with_the_reason(start: Sta
 def test_an_engine_that_dies_over_its_start_is_reported_and_not_ready(start: Start) -> None:
     engine = start(CRASHING, ready=False)
 
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert engine.models[0].reason == "the engine ended with status 3"
 
@@ -468,7 +468,7 @@ def test_an_engine_that_dies_over_its_start_is_reported_and_not_ready(start: Sta
 def test_an_engine_that_takes_too_much_memory_over_its_start_is_reported(start: Start) -> None:
     engine = start(HOARDING, ready=False, memory_bytes=MEMORY_LIMIT)
 
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert re.fullmatch(
         r"the engine reached \d+ MiB of memory, over its limit of 640 MiB, and was killed",
@@ -479,7 +479,7 @@ def test_an_engine_that_takes_too_much_memory_over_its_start_is_reported(start: 
 def test_an_engine_that_hangs_over_its_start_is_reported(start: Start) -> None:
     engine = start(HANGING, ready=False, start_s=5)
 
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert engine.models[0].reason == (
         "the engine took longer than 5 s to load its models and was killed"
@@ -495,7 +495,7 @@ def test_an_engine_that_cannot_start_again_is_waited_for_until_it_can(
 
     with pytest.raises(EngineDiedError):
         ask(engine, question(CRASH))
-    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=60)
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert engine.models[0].reason == "RuntimeError: broken meanwhile"
     broken.unlink()
@@ -529,7 +529,7 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path
 
     engine.close()
 
-    asking.join(10)
+    asking.join(60)
     assert len(errors) == 1
     assert not Path(f"/proc/{pid}").exists()
 
@@ -570,7 +570,7 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
 
     engine.close()
 
-    asking.join(10)
+    asking.join(60)
     assert len(errors) == 1
 
 
@@ -596,7 +596,7 @@ def test_only_the_question_that_crashed_the_engine_is_told_of_it(start: Start) -
 
 
 def test_only_the_question_that_hung_is_told_of_it(start: Start) -> None:
-    engine = start(PREDICTOR, job_s=2)
+    engine = start(PREDICTOR, job_s=4)
 
     assert outcomes(engine, 8, HANG) == ["Answer", "EngineTimeoutError"]
 

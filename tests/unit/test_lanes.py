@@ -11,7 +11,7 @@ from consumer.handler import Disposition
 from consumer.lanes import Lanes
 from tests.waiting import wait_for
 
-_PATIENCE_S: Final = 10
+_PATIENCE_S: Final = 60
 
 
 class Handling:

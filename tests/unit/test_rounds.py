@@ -69,7 +69,7 @@ def test_rounds_in_a_thread_end_when_asked_and_say_goodbye() -> None:
 
     wait_for(ended.is_set, what="the rounds end")
 
-    rounds.join(5)
+    rounds.join(60)
     rounds.check()
 
 
@@ -78,7 +78,7 @@ def test_a_bug_in_a_thread_is_not_kept_from_the_process() -> None:
         raise KeyError("a bug")
 
     rounds = Rounds("test", threading.Event(), [have_a_bug], at_end=lambda: None)
-    rounds.join(5)
+    rounds.join(60)
 
     with pytest.raises(KeyError, match="a bug"):
         rounds.check()

@@ -21,12 +21,12 @@ class Visitor:
 
     def leave(self) -> None:
         self._may_go.set()
-        self._stay.result(10)
+        self._stay.result(60)
 
     def _visit(self, turn: AbstractContextManager[object]) -> None:
         with turn:
             self.is_in.set()
-            self._may_go.wait(10)
+            self._may_go.wait(60)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_no_more_than_so_many_take_turns_together(pool: ThreadPoolExecutor) -> N
     assert not (first.is_in.is_set() and second.is_in.is_set())
 
     for visitor in sorted((first, second), key=lambda one: not one.is_in.is_set()):
-        visitor.is_in.wait(10)
+        visitor.is_in.wait(60)
         visitor.leave()
 
 
@@ -74,15 +74,15 @@ def test_who_wants_to_be_alone_waits_for_those_inside_and_goes_before_the_next(
 ) -> None:
     turns = Turns(2)
     inside = Visitor(pool, turns.together())
-    inside.is_in.wait(10)
+    inside.is_in.wait(60)
     alone = Visitor(pool, turns.alone())
     wait_for(lambda: turns.busy == 2)
     later = Visitor(pool, turns.together())
 
     assert not alone.is_in.is_set()
     inside.leave()
-    assert alone.is_in.wait(10)
+    assert alone.is_in.wait(60)
     assert not later.is_in.is_set()
     alone.leave()
-    assert later.is_in.wait(10)
+    assert later.is_in.wait(60)
     later.leave()
