@@ -8,14 +8,15 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from http import HTTPStatus
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import requests
 
+from common.rabbitmq.topology import QUEUE
 from embedded.programs import HOST, Program
 from embedded.rabbitmq import EmbeddedRabbitMQ
+from tests.waiting import wait_for
 
 _LOOK_AGAIN_S = 0.05
 _CONTROL_LIMIT_S = 180
@@ -30,20 +31,33 @@ _PORTS = range(20_000, 32_000)
 
 
 # Each holds the UDP port of the same number, which nobody else here has a use for.
-_reservations: list[socket.socket] = []
+_reservations: list[ExitStack] = []
 
 
 def free_port() -> int:
     """Find a port that nobody listens on; no other call finds it again, in any process."""
+    return free_ports(1)
+
+
+def free_ports(count: int) -> int:
+    """Find *count* such ports in a row, and return the first."""
     while True:
-        port = secrets.choice(_PORTS)
-        reservation = socket.socket(type=socket.SOCK_DGRAM)
-        with socket.socket() as probe, suppress(OSError):
-            reservation.bind((HOST, port))
-            probe.bind((HOST, port))
-            _reservations.append(reservation)
-            return port
-        reservation.close()
+        first = secrets.choice(_PORTS[: len(_PORTS) - count + 1])
+        with ExitStack() as undo:
+            taken = [_reserved(port, undo) for port in range(first, first + count)]
+            if all(taken):
+                _reservations.append(undo.pop_all())
+                return first
+
+
+def _reserved(port: int, undo: ExitStack) -> bool:
+    """Reserve *port* until *undo*; tell whether it was free."""
+    reservation = undo.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    with socket.socket() as probe, suppress(OSError):
+        reservation.bind((HOST, port))
+        probe.bind((HOST, port))
+        return True
+    return False
 
 
 def children_of(pid: int) -> list[int]:
@@ -133,7 +147,8 @@ class Server:
 
     def freeze(self) -> None:
         """Leave it there, with its connections open, and doing nothing."""
-        self._send(signal.SIGSTOP)
+        if self.is_running:
+            stand_still(self.pid)
 
     def thaw(self) -> None:
         self._send(signal.SIGCONT)
@@ -168,6 +183,24 @@ class Server:
             os.kill(self.pid, number)
 
 
+def stand_still(pid: int) -> None:
+    """Stop a process (SIGSTOP), and wait until it stands still, unless it ends first.
+
+    On a busy machine its threads go on for a while after the signal was sent.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: _stands_still(pid), what=f"process {pid} stands still")
+
+
+def _stands_still(pid: int) -> bool:
+    states = []
+    with suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):  # this thread has
+                states.append((thread / "stat").read_text().rpartition(")")[2].split()[0])
+    return all(state in "TZX" for state in states)
+
+
 class Broker(Server):
     """A RabbitMQ node."""
 
@@ -178,18 +211,12 @@ class Broker(Server):
     def empty_vhost(self) -> str:
         """Make a virtual host in which nothing is declared, and give its URL."""
         name = uuid.uuid4().hex
-        login = (self._node.credentials.user, self._node.credentials.password)
-        url = f"{self._node.management['url']}api/vhosts/{name}"
-        response = requests.put(url, auth=login, timeout=_CONTROL_LIMIT_S)
-        assert response.status_code == HTTPStatus.CREATED
+        self._manage("PUT", f"vhosts/{name}")
         return self.url.removesuffix("%2F") + name
 
     def totals(self) -> dict[str, int]:
         """Return how many connections, channels, queues and so on there are."""
-        login = (self._node.credentials.user, self._node.credentials.password)
-        url = f"{self._node.management['url']}api/overview"
-        answer = requests.get(url, auth=login, timeout=_CONTROL_LIMIT_S).json()
-        totals: dict[str, int] = answer["object_totals"]
+        totals: dict[str, int] = self._manage("GET", "overview").json()["object_totals"]
         return totals
 
     def control(self, *arguments: str) -> str:
@@ -207,8 +234,28 @@ class Broker(Server):
     def delete_queues(self, url: str) -> None:
         """Delete the queues of a virtual host, with all that is in them."""
         vhost = url.rpartition("/")[2]
-        for name in self.control("-p", vhost, "-s", "list_queues", "name").split():
-            self.control("-p", vhost, "delete_queue", name)
+        for queue in self._manage("GET", f"queues/{vhost}").json():
+            self._manage("DELETE", f"queues/{vhost}/{queue['name']}")
+
+    @contextmanager
+    def policy(self, url: str, definition: dict[str, int]) -> Iterator[None]:
+        """Have the work queue of a virtual host obey *definition* until the end of the block."""
+        policy = f"policies/{url.rpartition('/')[2]}/test"
+        self._manage("PUT", policy, {"pattern": f"^{QUEUE}$", "definition": definition})
+        yield
+        self._manage("DELETE", policy)
+
+    def _manage(self, method: str, what: str, body: object = None) -> requests.Response:
+        """Ask the management API, which is far quicker than ``rabbitmqctl``."""
+        response = requests.request(
+            method,
+            f"{self._node.management['url']}api/{what}",
+            json=body,
+            auth=(self._node.credentials.user, self._node.credentials.password),
+            timeout=_CONTROL_LIMIT_S,
+        )
+        assert response.ok, response.text
+        return response
 
     @contextmanager
     def memory_alarm(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from tests.drills.drill import Drill, Run
 from tests.drills.hanging import Place
 from tests.drills.images import Order
 from tests.drills.system import Plan, engines_of
-from tests.servers import Server
+from tests.servers import Server, stand_still
 from tests.waiting import wait_for
 
 Document = dict[str, Any]
@@ -101,7 +101,7 @@ def _stands_still(run: Run, jobs: Collection[Document]) -> bool:
         return False
     engines = engines_of(run.system.owner_of(job))
     for pid in engines:
-        os.kill(pid, signal.SIGSTOP)
+        stand_still(pid)
     _wait_for_end(run, job_id)
     if not (jobs.find_one({"_id": job_id}) or {}).get("setbacks"):
         for pid in engines:

@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order
 from tests.drills.system import Plan, engines_of
-from tests.servers import Server
+from tests.servers import Server, stand_still
 from tests.waiting import wait_for
 
 Document = dict[str, Any]
@@ -39,20 +39,19 @@ class _Zombie:
     _said_bytes: int = field(default=0, init=False)
 
     def stop(self) -> None:
-        self._signal(signal.SIGSTOP)
+        for pid in self.processes:
+            with suppress(ProcessLookupError):  # the engine was renewed, just now
+                stand_still(pid)
         self._said_bytes = len(self.consumer.printed())
 
     def wake(self) -> None:
-        self._signal(signal.SIGCONT)
+        for pid in self.processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def has_spoken(self) -> bool:
         """Tell whether it has logged, since it was stopped, what became of its job."""
         return self.job_id.encode() in self.consumer.printed()[self._said_bytes :]
-
-    def _signal(self, number: int) -> None:
-        for pid in self.processes:
-            with suppress(ProcessLookupError):  # the engine was renewed, just now
-                os.kill(pid, number)
 
 
 @dataclass(frozen=True, slots=True)

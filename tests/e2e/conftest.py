@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,10 +15,11 @@ import pytest
 
 from embedded.readiness import listens
 from tests.conftest import WEIGHTS_DIR
+from tests.servers import free_ports, stand_still
 
 ROOT: Final = Path(__file__).parents[2]
 _START: Final = str(ROOT / "start.sh")
-_PATIENCE_S: Final = 60
+_PATIENCE_S: Final = 150
 _PORTS_OF_A_SYSTEM: Final = 7
 # HTTP, epmd, AMQP, RabbitMQ's management, MongoDB: where services of the machine listen.
 _PORTS_OF_THE_MACHINE: Final = (80, 4369, 5672, 15_672, 25_672, 27_017)
@@ -34,7 +34,7 @@ class Darkroom:
     """A system with its own state and ports; knows only what ./start.sh tells."""
 
     def __init__(self, state_dir: Path, **settings: str) -> None:
-        self.port = _free_ports()
+        self.port = free_ports(_PORTS_OF_A_SYSTEM)
         self.url = f"http://127.0.0.1:{self.port}"
         self.state_dir = state_dir
         # Whoever runs the tests may have settings of their own.
@@ -72,7 +72,7 @@ class Darkroom:
             capture_output=True,
             text=True,
             check=False,
-            timeout=2 * _PATIENCE_S,
+            timeout=_PATIENCE_S,
         )
 
     def greeting_line(self, beginning: str) -> str:
@@ -97,7 +97,7 @@ class Darkroom:
         """Let the processes of *role* do nothing until the end of the block."""
         pids = self.pids(role)
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            stand_still(pid)
         try:
             yield
         finally:
@@ -185,14 +185,6 @@ def wait_until(condition: Callable[[], bool], complaint: str) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, complaint
         time.sleep(0.1)
-
-
-def _free_ports() -> int:
-    """Find a port that is free like those after it, below those that systems give out."""
-    while True:
-        first = random.randrange(12_000, 30_000)  # noqa: S311 (no secret)
-        if not any(listens(first + step) for step in range(_PORTS_OF_A_SYSTEM)):
-            return first
 
 
 def _descendants(pid: int) -> set[int]:

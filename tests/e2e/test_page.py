@@ -41,7 +41,7 @@ def test_the_ticket_leads_to_the_job(page: Page) -> None:
     page.hand_in(SAMPLES / "7.png")
     [ticket] = page.tickets("done")
 
-    job = requests.get(ticket.job_url, timeout=10).json()
+    job = requests.get(ticket.job_url, timeout=30).json()
 
     assert job["state"] == "done"
     assert job["result"]["predictions"][0]["label"] == "7"
@@ -75,7 +75,7 @@ def test_a_job_that_waits_can_be_cancelled(page: Page, darkroom: Darkroom) -> No
         [ticket] = page.tickets("cancelled")
 
     assert ticket.headline == "6.png: Cancelled"
-    assert requests.get(ticket.job_url, timeout=10).json()["state"] == "cancelled"
+    assert requests.get(ticket.job_url, timeout=30).json()["state"] == "cancelled"
 
 
 def test_a_name_full_of_markup_is_shown_as_text(page: Page, tmp_path: Path) -> None:

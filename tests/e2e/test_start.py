@@ -67,7 +67,7 @@ def test_the_management_api_tells_the_depth_of_the_queue(darkroom: Darkroom) -> 
         response = requests.get(
             management["url"] + "api/queues/%2F/darkroom.classify",
             auth=(management["user"], management["password"]),
-            timeout=10,
+            timeout=30,
         )
         return response.json().get("messages_ready")
 
@@ -77,7 +77,7 @@ def test_the_management_api_tells_the_depth_of_the_queue(darkroom: Darkroom) -> 
 def test_the_management_api_knows_no_guest(darkroom: Darkroom) -> None:
     url = darkroom.status()["management"]["url"] + "api/overview"
 
-    response = requests.get(url, auth=("guest", "guest"), timeout=10)
+    response = requests.get(url, auth=("guest", "guest"), timeout=30)
 
     assert response.status_code == HTTPStatus.UNAUTHORIZED
 
@@ -111,7 +111,7 @@ def test_secrets_are_readable_by_their_owner_only(darkroom: Darkroom) -> None:
 
 
 def test_the_api_under_nginx_has_the_headers_of_a_careful_server(darkroom: Darkroom) -> None:
-    headers = requests.get(darkroom.url + "/healthz", timeout=10).headers
+    headers = requests.get(darkroom.url + "/healthz", timeout=30).headers
 
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"
@@ -136,7 +136,7 @@ def test_the_api_under_nginx_has_the_headers_of_a_careful_server(darkroom: Darkr
 def test_what_nginx_refuses_is_a_problem_too(
     darkroom: Darkroom, request_bytes: bytes, status: int
 ) -> None:
-    with socket.create_connection(("127.0.0.1", darkroom.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", darkroom.port), timeout=30) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)  # or nginx waits for the rest of a body
         head, _, body = _read_all(connection).partition(b"\r\n\r\n")

@@ -27,6 +27,7 @@ from consumer.errors import (
 )
 from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
 from tests.examples import JOB_ID, an_image
+from tests.servers import stand_still
 from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
@@ -363,7 +364,7 @@ def test_an_engine_that_does_not_read_the_question_is_killed(start: Start, width
     engine = start(PREDICTOR, job_s=4)
     ask(engine, question(width))
     assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGSTOP)
+    stand_still(engine.pid)
 
     with pytest.raises(EngineTimeoutError, match="took longer than 4 s"):
         ask(engine, Question(JOB_ID, MUCH, "m", 1))
@@ -553,7 +554,7 @@ def test_at_its_end_an_engine_tells_all_lanes_that_it_was_ended(
 def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> None:
     engine = start(PREDICTOR)
     assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGSTOP)
+    stand_still(engine.pid)
     is_asked = threading.Event()
     errors: list[Exception] = []
 
