@@ -10,6 +10,7 @@ from embedded.errors import CannotStartError
 from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.store import EmbeddedStore
 from tests import namespaces
+from tests.integration.roles import Roles, running_roles
 from tests.namespaces import Network, NoNamespacesError
 from tests.servers import Broker, Server, free_port, running
 
@@ -53,22 +54,54 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     return broker.empty_vhost()
 
 
-@pytest.fixture
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A store of its own, for tests that stop it or freeze it."""
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A store, not yet started; tests use :func:`mongo`."""
     store = EmbeddedStore(folder=tmp_path_factory.mktemp("store"), port=free_port())
     store.prepare()
     server = Server(store.program(), store.url)
-    server.start()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def mongo_url(request: pytest.FixtureRequest) -> str:
-    """An embedded store, or the server that ``DARKROOM_TEST_MONGO_URL`` names."""
-    given = os.environ.get("DARKROOM_TEST_MONGO_URL")
-    return given or str(request.getfixturevalue("embedded_mongo_url"))
+def mongo(mongo_server: Server) -> Iterator[Server]:
+    """A running store, for tests that stop it or freeze it."""
+    mongo_server.recover()
+    yield mongo_server
+    mongo_server.recover()
+
+
+@pytest.fixture(scope="module")
+def roles_of_the_module(
+    request: pytest.FixtureRequest,
+    rabbitmq_node: Broker,
+    mongo_server: Server,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Roles]:
+    """Roles that the tests of a module share, since their start takes longer than most tests.
+
+    With the settings that the module has as ``SETTINGS``. Tests use :func:`system`.
+    """
+    rabbitmq_node.recover()
+    mongo_server.recover()
+    with running_roles(
+        tmp_path_factory.mktemp("roles"),
+        amqp_url=rabbitmq_node.empty_vhost(),
+        mongo_url=mongo_server.url,
+        **getattr(request.module, "SETTINGS", {}),
+    ) as roles:
+        yield roles
+
+
+@pytest.fixture
+def system(roles_of_the_module: Roles, rabbitmq: Broker, mongo: Server) -> Iterator[Roles]:
+    """Running roles with nothing to do, which a test may harm, like their servers."""
+    roles_of_the_module.recover()
+    yield roles_of_the_module
+    for server in (rabbitmq, mongo):
+        server.recover()
+    roles_of_the_module.model.let_go()
 
 
 @pytest.fixture

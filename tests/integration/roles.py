@@ -2,46 +2,110 @@
 
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 
+from common.mongo.connection import connect, open_database
 from embedded import roles
 from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
 from tests.e2e.client import Client
+from tests.examples import an_image
 from tests.namespaces import Namespace, carried
 from tests.servers import Server, free_port, running
 from tests.waiting import wait_for
 
 GRACE_S = 5.0
+# The time of grace, then to close the connections, and a busy machine's time to do so.
+ENDS_WITHIN_S = GRACE_S + 20
+READY_WITHIN_S = 180
 _MAX_BODY_BYTES = 20 * 1024**2
 
-# Takes its time over any image but the one of 64 pixels, with which the engine warms up.
-_SLOW = """
+# Over any image but the one of 64 pixels, with which the engine warms up. One of three takes the
+# engine along.
+_HELD = """
+import os
+import signal
 import time
 from pathlib import Path
+
+HERE = Path(__file__).parent
 
 class Predictor:
     def load(self):
         pass
 
     def predict(self, images):
+        if images[0].width == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
         if images[0].width != 64:
-            with Path({count!r}).open("a") as count:
-                count.write("one more\\n")
-            time.sleep({seconds})
-        return [[("slow", 1.0)] for _ in images]
+            with (HERE / "inferences").open("a") as inferences:
+                inferences.write("one more\\n")
+            while (HERE / "hold").exists():
+                time.sleep(0.02)
+        return [[("held", 1.0)] for _ in images]
 """
+# Longer than any test holds a job.
+_TIME_LIMIT_S = 600
+
+
+class HeldModel:
+    """A model that works on an image for as long as a test wants, and counts its images."""
+
+    name = "held"
+
+    def __init__(self, folder: Path) -> None:
+        self._models = folder / "models"
+        self._home = self._models / self.name
+
+    def install(self) -> dict[str, str]:
+        """Write the model, and return the settings with which roles serve it."""
+        self._home.mkdir(parents=True)
+        (self._home / "predictor.py").write_text(_HELD)
+        (self._home / "model.toml").write_text('predictor = "predictor:Predictor"')
+        return {
+            "DARKROOM_MODELS": self.name,
+            "DARKROOM_MODELS_DIR": str(self._models),
+            "DARKROOM_JOB_TIME_LIMIT_S": str(_TIME_LIMIT_S),
+        }
+
+    def hold(self) -> None:
+        """Let it work until :meth:`let_go`; count from here."""
+        self._inferences.unlink(missing_ok=True)
+        (self._home / "hold").touch()
+
+    def let_go(self) -> None:
+        (self._home / "hold").unlink(missing_ok=True)
+
+    @property
+    def inferences(self) -> int:
+        """How many images it was asked for since it was held."""
+        return len(self._inferences.read_text().splitlines()) if self._inferences.exists() else 0
+
+    @property
+    def _inferences(self) -> Path:
+        return self._home / "inferences"
 
 
 @dataclass(frozen=True)
 class Roles:
-    """One nginx, one api, one consumer, one courier."""
+    """One nginx, one api, one consumer, one courier, and a model to hold them up with."""
 
     client: Client
     servers: dict[str, Server]
+    model: HeldModel
+    settings: Mapping[str, str]
+
+    @property
+    def amqp_url(self) -> str:
+        return self.settings["DARKROOM_AMQP_URL"]
+
+    @property
+    def database(self) -> str:
+        return self.settings["DARKROOM_MONGO_DATABASE"]
 
     @property
     def api(self) -> Server:
@@ -55,40 +119,70 @@ class Roles:
     def courier(self) -> "subprocess.Popen[bytes]":
         return self._process("courier")
 
+    @property
+    def requests_in_hand(self) -> int:
+        """How many requests the api has taken from nginx and not answered; on Linux only."""
+        port = int(self.api.program.environment["DARKROOM_API_BIND"].rpartition(":")[2])
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        # A connection that nobody has accepted yet belongs to no inode: man proc_pid_net.
+        return sum(
+            local.endswith(f":{port:04X}") and state == "01" and inode != "0"
+            for _, local, _, state, _, _, _, _, _, inode, *_ in rows
+        )
+
     def another_consumer(self) -> AbstractContextManager["subprocess.Popen[bytes]"]:
         """Run one more consumer until the end of the block."""
         return running(self.servers["consumer-1"].program)
+
+    @contextmanager
+    def another_grace(self, seconds: str) -> Iterator[None]:
+        """Run a consumer with another time of grace until the end of the block."""
+        server = self.servers["consumer-1"]
+        program = server.program
+        server.stop()
+        server.program = replace(
+            program, environment={**program.environment, "DARKROOM_GRACE_S": seconds}
+        )
+        server.start()
+        try:
+            yield
+        finally:
+            server.program = program
+
+    def in_hand(self) -> str:
+        """Hold the model, have it work on an image, and say where the job is."""
+        self.model.hold()
+        location = self.submitted()
+        wait_for(lambda: self.model.inferences, what="it is being worked on")
+        return location
+
+    def submitted(self) -> str:
+        """Hand in an image, and say where its job is."""
+        response = self.client.post_form(an_image())
+        assert response.status_code == HTTPStatus.ACCEPTED, response.text
+        return response.headers["Location"]
+
+    def recover(self) -> None:
+        """Undo what a test did to them: all run, nothing is left to do, and nothing was said."""
+        self.model.let_go()
+        for server in self.servers.values():
+            server.recover()
+        wait_for(self.client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
+        with connect(self.settings["DARKROOM_MONGO_URL"], timeout_s=30) as client:
+            jobs = open_database(client, self.database)["jobs"]
+            unfinished = {"state": {"$in": ["pending", "processing"]}}
+            wait_for(
+                lambda: jobs.find_one(unfinished) is None,
+                within_s=READY_WITHIN_S,
+                what="all jobs have ended",
+            )
+        for server in self.servers.values():
+            server.forget_printed()
 
     def _process(self, name: str) -> "subprocess.Popen[bytes]":
         process = self.servers[name].process
         assert process is not None
         return process
-
-
-@dataclass(frozen=True)
-class SlowModel:
-    """A model that takes *seconds* for an image, and counts how often it was asked."""
-
-    folder: Path
-    seconds: float
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """Install the model, and return the settings with which roles serve it."""
-        home = self.folder / "models" / "slow"
-        home.mkdir(parents=True)
-        code = _SLOW.format(count=str(self._count), seconds=self.seconds)
-        (home / "predictor.py").write_text(code)
-        (home / "model.toml").write_text('predictor = "predictor:Predictor"')
-        return {"DARKROOM_MODELS": "slow", "DARKROOM_MODELS_DIR": str(home.parent)}
-
-    @property
-    def inferences(self) -> int:
-        return len(self._count.read_text().splitlines()) if self._count.exists() else 0
-
-    @property
-    def _count(self) -> Path:
-        return self.folder / "inferences"
 
 
 def environment(folder: Path, *, amqp_url: str, mongo_url: str, **settings: str) -> dict[str, str]:
@@ -133,16 +227,21 @@ def running_roles(
         mongo_url: MongoDB, likewise.
         settings: More of them.
     """
-    chosen = environment(folder, amqp_url=amqp_url, mongo_url=mongo_url, **settings)
+    model = HeldModel(folder)
+    chosen = environment(
+        folder, amqp_url=amqp_url, mongo_url=mongo_url, **(model.install() | settings)
+    )
     api_port, port = free_port(), free_port()
     with ExitStack() as opened:
         servers = {
             program.name: Server(_moved(program, inside), log=folder / f"{program.name}.log")
             for program in programs(chosen, api_port)
         }
+        opened.callback(_stop, servers.values())
         for server in servers.values():
-            opened.callback(server.stop)
-            server.start()
+            server.launch()
+        for server in servers.values():
+            server.wait_until_ready()
         nginx = EmbeddedNginx(
             folder=folder / "nginx",
             port=port,
@@ -154,8 +253,16 @@ def running_roles(
         nginx.prepare()
         opened.enter_context(running(nginx.program()))
         client = Client(f"http://{HOST}:{port}")
-        wait_for(client.is_ready, within_s=60, what="the roles are ready")
-        yield Roles(client, servers)
+        wait_for(client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
+        yield Roles(client, servers, model, chosen)
+
+
+def _stop(servers: Iterable[Server]) -> None:
+    """Stop all at once: each takes a second or two to say goodbye."""
+    for server in servers:
+        server.ask_to_stop()
+    for server in servers:
+        server.stop()
 
 
 def _moved(program: Program, inside: Namespace | None) -> Program:

@@ -1,6 +1,5 @@
 """The courier's view of the queues on a real RabbitMQ."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -25,6 +24,8 @@ from tests.servers import Broker
 from tests.waiting import wait_for
 
 _HEARTBEAT_S = 2
+# Far more than some heartbeats, far less than TCP takes to give up.
+_HANGS_AFTER_S = 60.0
 _PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
@@ -62,12 +63,6 @@ def taken_in_time(queues: RabbitQueues) -> DeadLetter:
 
     wait_for(one_came, what="a dead letter comes")
     return letters[0]
-
-
-def set_policy(broker: Broker, url: str, definition: dict[str, int]) -> None:
-    vhost = url.rpartition("/")[2]
-    pattern = f"^{QUEUE}$"
-    broker.control("-p", vhost, "set_policy", "test", pattern, json.dumps(definition))
 
 
 def test_a_missing_queue_is_told_once_and_declared(queues: RabbitQueues, amqp_url: str) -> None:
@@ -116,8 +111,7 @@ def test_a_rejected_message_is_a_dead_letter_once(queues: RabbitQueues, amqp_url
 def test_a_message_over_the_delivery_limit_says_so(
     queues: RabbitQueues, amqp_url: str, rabbitmq: Broker
 ) -> None:
-    with channel(amqp_url) as opened:
-        set_policy(rabbitmq, amqp_url, {"delivery-limit": 1})
+    with channel(amqp_url) as opened, rabbitmq.policy(amqp_url, {"delivery-limit": 1}):
         publish(opened)
 
         def is_dead() -> bool:
@@ -141,8 +135,7 @@ def test_what_a_policy_throws_out_says_so(
     policy: dict[str, int],
     reason: str,
 ) -> None:
-    with channel(amqp_url) as opened:
-        set_policy(rabbitmq, amqp_url, policy)
+    with channel(amqp_url) as opened, rabbitmq.policy(amqp_url, policy):
         publish(opened)
         publish(opened)
 
@@ -193,7 +186,7 @@ def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
 
         rabbitmq.start()
 
-        assert queues.look() is Sight.EMPTY
+        wait_for(lambda: answers(queues), what="it answers again")
 
 
 def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Broker) -> None:
@@ -205,7 +198,7 @@ def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Brok
             started_s = time.monotonic()
             with pytest.raises(BrokerUnavailableError):
                 queues.look()
-            assert time.monotonic() - started_s < 30
+            assert time.monotonic() - started_s < _HANGS_AFTER_S
 
         rabbitmq.thaw()
 

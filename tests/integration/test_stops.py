@@ -1,7 +1,8 @@
 """SIGTERM at bad moments: what is in hand is finished or given back, and the status is 0."""
 
+import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import count
@@ -13,40 +14,15 @@ import requests
 
 from tests.e2e.client import Client
 from tests.examples import an_image
-from tests.integration.roles import (
-    GRACE_S,
-    Roles,
-    SlowModel,
-    environment,
-    programs,
-    running_roles,
-)
+from tests.integration.roles import ENDS_WITHIN_S, Roles, environment, programs
 from tests.servers import Broker, Server, free_port
 from tests.waiting import wait_for
 
-# The time of grace, and then to close the connections; uWSGI looks once a second.
-IN_TIME_S = GRACE_S + 4
-STORE_TIMEOUT_S = 1.0
+SETTINGS = {"DARKROOM_LEASE_S": "3"}
+# For those who shall get something done in that time.
+LONG_GRACE_S = "120"
 
 Harm = Callable[[Broker, Server], None]
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> SlowModel:
-    return SlowModel(tmp_path, seconds=3)
-
-
-@pytest.fixture
-def system(rabbitmq: Broker, mongo: Server, tmp_path: Path, model: SlowModel) -> Iterator[Roles]:
-    with running_roles(
-        tmp_path,
-        amqp_url=rabbitmq.empty_vhost(),
-        mongo_url=mongo.url,
-        DARKROOM_STORE_TIMEOUT_S=f"{STORE_TIMEOUT_S:g}",
-        DARKROOM_LEASE_S="2",
-        **model.settings,
-    ) as roles:
-        yield roles
 
 
 def nothing(_rabbitmq: Broker, _mongo: Server) -> None:
@@ -83,63 +59,67 @@ def test_a_role_that_still_starts_stops_as_well(
     [program] = [one for one in programs(settings, free_port()) if one.name == role]
     server = Server(program)
     server.launch()
-    # Past the start of the interpreter, which hears nothing; far from being ready.
-    time.sleep(0.5)
+    # Past the start of the interpreter, which hears nothing.
+    wait_for(lambda: hears_sigterm(server.pid), what="it hears SIGTERM")
 
     assert ends_in_time(server) == 0
 
 
 def test_a_consumer_that_lost_its_broker_finishes_what_it_has_in_hand(
-    system: Roles, rabbitmq: Broker, model: SlowModel
+    system: Roles, rabbitmq: Broker
 ) -> None:
-    location = in_hand(system)
+    location = system.in_hand()
     rabbitmq.stop()
-    wait_for(lambda: "was lost" in log_of(system, "consumer-1"))
+    wait_for(lambda: system.servers["consumer-1"].has_said("was lost"))
 
     system.consumer.terminate()
+    system.model.let_go()
 
-    assert system.consumer.wait(IN_TIME_S) == 0
+    assert system.consumer.wait(ENDS_WITHIN_S) == 0
     job = system.client.job(location)
-    assert (job["state"], job["attempts"], model.inferences) == ("done", 1, 1)
+    assert (job["state"], job["attempts"], system.model.inferences) == ("done", 1, 1)
 
 
 def test_a_consumer_whose_queue_was_deleted_finishes_what_it_has_in_hand(
     system: Roles, rabbitmq: Broker
 ) -> None:
-    location = in_hand(system)
-    vhost = system.servers["consumer-1"].program.environment["DARKROOM_AMQP_URL"]
-    rabbitmq.delete_queues(vhost)
+    location = system.in_hand()
+    rabbitmq.delete_queues(system.amqp_url)
 
     system.consumer.terminate()
+    system.model.let_go()
 
-    assert system.consumer.wait(IN_TIME_S) == 0
+    assert system.consumer.wait(ENDS_WITHIN_S) == 0
     assert system.client.job(location)["state"] == "done"
 
 
 def test_a_result_that_waits_for_its_store_is_saved_by_a_consumer_that_stops(
-    system: Roles, mongo: Server, model: SlowModel
+    system: Roles, mongo: Server
 ) -> None:
-    location = in_hand(system)
-    mongo.stop()
-    system.consumer.terminate()
-    wait_for(lambda: "waiting until it works" in log_of(system, "consumer-1"))
+    with system.another_grace(LONG_GRACE_S):
+        location = system.in_hand()
+        mongo.stop()
+        system.consumer.terminate()
+        system.model.let_go()
+        wait_for(lambda: system.servers["consumer-1"].has_said("waiting until it works"))
 
-    mongo.start()
+        mongo.start()
 
-    assert system.consumer.wait(IN_TIME_S) == 0
+        assert system.consumer.wait(float(LONG_GRACE_S)) == 0
     job = system.client.job(location)
-    assert (job["state"], job["attempts"], model.inferences) == ("done", 1, 1)
+    assert (job["state"], job["attempts"], system.model.inferences) == ("done", 1, 1)
 
 
 def test_a_result_without_a_store_is_given_up_after_the_time_of_grace(
     system: Roles, mongo: Server
 ) -> None:
-    location = in_hand(system)
+    location = system.in_hand()
     mongo.stop()
+    system.model.let_go()
 
     system.consumer.terminate()
 
-    assert system.consumer.wait(IN_TIME_S) == 0
+    assert system.consumer.wait(ENDS_WITHIN_S) == 0
     mongo.start()
     with system.another_consumer():
         job = system.client.wait_for(location)
@@ -150,7 +130,7 @@ def test_requests_in_hand_are_answered_by_an_api_that_stops(system: Roles, mongo
     mongo.freeze()
     with ThreadPoolExecutor() as clients:
         asked = [clients.submit(system.client.post_form, an_image()) for _ in range(4)]
-        time.sleep(STORE_TIMEOUT_S / 2)  # all of them wait for the store by now
+        wait_for(lambda: system.requests_in_hand + sum(one.done() for one in asked) >= 4)
 
         assert ends_in_time(system.api) == 0
 
@@ -201,20 +181,17 @@ def submit(client: Client, key: str) -> requests.Response:
     )
 
 
-def in_hand(system: Roles) -> str:
-    """Hand in an image, wait until it is being worked on, and say where its job is."""
-    location = system.client.post_form(an_image()).headers["Location"]
-    wait_for(lambda: system.client.job(location)["state"] == "processing", what="it is claimed")
-    return location
+def hears_sigterm(pid: int) -> bool:
+    """Tell whether a process catches the signal, or holds it to hear it later."""
+    status = dict(
+        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    heard = int(status["SigCgt"], 16) | int(status["SigBlk"], 16)
+    return bool(heard >> signal.SIGTERM - 1 & 1)
 
 
 def ends_in_time(server: Server) -> int:
     """Ask *server* to stop, and return its exit status."""
     assert server.process is not None
     server.process.terminate()
-    return server.process.wait(IN_TIME_S)
-
-
-def log_of(system: Roles, role: str) -> str:
-    log = Path(system.servers[role].program.environment["DARKROOM_STATE_DIR"]) / f"{role}.log"
-    return log.read_text()
+    return server.process.wait(ENDS_WITHIN_S)
