@@ -166,6 +166,7 @@ class Server:
         """Tell whether *owner*, the id that a consumer holds jobs under, is its own."""
         # Such an id names host, process and start.
         return self.is_running and self.pid == int(owner.split("-")[-2])
+
     def has_said(self, words: str, *, times: int = 1) -> bool:
         return self.printed().count(words.encode()) >= times
 
