@@ -11,6 +11,7 @@ from api import health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
 from api.intake import Limits
 from api.submission import Submission
+from api.waiting import Waits
 from common.jobs import Job
 from common.ports import JobStore, Publisher, WorkerRegistry
 from common.settings import Settings
@@ -33,13 +34,14 @@ class _Request(Request):
         return BytesIO()
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     settings: Settings,
     *,
     store: JobStore,
     registry: WorkerRegistry,
     publisher: OpenPublisher,
     note_published: Callable[[Job], None],
+    waits: Waits,
 ) -> Flask:
     """Make the application. It connects to nothing by itself."""
     app = Flask(__name__, static_folder=None)
@@ -59,7 +61,7 @@ def create_app(
     )
     app.before_request(structlog.contextvars.clear_contextvars)
     problems.register(app)
-    app.register_blueprint(jobs.create_blueprint(store, submission))
+    app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
     app.register_blueprint(models.create_blueprint(catalog))
     app.register_blueprint(health.create_blueprint(registry, lambda: publisher.is_open))
     app.register_blueprint(openapi.create_blueprint(settings))

@@ -4,36 +4,60 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
-from api import idempotency
+from api import idempotency, waiting
 from api.payload import read_payload
+from api.problems import ProblemError
 from api.removal import remove
 from api.schemas import JobView, as_json
 from api.submission import Submission, find_job
+from api.waiting import Waits
+from common.errors import StoreUnavailableError
 from common.jobs import Job, JobId
 from common.ports import JobStore
+from common.settings import Settings
 
 # A job seldom takes longer, and whoever is in a hurry may ask sooner.
 _RETRY_AFTER_S = 1
 
 
-def create_blueprint(store: JobStore, submission: Submission) -> Blueprint:
+def create_blueprint(
+    settings: Settings, store: JobStore, submission: Submission, waits: Waits
+) -> Blueprint:
     """Make the views of jobs."""
     jobs = Blueprint("jobs", __name__, url_prefix="/jobs")
 
     @jobs.post("")
     def submit() -> Response:
-        """Accept an image and say where its result will appear."""
+        """Accept an image and say where its result will appear, or what it is."""
         job = submission.submit(
             read_payload(request), idempotency_key=idempotency.read_key(request)
         )
-        response = _respond(job, HTTPStatus.ACCEPTED)
+        preferred_s = waiting.preferred_s(request, most_s=waits.longest_s)
+        waited = _end_of_accepted(job, preferred_s)
+        is_finished = waited is not None and waited.is_finished
+        response = _respond(waited or job, HTTPStatus.OK if is_finished else HTTPStatus.ACCEPTED)
         response.headers["Location"] = f"/jobs/{job.job_id}"
+        if waited is not None:
+            response.headers["Preference-Applied"] = f"wait={preferred_s}"
         return response
+
+    def _end_of_accepted(job: Job, wait_s: int | None) -> Job | None:
+        try:
+            return waits.until_finished(job, at_most_s=wait_s)
+        except (ProblemError, StoreUnavailableError):
+            return None  # it was accepted, whatever became of it, or of the store, since
 
     @jobs.get("/<job_id>")
     def show(job_id: str) -> Response:
         """Report one job, with its predictions once it has them."""
-        return _respond(find_job(store, JobId(job_id)), HTTPStatus.OK)
+        asked_s = waiting.asked_s(request, most_s=settings.max_wait_s)
+        preferred_s = waiting.preferred_s(request, most_s=waits.longest_s)
+        job = find_job(store, JobId(job_id))
+        waited = waits.until_finished(job, at_most_s=preferred_s if asked_s is None else asked_s)
+        response = _respond(waited or job, HTTPStatus.OK)
+        if waited is not None and asked_s is None:
+            response.headers["Preference-Applied"] = f"wait={preferred_s}"
+        return response
 
     @jobs.delete("/<job_id>")
     def take_back(job_id: str) -> Response:

@@ -9,7 +9,7 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 
-from api import idempotency
+from api import idempotency, waiting
 from api.problems import MEDIA_TYPE
 from api.schemas import (
     FormOptions,
@@ -48,7 +48,7 @@ def describe(settings: Settings) -> dict[str, Any]:
             },
             "paths": {
                 "/jobs": {"post": _submit(settings)},
-                "/jobs/{job_id}": {"get": _show_job(), "delete": _remove_job()},
+                "/jobs/{job_id}": {"get": _show_job(settings), "delete": _remove_job()},
                 "/jobs/{job_id}/retry": {"post": _retry_job()},
                 "/models": {
                     "get": {
@@ -112,6 +112,7 @@ def _submit(settings: Settings) -> dict[str, Any]:
                 "with its key gets the job of the first",
                 "schema": {"type": "string", "maxLength": 255},
             },
+            _prefer(settings),
             *(
                 {
                     "name": name,
@@ -143,22 +144,35 @@ def _submit(settings: Settings) -> dict[str, Any]:
             },
         },
         "responses": {
-            "202": _json("The job, accepted and recorded", JobView) | {"headers": _WAIT_THERE}
+            "200": _json("With `Prefer: wait`: the job, which has ended", JobView)
+            | {"headers": _LOCATION | _APPLIED},
+            "202": _json("The job, accepted and recorded", JobView)
+            | {"headers": _LOCATION | _RETRY_AFTER | _APPLIED},
         }
         | _problems(400, 413, 415, 422, 503),
     }
 
 
-def _show_job() -> dict[str, Any]:
+def _show_job(settings: Settings) -> dict[str, Any]:
     return {
         "operationId": "showJob",
         "summary": "One job, with its result once it has one",
-        "parameters": _JOB_ID,
+        "parameters": [
+            *_JOB_ID,
+            {
+                "name": waiting.PREFERENCE,
+                "in": "query",
+                "description": "answer once the job has ended, or after this many seconds; at "
+                "once if too many requests wait already",
+                "schema": {"type": "integer", "minimum": 0, "maximum": settings.max_wait_s},
+            },
+            _prefer(settings),
+        ],
         "responses": {
             "200": _json("The job; while it is unfinished with Retry-After", JobView)
-            | {"headers": {"Retry-After": _RETRY_AFTER}}
+            | {"headers": _RETRY_AFTER | _APPLIED}
         }
-        | _problems(404, 503),
+        | _problems(404, 422, 503),
     }
 
 
@@ -184,17 +198,34 @@ def _retry_job() -> dict[str, Any]:
         "operationId": "retryJob",
         "summary": "A failed job again, under the same id",
         "parameters": _JOB_ID,
-        "responses": {"202": _json("The job, waiting again", JobView) | {"headers": _WAIT_THERE}}
+        "responses": {
+            "202": _json("The job, waiting again", JobView) | {"headers": _LOCATION | _RETRY_AFTER}
+        }
         | _problems(404, 409, 503),
+    }
+
+
+def _prefer(settings: Settings) -> dict[str, Any]:
+    return {
+        "name": "Prefer",
+        "in": "header",
+        "description": "`wait=n`, as in RFC 7240: answer once the job has ended, or after n "
+        f"seconds, at most {settings.longest_wait_s}",
+        "schema": {"type": "string", "examples": ["wait=10"]},
     }
 
 
 _JOB_ID = [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}]
 
-_RETRY_AFTER = {"description": "seconds to wait", "schema": {"type": "integer"}}
-_WAIT_THERE = {
-    "Location": {"description": "where the result will appear", "schema": {"type": "string"}},
-    "Retry-After": _RETRY_AFTER,
+_LOCATION = {
+    "Location": {"description": "where the result will appear", "schema": {"type": "string"}}
+}
+_RETRY_AFTER = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+_APPLIED = {
+    "Preference-Applied": {
+        "description": "the preference that was honoured; absent if too many requests waited",
+        "schema": {"type": "string"},
+    }
 }
 
 _MEANINGS = {

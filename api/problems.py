@@ -1,7 +1,7 @@
 """Errors as problem details (RFC 9457), on every path."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -74,9 +74,16 @@ class ProblemError(Exception):
 def invalid_fields(error: ValidationError) -> ProblemError:
     """Say which fields are wrong, and what each may be."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    errors = [
-        {"field": _name(one["loc"]), "message": _in_words(one)} for one in found[:_MAX_ERRORS]
-    ]
+    return _invalid([(_name(one["loc"]), _in_words(one)) for one in found[:_MAX_ERRORS]])
+
+
+def invalid_field(name: str, message: str) -> ProblemError:
+    """Say what the one field that is wrong may be."""
+    return _invalid([(name, message)])
+
+
+def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
+    errors = [{"field": name, "message": message} for name, message in messages]
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid-fields",

@@ -6,8 +6,10 @@ from contextlib import ExitStack, closing
 import structlog
 from flask import Flask
 
+from api import request_threads
 from api.app import create_app
 from api.stamps import Stamps
+from api.waiting import Waits
 from common import logs
 from common.errors import StoreUnavailableError
 from common.mongo.stores import opened_stores
@@ -47,6 +49,12 @@ def compose(settings: Settings) -> Flask:
         registry=stores.workers,
         publisher=publisher,
         note_published=stamps.note,
+        waits=Waits(
+            stores.jobs,
+            longest_s=settings.longest_wait_s,
+            threads=request_threads.count,
+            is_stopping=request_threads.are_ending,
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from benchmarks.plan import Plan
 from benchmarks.system import System, running_system, settings_for
 
 _IMAGE_BYTES: Final = 60_000
-# As many processes and threads as the API has, see uwsgi.ini.
+# As many processes as the API has, see uwsgi.ini.
 _PROCESSES: Final = 2
 _CLIENTS: Final = 4
 _WARM_UP_S: Final = 0.5

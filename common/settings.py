@@ -108,6 +108,13 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         50_000_000, ge=1, le=1_000_000_000, description="largest image accepted, in pixels"
     )
+    max_wait_s: int = Field(
+        20,
+        ge=0,
+        le=45,
+        description="how long a request may wait for its job; at most `DARKROOM_GRACE_S` less a "
+        "call to MongoDB",
+    )
     retention_s: int = Field(
         86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job can be asked for"
     )
@@ -245,6 +252,11 @@ class Settings(BaseSettings):
     def model(self) -> str:
         """The model of a job that names none."""
         return self.default_model or self.models[0]
+
+    @property
+    def longest_wait_s(self) -> int:
+        """How long a request waits at most: the API that stops still has time to answer it."""
+        return max(0, min(self.max_wait_s, int(self.grace_s - self.store_timeout_s)))
 
     @property
     def engine_count(self) -> int:

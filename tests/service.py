@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from api import schemas
 from api.app import create_app
 from api.openapi import describe
+from api.waiting import Waits
 from common.settings import Settings
 from common.workers import ModelState
 from tests.examples import OWNER, a_model, a_worker
@@ -24,14 +25,15 @@ from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
 # Whoever runs the tests may have settings of their own.
 _NO_PREFIX = "NO_VARIABLE_BEGINS_LIKE_THIS_"
 
+REQUEST_THREADS = 4
 PROBLEM_TYPE = "application/problem+json"
 
 
 class Api:
     """The application, the fakes behind it, and the ways to hand in an image."""
 
-    def __init__(self, **settings: Any) -> None:
-        self.store = InMemoryStore()
+    def __init__(self, store: InMemoryStore | None = None, **settings: Any) -> None:
+        self.store = store or InMemoryStore()
         self.registry = InMemoryRegistry(
             a_worker(
                 OWNER,
@@ -40,6 +42,7 @@ class Api:
             )
         )
         self.publisher = RecordingPublisher()
+        self.is_stopping = False
         self.settings = Settings(_env_prefix=_NO_PREFIX, **settings)
         self.app = create_app(
             self.settings,
@@ -47,6 +50,12 @@ class Api:
             registry=self.registry,
             publisher=self.publisher,
             note_published=self.store.mark_published,
+            waits=Waits(
+                self.store,
+                longest_s=self.settings.longest_wait_s,
+                threads=lambda: REQUEST_THREADS,
+                is_stopping=lambda: self.is_stopping,
+            ),
         )
         self.app.test_client_class = DescribedClient
         self.client = self.app.test_client()

@@ -72,6 +72,16 @@ class Client:
         job: dict[str, Any] = requests.get(self.url + location, timeout=_TIMEOUT_S).json()
         return job
 
+    def job_within(self, location: str, wait_s: int) -> requests.Response:
+        """Ask for the job; the answer shall wait for its end."""
+        return requests.get(self.url + location, params={"wait": wait_s}, timeout=_TIMEOUT_S)
+
+    def post_and_wait(self, image: bytes, wait_s: int) -> requests.Response:
+        """Hand *image* in; the answer shall wait for the end of its job."""
+        return self._post(
+            data=image, headers={"Content-Type": "image/png", "Prefer": f"wait={wait_s}"}
+        )
+
     def delete(self, location: str) -> requests.Response:
         return requests.delete(self.url + location, timeout=_TIMEOUT_S)
 

@@ -1,0 +1,126 @@
+"""Requests that wait for the end of a job: ``?wait=n`` and ``Prefer: wait=n`` (RFC 7240)."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from flask import Request
+from werkzeug.http import parse_list_header
+
+from api.problems import invalid_field
+from api.submission import find_job
+from common.jobs import Job
+from common.ports import JobStore
+
+PREFERENCE: Final = "wait"
+
+# A look costs a millisecond of processor time, most of it the store's. So whoever has waited
+# for long is told a little later, but never later than by a tenth of that.
+_FIRST_PAUSE_S: Final = 0.005
+_LONGEST_PAUSE_S: Final = 0.1
+_PAUSE_SHARE: Final = 0.1
+
+_SECONDS: Final = re.compile("[0-9]{1,9}")
+
+
+class Waits:
+    """Has requests wait for jobs, at most half of what a process can answer at once.
+
+    A request that waits keeps a thread from all others, so the rest stay free for them.
+
+    Args:
+        store: Is looked into again and again.
+        longest_s: No request waits longer.
+        threads: Tells how many requests this process answers at once.
+        is_stopping: Tells whether it shall end; then nobody waits any longer.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        *,
+        longest_s: int,
+        threads: Callable[[], int],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self.longest_s = longest_s
+        self._threads = threads
+        self._is_stopping = is_stopping
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    def until_finished(self, job: Job, *, at_most_s: int | None) -> Job | None:
+        """Return the job once it has ended, or after *at_most_s* as it is then.
+
+        None if nobody asked to wait, or if there is no room to.
+
+        Raises:
+            ProblemError: It was deleted meanwhile (404).
+            StoreUnavailableError: Nobody knows what has become of it.
+        """
+        if at_most_s is None:
+            return None
+        if job.is_finished:
+            return job
+        if not self._begin():
+            return None
+        try:
+            return self._watch(job, min(at_most_s, self.longest_s))
+        finally:
+            self._end()
+
+    def _watch(self, job: Job, at_most_s: int) -> Job:
+        started_s = time.monotonic()
+        while not job.is_finished and not self._is_stopping():
+            waited_s = time.monotonic() - started_s
+            if waited_s >= at_most_s:
+                break
+            time.sleep(min(_pause_s(waited_s), at_most_s - waited_s))
+            job = find_job(self._store, job.job_id)
+        return job
+
+    def _begin(self) -> bool:
+        with self._lock:
+            has_room = self._waiting < self._threads() // 2
+            self._waiting += has_room
+        return has_room
+
+    def _end(self) -> None:
+        with self._lock:
+            self._waiting -= 1
+
+
+def preferred_s(request: Request, *, most_s: int) -> int | None:
+    """Return how long the client would like to wait, or *most_s* if that is longer.
+
+    None if it does not say, or not clearly: then RFC 7240 has the preference ignored.
+    """
+    preferences = parse_list_header(",".join(request.headers.getlist("Prefer")))
+    for preference in preferences:
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == PREFERENCE:  # the first counts, whatever it says
+            value = value.strip().strip('"')
+            return min(int(value), most_s) if _SECONDS.fullmatch(value) else None
+    return None
+
+
+def asked_s(request: Request, *, most_s: int) -> int | None:
+    """Return how long the query asks to wait; None if it does not.
+
+    Raises:
+        ProblemError: That is no number of seconds from 0 to *most_s* (422).
+    """
+    asked = request.args.get(PREFERENCE)
+    if asked is None:
+        return None
+    if not _SECONDS.fullmatch(asked) or int(asked) > most_s:
+        message = f"must be a whole number of seconds, from 0 to {most_s}"
+        raise invalid_field(PREFERENCE, message)
+    return int(asked)
+
+
+def _pause_s(waited_s: float) -> float:
+    return min(max(_FIRST_PAUSE_S, waited_s * _PAUSE_SHARE), _LONGEST_PAUSE_S)
