@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 _TIMEOUT_S: Final = 120.0
+_WAIT_S: Final = 20
 _IDLE_S: Final = 30.0  # nginx closes what was silent for twice as long
 _AT_ONCE_BYTES: Final = 65_536
 _OK: Final = 200
@@ -43,22 +44,37 @@ class Connection:
         job_id: str = json.loads(body)["id"]
         return job_id
 
+    def post_and_wait(self, image: bytes, *, model: str, content_type: str) -> dict[str, Any]:
+        """Hand *image* in, and return its job once that has ended.
+
+        Raises:
+            RefusedError: It was not accepted, or it takes too long.
+        """
+        head = (
+            f"POST /jobs?model={model} HTTP/1.1\r\nHost: bench\r\nPrefer: wait={_WAIT_S}\r\n"
+            f"Content-Type: {content_type}\r\nContent-Length: {len(image)}\r\n\r\n"
+        )
+        return self._expect_job(head.encode() + image)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """Return a job as it is now.
 
         Raises:
             RefusedError: There is none.
         """
-        status, body = self._ask(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-        if status != _OK:
-            raise RefusedError(f"{status}: {body.decode(errors='replace')}")
-        job: dict[str, Any] = json.loads(body)
-        return job
+        return self._expect_job(f"GET /jobs/{job_id} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _expect_job(self, request: bytes) -> dict[str, Any]:
+        status, body = self._ask(request)
+        if status != _OK:
+            raise RefusedError(f"{status}: {body.decode(errors='replace')}")
+        job: dict[str, Any] = json.loads(body)
+        return job
 
     def _ask(self, request: bytes) -> tuple[int, bytes]:
         if time.monotonic() - self._used_s > _IDLE_S:
