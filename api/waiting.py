@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -16,9 +17,12 @@ from common.ports import JobStore
 
 PREFERENCE: Final = "wait"
 
-# A look costs a millisecond of processor time, most of it the store's. So whoever has waited
-# for long is told a little later, but never later than by a tenth of that.
-_FIRST_PAUSE_S: Final = 0.005
+# A look costs a millisecond of processor time, most of it the store's, which the engine could
+# use. So the first comes when a job can be done, by what the last ones took; and then whoever
+# has waited for long is told a little later, but never later than by a tenth of that.
+_LAST_ONES: Final = 8
+_SHARE_OF_SHORTEST: Final = 0.9
+_SHORTEST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.1
 _PAUSE_SHARE: Final = 0.1
 
@@ -51,6 +55,7 @@ class Waits:
         self._is_stopping = is_stopping
         self._lock = threading.Lock()
         self._waiting = 0
+        self._took_s = deque[float](maxlen=_LAST_ONES)
 
     def until_finished(self, job: Job, *, at_most_s: int | None) -> Job | None:
         """Return the job once it has ended, or after *at_most_s* as it is then.
@@ -74,13 +79,22 @@ class Waits:
 
     def _watch(self, job: Job, at_most_s: int) -> Job:
         started_s = time.monotonic()
-        while not job.is_finished and not self._is_stopping():
-            waited_s = time.monotonic() - started_s
-            if waited_s >= at_most_s:
-                break
-            time.sleep(min(_pause_s(waited_s), at_most_s - waited_s))
+        waited_s, pause_s = 0.0, self._first_pause_s()
+        while waited_s < at_most_s and not self._is_stopping():
+            time.sleep(min(pause_s, at_most_s - waited_s))
             job = find_job(self._store, job.job_id)
+            waited_s = time.monotonic() - started_s
+            if job.is_finished:
+                with self._lock:
+                    self._took_s.append(waited_s)
+                break
+            pause_s = _within_limits(waited_s * _PAUSE_SHARE)
         return job
+
+    def _first_pause_s(self) -> float:
+        with self._lock:
+            shortest_s = min(self._took_s, default=0.0)
+        return _within_limits(shortest_s * _SHARE_OF_SHORTEST)
 
     def _begin(self) -> bool:
         with self._lock:
@@ -122,5 +136,5 @@ def asked_s(request: Request, *, most_s: int) -> int | None:
     return int(asked)
 
 
-def _pause_s(waited_s: float) -> float:
-    return min(max(_FIRST_PAUSE_S, waited_s * _PAUSE_SHARE), _LONGEST_PAUSE_S)
+def _within_limits(pause_s: float) -> float:
+    return min(max(_SHORTEST_PAUSE_S, pause_s), _LONGEST_PAUSE_S)

@@ -260,6 +260,88 @@ def test_nobody_waits_for_an_api_that_stops(api: Api, store: EventfulStore) -> N
     assert state_of(show(api, "20")) == "pending"
 
 
+class Clock:
+    """Stands in for the module ``time``: only sleeping lets it pass."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.slept_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.now_s += seconds
+
+
+class TimedStore(InMemoryStore):
+    """Has its one job end some time after it was asked for first."""
+
+    def __init__(self, clock: Clock, *, takes_s: float) -> None:
+        super().__init__(a_job(JOB_ID))
+        self._clock = clock
+        self.takes_s = takes_s
+        self.begin()
+
+    def begin(self) -> None:
+        self._done_s = self._clock.now_s + self.takes_s
+        self._clock.slept_s.clear()
+
+    def get(self, job_id: JobId) -> Job | None:
+        job = super().get(job_id)
+        if job is None or self._clock.now_s < self._done_s:
+            return job
+        return job.claim(OWNER).succeed(RESULT)
+
+
+@pytest.mark.parametrize("takes_s", [0.001, 0.05, 0.5, 5])
+def test_a_result_is_seen_within_a_tenth_of_what_it_took(
+    monkeypatch: pytest.MonkeyPatch, takes_s: float
+) -> None:
+    clock = Clock()
+    store = TimedStore(clock, takes_s=takes_s)
+    monkeypatch.setattr("api.waiting.time", clock)
+
+    show(Api(store), "20")
+
+    assert sum(clock.slept_s) <= takes_s + max(0.005, takes_s / 10)
+
+
+def test_jobs_that_take_as_long_as_the_last_ones_are_hardly_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    store = TimedStore(clock, takes_s=0.05)
+    api = Api(store)
+    monkeypatch.setattr("api.waiting.time", clock)
+    show(api, "20")
+    looks_at_first = len(clock.slept_s)
+    store.begin()
+
+    show(api, "20")
+
+    assert looks_at_first == 10
+    assert len(clock.slept_s) == 2
+    assert sum(clock.slept_s) <= 0.055
+
+
+def test_a_job_that_takes_much_less_than_the_last_ones_is_late_by_a_tenth_of_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    store = TimedStore(clock, takes_s=10)
+    api = Api(store)
+    monkeypatch.setattr("api.waiting.time", clock)
+    show(api, "20")
+    store.takes_s = 0.01
+    store.begin()
+
+    show(api, "20")
+
+    assert sum(clock.slept_s) <= 0.1
+
+
 def test_a_short_grace_leaves_time_for_the_answer() -> None:
     api = Api(EventfulStore(), grace_s=5, store_timeout_s=2)
 
