@@ -12,8 +12,10 @@ from tests.integration.roles import Roles, SlowModel, running_roles
 from tests.servers import Broker, Server
 
 MODEL_S = 2
-# uwsgi.ini has two processes with eight threads each, half of which may wait.
-ROOM = 8
+# uwsgi.ini has two processes with eight threads each, half of which may wait. Which process
+# takes a request is chance, so one of them may have answered all that found no room.
+PROCESSES = 2
+ROOM = 4
 SOON_S = 1.0
 
 
@@ -53,9 +55,9 @@ def test_a_wait_that_ends_early_leaves_the_job_as_it_is(system: Roles) -> None:
 
 def test_any_number_of_waiting_requests_leaves_threads_to_the_others(system: Roles) -> None:
     locations = [system.client.post_form(an_image()).headers["Location"] for _ in range(3)]
-    with ThreadPoolExecutor(3 * ROOM) as clients:
+    with ThreadPoolExecutor(6 * ROOM) as clients:
         waiting = [
-            clients.submit(system.client.job_within, locations[-1], 15) for _ in range(3 * ROOM)
+            clients.submit(system.client.job_within, locations[-1], 15) for _ in range(6 * ROOM)
         ]
         time.sleep(SOON_S)  # all of them have arrived by now
         started_s = time.monotonic()
@@ -65,7 +67,7 @@ def test_any_number_of_waiting_requests_leaves_threads_to_the_others(system: Rol
 
     assert posted.status_code == 202
     assert took_s < SOON_S
-    assert states.count("done") == ROOM
+    assert ROOM <= states.count("done") <= PROCESSES * ROOM
     assert set(states) <= {"done", "pending"}
 
 
