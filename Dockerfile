@@ -39,15 +39,14 @@ ENV PATH=/opt/venv/bin:$PATH \
 USER darkroom
 # Reaps, and hands signals on to the role alone: an engine is its parent's to stop.
 ENTRYPOINT ["dumb-init", "--single-child", "--"]
-COPY --from=code /app/start.sh ./
-COPY --from=code /app/common common
 
 FROM packages AS api-packages
 RUN ./install container api
 
 FROM role AS api
 COPY --from=api-packages /opt/venv /opt/venv
-COPY --from=code /app/uwsgi.ini ./
+COPY --from=code /app/start.sh /app/uwsgi.ini ./
+COPY --from=code /app/common common
 COPY --from=code /app/api api
 ENV DARKROOM_API_BIND=0.0.0.0:8081 DARKROOM_API_HEALTH_BIND=127.0.0.1:8082
 EXPOSE 8081
@@ -59,6 +58,8 @@ RUN ./install container courier
 
 FROM role AS courier
 COPY --from=courier-packages /opt/venv /opt/venv
+COPY --from=code /app/start.sh ./
+COPY --from=code /app/common common
 COPY --from=code /app/courier courier
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s CMD ["./start.sh", "healthy", "courier"]
 CMD ["./start.sh", "courier"]
@@ -74,6 +75,8 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
 
 FROM role AS consumer
 COPY --from=consumer-packages /opt/venv /opt/venv
+COPY --from=code /app/start.sh ./
+COPY --from=code /app/common common
 COPY --from=code /app/consumer consumer
 COPY --from=code /app/models models
 HEALTHCHECK --interval=10s --timeout=8s --start-period=120s CMD ["./start.sh", "healthy", "consumer"]
@@ -90,6 +93,8 @@ RUN ./install container consumer
 
 FROM role AS consumer-lite
 COPY --from=consumer-lite-packages /opt/venv /opt/venv
+COPY --from=code /app/start.sh ./
+COPY --from=code /app/common common
 COPY --from=code /app/consumer consumer
 COPY --from=code /app/models models
 COPY --from=exports /var/lib/darkroom/weights/exports /var/lib/darkroom/weights/exports

@@ -39,12 +39,14 @@ class Container(Server):
 
     @property
     def address(self) -> str:
-        """Its first address; it may be another one after a restart."""
+        """Where it is reached past the service; it may be another address after a restart."""
+        return self.address_in("jobs")
+
+    def address_in(self, network: str) -> str:
+        """Return its address in a network of docker-compose.yml, or in the first that it is in."""
         networks = self._state("NetworkSettings")["Networks"]
-        addresses = {name: network["IPAddress"] for name, network in networks.items()}
-        # All that a test asks past the service is on this one.
-        inside = [address for name, address in addresses.items() if name.endswith("jobs")]
-        return str((inside or list(addresses.values()))[0])
+        addresses = {name.rpartition("_")[2]: its["IPAddress"] for name, its in networks.items()}
+        return str(addresses.get(network, next(iter(addresses.values()))))
 
     @property
     def pid(self) -> int:

@@ -3,7 +3,8 @@
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -134,15 +135,19 @@ class ComposeSystem(System):
 
     def _look(self) -> None:
         """Find the containers that there are."""
-        self.apis = self._containers("api")
+        ids = self._ids()
+        roles = {
+            service: [Container(self.engine, service, one) for one in ids[service]]
+            for service in ("api", "consumer", "courier", "nginx")
+        }
+        self.apis = roles["api"]
         self.api: Server = self.apis[0]
-        self.consumers = list[Server](self._containers("consumer"))
-        self.couriers = list[Server](self._containers("courier"))
-        self.nginx: Server = self._containers("nginx")[0]
-        [broker], [store] = self._ids("rabbitmq"), self._ids("mongo")
-        rabbitmq = Broker(self.engine, "rabbitmq", broker, self._broker_answers)
+        self.consumers = list[Server](roles["consumer"])
+        self.couriers = list[Server](roles["courier"])
+        self.nginx: Server = roles["nginx"][0]
+        rabbitmq = Broker(self.engine, "rabbitmq", ids["rabbitmq"][0], self._broker_answers)
         rabbitmq.password = self.passwords["RABBITMQ"]
-        mongo = Store(self.engine, "mongo", store, self._store_answers)
+        mongo = Store(self.engine, "mongo", ids["mongo"][0], self._store_answers)
         if not self.engine.has_standins:
             mongo.login = f"darkroom:{self.passwords['MONGO']}@"
         self.broker, self.store = rabbitmq, mongo  # type: ignore[assignment]  # no node of ours
@@ -182,13 +187,19 @@ class ComposeSystem(System):
                 *("-R", _SERVERS_USER, place),
             )
 
-    def _ids(self, service: str) -> list[str]:
-        return self.compose("ps", "--quiet", service).split()
-
-    def _containers(
-        self, service: str, is_ready: Callable[[str], object] = bool
-    ) -> list[Container]:
-        return [Container(self.engine, service, one, is_ready) for one in self._ids(service)]
+    def _ids(self) -> Mapping[str, list[str]]:
+        """Return the ids of the containers of every service; Compose takes a second for one."""
+        services: dict[str, list[str]] = defaultdict(list)
+        listed = self.engine.run(
+            *("ps", "--all", "--no-trunc"),
+            *("--filter", f"label=com.docker.compose.project={self.project}"),
+            *("--filter", "label=com.docker.compose.service"),
+            *("--format", '{{.Label "com.docker.compose.service"}} {{.ID}}'),
+        )
+        for line in sorted(listed.splitlines()):
+            service, container_id = line.split()
+            services[service].append(container_id)
+        return services
 
     def _broker_answers(self, _address: str) -> bool:
         with suppress(AMQPError, OSError):
