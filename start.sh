@@ -115,7 +115,7 @@ run_tests() {
     ruff check
     ruff format --check
     mypy
-    shellcheck start.sh .ci/run nginx/start docker/install
+    shellcheck start.sh .ci/run nginx/start docker/install tests/compose/run
     codespell
   fi
   exec python -m pytest "$@"

@@ -3,7 +3,7 @@
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -63,7 +63,8 @@ def load(name: str, *, weights_dir: Path) -> Pretrained:
     weights = models.get_model_weights(name).DEFAULT
     torch.hub.set_dir(weights_dir)
     try:
-        with _impatient_sockets():
+        # What it says of a download is for people, and standard output for the reason below.
+        with _impatient_sockets(), redirect_stdout(sys.stderr):
             state = weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as exc:
         raise ModelUnavailableError(f"its weights cannot be had from {weights.url}: {exc}") from exc

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from common.settings import Runtime
 from consumer.models import exports
 from consumer.models.errors import ModelUnavailableError
+from consumer.models.exports import digests
 from consumer.models.loading import load_model
 from consumer.models.model import Model, classify
 from consumer.models.places import Places
@@ -229,6 +230,23 @@ def test_an_export_without_its_files_is_none(exported: Places, pattern: str) -> 
         file.unlink()
 
     assert exported.valid_export("m") is None
+
+
+def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: Places) -> None:
+    described = exported.exports.find("m")
+    assert described is not None
+    download = exported.weights / "checkpoints" / "net-0123abcd.pth"
+    download.parent.mkdir()
+    download.write_bytes(b"weights")
+    sources = digests([download], base=exported.weights)
+    exported.exports.put("net", described.model_copy(update={"sources": sources}))
+    assert exported.valid_export("net") is not None
+
+    download.write_bytes(b"others")
+    assert exported.valid_export("net") is None
+
+    download.unlink()
+    assert exported.valid_export("net") is not None
 
 
 def test_torch_serves_what_cannot_be_exported_and_says_why(

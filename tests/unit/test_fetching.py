@@ -1,0 +1,58 @@
+"""Models are made ready before they are served, and it is said which could not be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from consumer.models.errors import ModelUnavailableError
+from consumer.models.loading import exported
+from consumer.models.places import Places
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def fetch(weights: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 (our own command)
+        [sys.executable, "-m", "consumer.models", "fetch", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "DARKROOM_WEIGHTS_DIR": str(weights), "DARKROOM_MODELS": "digits"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_what_can_be_had_is_exported_and_the_rest_is_named(tmp_path: Path) -> None:
+    ended = fetch(tmp_path, "digits", "no_such_model")
+
+    ready, missing = ended.stdout.splitlines()
+    assert ended.returncode == 0
+    assert ready == "digits: ready, computed by onnx"
+    assert missing.startswith("no_such_model: NOT AVAILABLE: there is no folder 'no_such_model'")
+    assert Places(ROOT / "models", tmp_path).valid_export("digits") is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"), [(["no_such_model"], 1), (["--all", "digits", "no_such_model"], 1)]
+)
+def test_it_fails_if_nothing_can_be_had_or_not_all_that_must_be(
+    tmp_path: Path, arguments: list[str], status: int
+) -> None:
+    assert fetch(tmp_path, *arguments).returncode == status
+
+
+def test_the_models_that_are_configured_are_fetched_by_default(tmp_path: Path) -> None:
+    assert fetch(tmp_path).stdout == "digits: ready, computed by onnx\n"
+
+
+def test_a_consumer_without_torch_says_that_a_model_was_not_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumer.models.loading.find_spec", lambda _name: None)
+
+    with pytest.raises(ModelUnavailableError, match="no export of it, and no torch"):
+        exported("digits", Places(ROOT / "models", tmp_path))

@@ -1,0 +1,35 @@
+"""A file shows, to those outside, that the work goes on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from common.pulse import Pulse
+
+
+def test_a_beat_touches_the_file_but_not_more_than_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    file = tmp_path / "pulse"
+    pulse = Pulse(file)
+
+    pulse.beat()
+    os.utime(file, (0, 0))
+    now_s += 0.9
+    pulse.beat()
+    assert file.stat().st_mtime == 0
+
+    now_s += 0.1
+    pulse.beat()
+    assert file.stat().st_mtime > 0
+
+
+def test_without_a_file_nobody_watches() -> None:
+    Pulse(None).beat()
+
+
+def test_a_file_that_cannot_be_touched_ends_nobody(tmp_path: Path) -> None:
+    Pulse(tmp_path / "nowhere" / "pulse").beat()
