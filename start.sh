@@ -155,14 +155,20 @@ compose() {
   fi
 }
 
+# Those that are missing: somebody may have written settings into the file before.
 write_passwords() {
-  local file=$1 name
-  if [ -e "$file" ]; then return; fi
+  local file=$1 name has=''
+  if [ -e "$file" ]; then has=$(cat "$file"); fi
+  for name in DARKROOM_RABBITMQ_PASSWORD DARKROOM_MONGO_PASSWORD; do
+    if grep -q "^$name=" <<<"$has"; then continue; fi
+    has="$has${has:+
+}$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
+  done
+  if [ -e "$file" ] && [ "$has" = "$(cat "$file")" ]; then return; fi
   (
     umask 077
-    for name in DARKROOM_RABBITMQ_PASSWORD DARKROOM_MONGO_PASSWORD; do
-      echo "$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
-    done >"$file"
+    echo "$has" >"$file"
+    chmod 600 "$file"
   )
   say "made passwords for RabbitMQ and MongoDB in $file; keep it: the data is behind them"
 }

@@ -42,3 +42,22 @@ def test_start_sh_makes_passwords_that_nobody_else_can_read(tmp_path: Path) -> N
     assert len(set(passwords.values())) == len(passwords)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / ".env").read_text() == first  # not made anew: the data is behind it
+
+
+def test_start_sh_adds_passwords_to_settings_that_are_there_already(tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_bytes((ROOT / "start.sh").read_bytes())
+    (tmp_path / "docker").write_text("#!/bin/sh\n")
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / ".env").write_text("DARKROOM_MODELS=mine\nDARKROOM_MONGO_PASSWORD=given")
+
+    subprocess.run(  # noqa: S603 (our own command)
+        ["bash", str(tmp_path / "start.sh"), "compose", "ps"],  # noqa: S607
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+    )
+
+    *kept, made = (tmp_path / ".env").read_text().splitlines()
+    assert kept == ["DARKROOM_MODELS=mine", "DARKROOM_MONGO_PASSWORD=given"]
+    assert re.fullmatch("DARKROOM_RABBITMQ_PASSWORD=[0-9a-f]{48}", made)
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
