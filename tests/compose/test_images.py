@@ -15,6 +15,9 @@ _TOOLS: Final = re.compile(r"/(gcc|g\+\+|cc1|make|cmake|ninja)(-\d+)?$")
 _CACHES: Final = re.compile(r"/(\.cache|pip/http|var/lib/apt/lists/.+Packages.*)$")
 _CREDENTIALS: Final = re.compile(r"(_PASSWORD|_URL|_TOKEN|_SECRET|_KEY)=")
 
+# The first test waits until the images are built, maybe with an engine that is installed first.
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_is_no_larger_than_it_has_to_be(

@@ -26,6 +26,9 @@ _CANARY_PORT: Final = 8000
 _KNOCK: Final = "timeout 4 bash -c 'exec 3<>/dev/tcp/{host}/{port}'"
 _WITHOUT_A_WAY_OUT: Final = ("api", "consumer", "rabbitmq", "mongo")
 
+# The first test waits until the images are built, maybe with an engine that is installed first.
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture
 def client(system: ComposeSystem) -> Client:
