@@ -94,7 +94,7 @@ class Container(Server):
             self._engine.run("unpause", self.container_id)
 
     def printed(self) -> bytes:
-        return self._engine.run("logs", self.container_id).encode()
+        return self._engine.logs(self.container_id)
 
     def calls_itself(self, owner: str) -> bool:
         return owner.startswith(self.container_id[:12])

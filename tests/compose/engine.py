@@ -66,6 +66,16 @@ class Engine:
         document: dict[str, Any] = found
         return document
 
+    def logs(self, name: str) -> bytes:
+        """Return what a container has printed, in both ways."""
+        return subprocess.run(  # noqa: S603 (our own command)
+            (self.docker, "logs", name),
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_LIMIT_S,
+        ).stdout
+
     def build(self, target: str, *, fresh: bool = False, tag: str = TAG) -> str:
         """Build a target of the Dockerfile; return its name."""
         name = f"darkroom/{target}:{tag}"

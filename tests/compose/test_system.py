@@ -169,6 +169,7 @@ def test_more_containers_do_more_of_the_work_and_fewer_lose_none(
 ) -> None:
     system.scale(consumer=2, api=2)
     system.wait_until_all_consume()
+    system.wait_until_green()
     before = len(nginx_log(system))
 
     with ThreadPoolExecutor(8) as clients:
