@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -121,7 +123,41 @@ def find_engine() -> Engine:
     for image in BASES.values():
         if not _is_there(engine, image):
             raise NoEngineError(f"the image {image} is not here, and cannot be pulled")
+    _expect_networks(engine)
     return engine
+
+
+def _expect_networks(engine: Engine) -> None:
+    """Try what every test needs of the machine and not of the project.
+
+    Raises:
+        NoEngineError: Containers have no network of their own here, or reach no package index.
+    """
+    name = f"darkroom-probe-{uuid.uuid4().hex[:8]}"
+    outside = ("--network", "host") if engine.has_standins else ()
+    download = ("python3", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "/tmp")  # noqa: S108 (in a container)
+    try:
+        engine.run("run", "--rm", *outside, BASES["python"], *download, "dumb-init")
+        engine.run("network", "create", "--internal", name)
+        engine.run(
+            *("run", "--detach", "--name", name, "--network", name, "--memory", "64m"),
+            *("--read-only", "--user", "10001", "--cap-drop", "ALL", BASES["python"]),
+            *("python3", "-m", "http.server", "8000"),
+        )
+        [network] = engine.inspect(name)["NetworkSettings"]["Networks"].values()
+        wait_for(lambda: _accepts(network["IPAddress"], 8000), what="a container is reached")
+    except (AssertionError, subprocess.TimeoutExpired) as exc:
+        raise NoEngineError(f"containers do not work here: {str(exc)[:300]}") from exc
+    finally:
+        engine.run("rm", "--force", name, check=False)
+        engine.run("network", "rm", name, check=False)
+
+
+def _accepts(host: str, port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection((host, port), timeout=2).close()
+        return True
+    return False
 
 
 @contextmanager
