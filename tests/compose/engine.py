@@ -161,16 +161,25 @@ def _accepts(host: str, port: int) -> bool:
 
 
 @contextmanager
-def stopped_again() -> Iterator[bool]:
-    """Leave no engine running that was started inside; tell whether one ran before."""
-    was_there = _docker() is not None
+def stopped_again() -> Iterator[None]:
+    """Leave no engine running that was started inside."""
+    before = _dockerd()
     try:
-        yield was_there
+        yield
     finally:
-        if not was_there and _PID_FILE.exists():
-            pid = int(_PID_FILE.read_text())
-            os.kill(pid, signal.SIGTERM)
-            wait_for(lambda: not Path(f"/proc/{pid}").exists(), within_s=60, what="dockerd ends")
+        after = _dockerd()
+        if before is None and after is not None:
+            os.kill(after, signal.SIGTERM)
+            wait_for(lambda: _dockerd() is None, within_s=60, what="dockerd ends")
+
+
+def _dockerd() -> int | None:
+    """Return the process id of this machine's engine, if it runs."""
+    with suppress(OSError, ValueError):
+        pid = int(_PID_FILE.read_text())
+        os.kill(pid, 0)
+        return pid
+    return None
 
 
 def copy_tree(source: Path, target: Path) -> None:
