@@ -73,7 +73,7 @@ ask_the_running_system() {
 }
 
 run_role() {
-  need_python_packages run
+  need_python_packages
   export DARKROOM_API_BIND=${DARKROOM_API_BIND:-127.0.0.1:8081}
   case $1 in
     api) exec uwsgi --ini uwsgi.ini ;;
@@ -100,8 +100,8 @@ look_at_role() {
 
 work_on_models() {
   case ${1:-} in
-    quantize) need_python_packages quantize ;;
-    *) need_python_packages run ;;
+    quantize) use_venv quantize ;;
+    *) need_python_packages ;;
   esac
   exec python3 -m consumer.models --relative-to "$CALLED_FROM" "$@"
 }
@@ -157,17 +157,17 @@ compose() {
 
 # Those that are missing: somebody may have written settings into the file before.
 write_passwords() {
-  local file=$1 name has=''
-  if [ -e "$file" ]; then has=$(cat "$file"); fi
+  local file=$1 name content=''
+  if [ -e "$file" ]; then content=$(cat "$file"); fi
   for name in DARKROOM_RABBITMQ_PASSWORD DARKROOM_MONGO_PASSWORD; do
-    if grep -q "^$name=" <<<"$has"; then continue; fi
-    has="$has${has:+
+    if grep -q "^$name=" <<<"$content"; then continue; fi
+    content="$content${content:+
 }$name=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')"
   done
-  if [ -e "$file" ] && [ "$has" = "$(cat "$file")" ]; then return; fi
+  if [ -e "$file" ] && [ "$content" = "$(cat "$file")" ]; then return; fi
   (
     umask 077
-    echo "$has" >"$file"
+    echo "$content" >"$file"
     chmod 600 "$file"
   )
   say "made passwords for RabbitMQ and MongoDB in $file; keep it: the data is behind them"
@@ -180,6 +180,10 @@ need_python_packages() {
   if [ ! -x "$VENV/bin/python" ] && python3 -c 'import pika, pydantic_settings, pymongo' 2>/dev/null; then
     return
   fi
+  use_venv run
+}
+
+use_venv() {
   install_python_packages "$1"
   PATH=$PWD/$VENV/bin:$PATH
 }

@@ -1,7 +1,6 @@
 """The images of this checkout, and one system of them that tests share."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,5 +59,5 @@ def system(
         system.start()
         yield system
     finally:
-        with suppress(AssertionError):
-            system.stop()
+        statuses = system.stop()
+    assert set(statuses.values()) == {0}

@@ -19,7 +19,7 @@ class Container(Server):
         engine: What runs it.
         service: What it is in docker-compose.yml.
         container_id: Its id, whose beginning is its host name.
-        is_ready: Whether it serves; called with its address.
+        is_ready: Tells whether it serves.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Container(Server):
         engine: Engine,
         service: str,
         container_id: str,
-        is_ready: Callable[[str], object] = bool,
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         program = Program(name=f"{service}-{container_id[:6]}", role=service, stage=Stage.WORKERS,
                           command=())  # fmt: skip
@@ -72,7 +72,7 @@ class Container(Server):
 
     def wait_until_ready(self) -> None:
         wait_for(
-            lambda: self.is_running and self._answers(self.address),
+            lambda: self.is_running and self._answers(),
             within_s=_READY_WITHIN_S,
             what=f"{self.program.name} is ready",
         )
@@ -109,3 +109,24 @@ class Container(Server):
     def _state(self, part: str) -> dict[str, Any]:
         state: dict[str, Any] = self._engine.inspect(self.container_id)[part]
         return state
+
+
+class ServerContainer(Container):
+    """A server that tests ask, too, at the address that it has at the moment.
+
+    Args:
+        url_at: Its URL, with ``{address}`` where that stands.
+        container: What every container is told.
+    """
+
+    def __init__(self, url_at: str, *container: Any) -> None:
+        self._url_at = url_at
+        super().__init__(*container)
+
+    @property
+    def url(self) -> str:
+        return self._url_at.format(address=self.address)
+
+    @url.setter
+    def url(self, _at_first: str) -> None:
+        """Take no notice: it may change."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Engine:
         Raises:
             AssertionError: It failed; the text has what it said.
         """
-        return _run((self.docker, *arguments), limit_s=limit_s, check=check)
+        return run((self.docker, *arguments), limit_s=limit_s, check=check)
 
     def inspect(self, name: str, *, kind: str = "container") -> dict[str, Any]:
         [found] = json.loads(self.run(kind, "inspect", name))
@@ -112,7 +112,7 @@ def find_engine() -> Engine:
     if has_standins and "CI" in os.environ:
         # It installs and starts the engine, too, if there is none.
         with suppress(AssertionError, subprocess.TimeoutExpired):
-            _run((str(_STANDINS),), limit_s=_BUILD_LIMIT_S)
+            run((str(_STANDINS),), limit_s=_BUILD_LIMIT_S)
     docker = _docker()
     if docker is None:
         raise NoEngineError("no Docker engine answers here")
@@ -202,13 +202,13 @@ def _docker() -> str | None:
     """Return the first client that an engine understands; several may be installed."""
     for folder in os.environ["PATH"].split(os.pathsep):
         client = shutil.which("docker", path=folder)
-        if client and "Server" in _run((client, "version"), check=False):
+        if client and "Server" in run((client, "version"), check=False):
             return client
     return None
 
 
 def _compose(docker: str) -> tuple[str, ...] | None:
-    if "version" in _run((docker, "compose", "version"), check=False):
+    if "version" in run((docker, "compose", "version"), check=False):
         return (docker, "compose")
     client = shutil.which("docker-compose")
     return (client,) if client else None
@@ -227,17 +227,7 @@ def _is_there(engine: Engine, image: str) -> bool:
     return False
 
 
-def _run(command: Sequence[str], *, limit_s: float = _LIMIT_S, check: bool = True) -> str:
-    return run(command, {}, limit_s=limit_s, check=check)
-
-
-def run(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    *,
-    limit_s: float = _LIMIT_S,
-    check: bool = True,
-) -> str:
+def run(command: Sequence[str], *, limit_s: float = _LIMIT_S, check: bool = True) -> str:
     """Run a command, and return what it says on standard output.
 
     Raises:
@@ -246,7 +236,7 @@ def run(
     ended = subprocess.run(  # noqa: S603 (our own command)
         command,
         # The classic builder is in every engine; Compose 1.29 would look for a newer one.
-        env={**os.environ, "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0", **environment},
+        env={**os.environ, "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"},
         check=False,
         capture_output=True,
         text=True,

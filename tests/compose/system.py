@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from embedded.programs import HOST
-from tests.compose.container import Container
+from tests.compose.container import Container, ServerContainer
 from tests.compose.engine import BASES, ROOT, TAG, Engine, run
 from tests.drills.system import BRISK, MODELS, Plan, System
 from tests.servers import Server, free_port
@@ -30,34 +30,6 @@ _STANDINS: Final = Path(__file__).parent / "standins.yml"
 # The stand-ins' volumes belong to other users than those of the public images.
 _VOLUMES: Final = {"broker": ("rabbitmq", "/var/lib/rabbitmq"), "store": ("mongo", "/data/db")}
 _SERVERS_USER: Final = "999:999"
-
-
-class Broker(Container):
-    """RabbitMQ, with the address that it has at the moment."""
-
-    password = ""
-
-    @property
-    def url(self) -> str:
-        return f"amqp://darkroom:{self.password}@{self.address}:5672/%2F"
-
-    @url.setter
-    def url(self, _nothing: str) -> None:
-        """Take no notice: it is worked out."""
-
-
-class Store(Container):
-    """MongoDB, likewise."""
-
-    login = ""
-
-    @property
-    def url(self) -> str:
-        return f"mongodb://{self.login}{self.address}:27017/?directConnection=true"
-
-    @url.setter
-    def url(self, _nothing: str) -> None:
-        """Take no notice: it is worked out."""
 
 
 class ComposeSystem(System):
@@ -117,7 +89,7 @@ class ComposeSystem(System):
 
     def compose(self, *arguments: str, limit_s: float = _UP_LIMIT_S) -> str:
         """Run Compose on this system; return what it says."""
-        return run((*self._command, *arguments), {}, limit_s=limit_s)
+        return run((*self._command, *arguments), limit_s=limit_s)
 
     def start(self) -> None:
         """Start all of it, and wait until a job would be classified."""
@@ -145,11 +117,15 @@ class ComposeSystem(System):
         self.consumers = list[Server](roles["consumer"])
         self.couriers = list[Server](roles["courier"])
         self.nginx: Server = roles["nginx"][0]
-        rabbitmq = Broker(self.engine, "rabbitmq", ids["rabbitmq"][0], self._broker_answers)
-        rabbitmq.password = self.passwords["RABBITMQ"]
-        mongo = Store(self.engine, "mongo", ids["mongo"][0], self._store_answers)
-        if not self.engine.has_standins:
-            mongo.login = f"darkroom:{self.passwords['MONGO']}@"
+        login = "" if self.engine.has_standins else f"darkroom:{self.passwords['MONGO']}@"
+        rabbitmq = ServerContainer(
+            f"amqp://darkroom:{self.passwords['RABBITMQ']}@{{address}}:5672/%2F",
+            *(self.engine, "rabbitmq", ids["rabbitmq"][0], self._broker_answers),
+        )
+        mongo = ServerContainer(
+            f"mongodb://{login}{{address}}:27017/?directConnection=true",
+            *(self.engine, "mongo", ids["mongo"][0], self._store_answers),
+        )
         self.broker, self.store = rabbitmq, mongo  # type: ignore[assignment]  # no node of ours
 
     @property
@@ -201,13 +177,13 @@ class ComposeSystem(System):
             services[service].append(container_id)
         return services
 
-    def _broker_answers(self, _address: str) -> bool:
+    def _broker_answers(self) -> bool:
         with suppress(AMQPError, OSError):
             pika.BlockingConnection(pika.URLParameters(self.broker.url)).close()
             return True
         return False
 
-    def _store_answers(self, _address: str) -> bool:
+    def _store_answers(self) -> bool:
         with (
             suppress(PyMongoError),
             MongoClient[dict[str, Any]](self.store.url, serverSelectionTimeoutMS=1000) as client,

@@ -72,6 +72,9 @@ def test_a_photograph_is_classified(client: Client, models: Path) -> None:
 def test_all_health_checks_turn_green(system: ComposeSystem) -> None:
     system.wait_until_green()
 
+    health = {container.service: container.health for container in system.containers}
+    assert health == dict.fromkeys(health, "healthy")
+
 
 def test_a_role_that_stands_still_is_unhealthy(system: ComposeSystem) -> None:
     courier = container_of(system.couriers[0])

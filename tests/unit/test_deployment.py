@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,12 @@ def test_the_real_file_gives_the_store_a_password_and_publishes_on_loopback_only
     assert "RABBITMQ_DEFAULT_PASS: ${DARKROOM_RABBITMQ_PASSWORD:?" in text
     assert "mongodb://darkroom:${DARKROOM_MONGO_PASSWORD:?" in text
     assert '"127.0.0.1:${DARKROOM_MANAGEMENT_PORT:-15672}:15672"' in text
+
+
+def test_the_images_say_the_version_that_the_project_has() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert f'image.version="{version}"' in (ROOT / "Dockerfile").read_text()
 
 
 def test_start_sh_makes_passwords_that_nobody_else_can_read(tmp_path: Path) -> None:

@@ -27,9 +27,17 @@ def test_a_beat_touches_the_file_but_not_more_than_once_a_second(
     assert file.stat().st_mtime > 0
 
 
-def test_without_a_file_nobody_watches() -> None:
+def test_without_a_file_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     Pulse(None).beat()
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_cannot_be_touched_ends_nobody(tmp_path: Path) -> None:
-    Pulse(tmp_path / "nowhere" / "pulse").beat()
+    pulse = Pulse(tmp_path / "nowhere" / "pulse")
+
+    pulse.beat()
+
+    assert list(tmp_path.iterdir()) == []
