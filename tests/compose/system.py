@@ -143,7 +143,7 @@ class ComposeSystem(System):
         try:
             self._look()
             with ThreadPoolExecutor() as pool:
-                statuses = list(pool.map(Server.stop, self.roles))
+                statuses = list(pool.map(lambda role: role.stop(), self.roles))
             names = [role.program.name for role in self.roles]
             return dict(zip(names, statuses, strict=True))
         finally:
