@@ -16,6 +16,9 @@ from api.schemas import JobOptions
 from common.jobs import Idempotency, Image, Job
 
 HEADER: Final = "Idempotency-Key"
+# The draft names no way to say it. This header is what Stripe answers with.
+# Source: https://docs.stripe.com/api/idempotent_requests
+REPLAYED: Final = "Idempotent-Replayed"
 # The draft asks for a quoted string (RFC 9651); many clients send the bare key.
 _KEY: Final = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
 
@@ -62,6 +65,6 @@ def check_same(job: Job, repeated: Idempotency) -> Job:
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "idempotency-key-reused",
         "The Idempotency-Key was used for another request",
-        f"A job with the key {repeated.key!r} asks for something else; "
-        "send a new key with a new request.",
+        f"Key {repeated.key!r} was already used for a different request. Send a new key with a "
+        "new request.",
     )

@@ -29,15 +29,24 @@ def create_blueprint(
     @jobs.post("")
     def submit() -> Response:
         """Accept an image and say where its result will appear, or what it is."""
-        job = submission.submit(
-            read_payload(request), idempotency_key=idempotency.read_key(request)
-        )
+        asked_s = waiting.asked_s(request, most_s=settings.max_wait_s)
         preferred_s = waiting.preferred_s(request, most_s=waits.longest_s)
-        waited = _end_of_accepted(job, preferred_s)
+        submitted = submission.submit(
+            read_payload(
+                request,
+                limit_bytes=settings.max_body_bytes,
+                other_parameters={waiting.PREFERENCE},
+            ),
+            idempotency_key=idempotency.read_key(request),
+        )
+        job = submitted.job
+        waited = _end_of_accepted(job, preferred_s if asked_s is None else asked_s)
         is_finished = waited is not None and waited.is_finished
         response = _respond(waited or job, HTTPStatus.OK if is_finished else HTTPStatus.ACCEPTED)
         response.headers["Location"] = f"/jobs/{job.job_id}"
-        if waited is not None:
+        if submitted.is_replayed:
+            response.headers[idempotency.REPLAYED] = "true"
+        if waited is not None and asked_s is None:
             response.headers["Preference-Applied"] = f"wait={preferred_s}"
         return response
 

@@ -9,12 +9,12 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 
-from api import idempotency, waiting
+from api import content_coding, idempotency, waiting
 from api.problems import MEDIA_TYPE
 from api.schemas import (
     FormOptions,
+    FormSubmission,
     HealthView,
-    JobOptions,
     JobView,
     JsonSubmission,
     ModelList,
@@ -41,6 +41,7 @@ def describe(settings: Settings) -> dict[str, Any]:
     """Build the description as a JSON object."""
     document = OpenAPI.model_validate(
         {
+            "openapi": "3.1.1",
             "info": {
                 "title": "Darkroom",
                 "version": version("darkroom"),
@@ -87,8 +88,10 @@ def describe(settings: Settings) -> dict[str, Any]:
             },
         }
     )
+    # Unset members keep their defaults, some of which the standard forbids (`allowEmptyValue`
+    # of a header).
     return construct_open_api_with_schema_class(document).model_dump(
-        mode="json", by_alias=True, exclude_none=True
+        mode="json", by_alias=True, exclude_none=True, exclude_unset=True
     )
 
 
@@ -101,8 +104,9 @@ def _submit(settings: Settings) -> dict[str, Any]:
         "summary": "Hand in an image",
         "description": (
             f"At most {settings.max_image_bytes} bytes and {settings.max_image_pixels} pixels; "
-            f"{', '.join(FORMATS)}. A raw body takes its options from the query, a form from "
-            "its fields."
+            f"{', '.join(FORMATS)}. Options stand in the query, or in the fields of a form or of "
+            "JSON; one that stands in both must be the same. The body may be compressed "
+            f"(`Content-Encoding: {content_coding.ACCEPTED}`)."
         ),
         "parameters": [
             {
@@ -113,30 +117,15 @@ def _submit(settings: Settings) -> dict[str, Any]:
                 "schema": {"type": "string", "maxLength": 255},
             },
             _prefer(settings),
-            *(
-                {
-                    "name": name,
-                    "in": "query",
-                    "description": f"for a raw body: {field.description}",
-                    "schema": {"type": "integer" if field.annotation is int else "string"},
-                }
-                for name, field in JobOptions.model_fields.items()
-            ),
+            _wait(settings),
+            *_OPTIONS_IN_QUERY,
         ],
         "requestBody": {
             "required": True,
             "content": {
                 "multipart/form-data": {
-                    "schema": {
-                        "allOf": [
-                            _schema(FormOptions),
-                            {
-                                "type": "object",
-                                "required": ["image"],
-                                "properties": {"image": {"type": "string", "format": "binary"}},
-                            },
-                        ]
-                    }
+                    "schema": _schema(FormSubmission),
+                    "encoding": {"metadata": {"contentType": "application/json"}},
                 },
                 "image/*": {"schema": {"type": "string", "format": "binary"}},
                 "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -145,9 +134,9 @@ def _submit(settings: Settings) -> dict[str, Any]:
         },
         "responses": {
             "200": _json("With `Prefer: wait`: the job, which has ended", JobView)
-            | {"headers": _LOCATION | _APPLIED},
+            | {"headers": _LOCATION | _APPLIED | _REPLAYED},
             "202": _json("The job, accepted and recorded", JobView)
-            | {"headers": _LOCATION | _RETRY_AFTER | _APPLIED},
+            | {"headers": _LOCATION | _RETRY_AFTER | _APPLIED | _REPLAYED},
         }
         | _problems(400, 413, 415, 422, 503),
     }
@@ -159,13 +148,7 @@ def _show_job(settings: Settings) -> dict[str, Any]:
         "summary": "One job, with its result once it has one",
         "parameters": [
             *_JOB_ID,
-            {
-                "name": waiting.PREFERENCE,
-                "in": "query",
-                "description": "answer once the job has ended, or after this many seconds; at "
-                "once if too many requests wait already",
-                "schema": {"type": "integer", "minimum": 0, "maximum": settings.max_wait_s},
-            },
+            _wait(settings),
             _prefer(settings),
         ],
         "responses": {
@@ -205,6 +188,16 @@ def _retry_job() -> dict[str, Any]:
     }
 
 
+def _wait(settings: Settings) -> dict[str, Any]:
+    return {
+        "name": waiting.PREFERENCE,
+        "in": "query",
+        "description": "answer once the job has ended, or after this many seconds; at once if "
+        "too many requests wait already",
+        "schema": {"type": "integer", "minimum": 0, "maximum": settings.max_wait_s},
+    }
+
+
 def _prefer(settings: Settings) -> dict[str, Any]:
     return {
         "name": "Prefer",
@@ -214,6 +207,20 @@ def _prefer(settings: Settings) -> dict[str, Any]:
         "schema": {"type": "string", "examples": ["wait=10"]},
     }
 
+
+def _option(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    described = {"name": name, "in": "query", "description": schema["description"]}
+    if schema.get("type") == "object":  # in a query, as JSON
+        return described | {"content": {"application/json": {"schema": schema}}}
+    if "anyOf" in schema:  # or null, which a query cannot say
+        return described | {"schema": schema["anyOf"][0]}
+    # Generated clients send a default with each request, and it would contradict the body.
+    return described | {"schema": {k: v for k, v in schema.items() if k != "default"}}
+
+
+_OPTIONS_IN_QUERY = [
+    _option(name, schema) for name, schema in FormOptions.model_json_schema()["properties"].items()
+]
 
 _JOB_ID = [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}]
 
@@ -228,12 +235,19 @@ _APPLIED = {
     }
 }
 
+_REPLAYED = {
+    idempotency.REPLAYED: {
+        "description": "`true` where an earlier submission with this key made the job",
+        "schema": {"type": "string"},
+    }
+}
+
 _MEANINGS = {
     400: "The request cannot be read",
     404: "The job is unknown or expired",
     409: "The job has not failed",
     413: "The image or the body is too large",
-    415: "This is no image, or not in an accepted format",
+    415: "This is no image, or not in an accepted format or content coding",
     422: "A field or the image is not acceptable",
     429: "More requests a second than one address may send; Retry-After says when to go on",
     503: "Not now; Retry-After says when",

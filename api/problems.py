@@ -1,7 +1,7 @@
 """Errors as problem details (RFC 9457), on every path."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +19,24 @@ log = structlog.stdlib.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
 _STORE_RETRY_AFTER_S = 2
 _MAX_ERRORS = 20
-_MAX_NAME_CHARACTERS = 100
+MAX_NAME_CHARACTERS = 100
+
+# What a client has to know of its request while the store is away, by its method.
+_NOTHING_READ = "Nothing was looked up or changed."
+_UNANSWERED = {
+    "POST": "Nothing confirms that the request was recorded. With an Idempotency-Key, sending it "
+    "again cannot create a second job.",
+    "DELETE": "Whether the job was removed is unknown. Sending the request again is safe.",
+}
+
+# Where werkzeug would speak of URLs that were entered manually.
+_HTTP_WORDS: dict[int, Callable[[], str]] = {
+    400: lambda: "The server cannot read this request. GET /openapi.json describes what it takes.",
+    404: lambda: f"There is nothing at {_shown_path()}. GET /openapi.json lists all paths.",
+    405: lambda: (
+        f"{_shown_path()} does not take {request.method}. The header Allow lists what it takes."
+    ),
+}
 
 # Where pydantic speaks of Python.
 _WORDS = {
@@ -93,6 +110,17 @@ def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
     )
 
 
+def body_too_large(limit_bytes: int) -> ProblemError:
+    """Say how large a body may be, once it is decompressed."""
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "body-too-large",
+        "The request body is too large",
+        f"A request body may have at most {limit_bytes} bytes, also once it is decompressed.",
+        limit_bytes=limit_bytes,
+    )
+
+
 def register(app: Flask) -> None:
     """Answer every error of *app* with a problem."""
     app.register_error_handler(ProblemError, ProblemError.response)
@@ -104,7 +132,7 @@ def register(app: Flask) -> None:
 
 def _name(location: tuple[int | str, ...]) -> str:
     # The name of an unknown field can be as long as the body.
-    return ".".join(map(str, location))[:_MAX_NAME_CHARACTERS] or "(all)"
+    return ".".join(map(str, location))[:MAX_NAME_CHARACTERS] or "(all)"
 
 
 def _in_words(error: ErrorDetails) -> str:
@@ -117,7 +145,8 @@ def _store_unavailable(error: StoreUnavailableError) -> Response:
         HTTPStatus.SERVICE_UNAVAILABLE,
         "store-unavailable",
         "The store is unavailable",
-        "Nothing was accepted. Send the request again after the time in Retry-After.",
+        f"The database does not answer. {_UNANSWERED.get(request.method, _NOTHING_READ)} "
+        "Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
     ).response()
 
@@ -126,13 +155,7 @@ def _body_too_large(app: Flask) -> Response:
     limit = app.config["MAX_CONTENT_LENGTH"]
     if request.content_length is not None and request.content_length <= limit:
         return _form_too_large(app)
-    return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body-too-large",
-        "The request body is too large",
-        f"A request body may have at most {limit} bytes.",
-        limit_bytes=limit,
-    ).response()
+    return body_too_large(limit).response()
 
 
 def _form_too_large(app: Flask) -> Response:
@@ -156,9 +179,13 @@ def _http_error(error: HTTPException) -> Response:
         status,
         status.phrase.lower().replace(" ", "-"),
         status.phrase,
-        error.description or status.description,
+        _HTTP_WORDS[status]() if status in _HTTP_WORDS else status.description,
         headers=kept,
     ).response()
+
+
+def _shown_path() -> str:
+    return ascii(request.path[:MAX_NAME_CHARACTERS])[1:-1]
 
 
 def _unexpected(error: Exception) -> Response:

@@ -38,7 +38,7 @@ def remove(store: JobStore, job_id: JobId) -> Job | None:
         HTTPStatus.SERVICE_UNAVAILABLE,
         "job-busy",
         "The job is being moved by others",
-        "Nothing was cancelled. Send the request again after the time in Retry-After.",
+        "Nothing was cancelled. Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_RETRY_AFTER_S)},
     )
 

@@ -5,12 +5,14 @@ import math
 from base64 import b64decode
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import unquote
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -42,9 +44,28 @@ def _is_scalar(value: object) -> object:
 
 
 # Anything else would be at odds with the names of fields in MongoDB.
-MetadataKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+_KEY = r"^[A-Za-z0-9_-]{1,64}$"
+MetadataKey = Annotated[str, Field(pattern=_KEY)]
 MetadataValue = Annotated[bool | int | float | str | None, BeforeValidator(_is_scalar)]
-Metadata = dict[MetadataKey, MetadataValue]
+# In these words, since generators of clients pass over `patternProperties`, pydantic's own.
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _KEY},
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                    {"type": "null"},
+                ]
+            },
+        }
+    ),
+]
 
 
 class JobOptions(BaseModel):
@@ -53,7 +74,9 @@ class JobOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(None, max_length=200, description="which model; see GET /models")
-    top_k: int = Field(5, ge=1, le=MAX_TOP_K, description="how many predictions to return")
+    top_k: int = Field(
+        5, ge=1, le=MAX_TOP_K, description="how many predictions to return; 5 if not given"
+    )
     metadata: Metadata = Field(
         default_factory=dict,
         description="a flat object of yours, returned with the job; at most 4096 bytes as JSON",
@@ -90,10 +113,24 @@ class FormOptions(JobOptions):
             raise ValueError("must be a JSON object, as text") from None
 
 
+class FormSubmission(FormOptions):
+    """A submission as a form: the image as a file, the options as fields."""
+
+    image: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
+
+
+# base64url (RFC 4648, 5) has other characters for the last two digits. Command line tools
+# break base64 into lines, and libraries leave out the padding.
+_FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
+_WHITE_SPACE = b" \t\r\n"
+
+
 class JsonSubmission(JobOptions):
     """A submission as JSON."""
 
-    base64: str = Field(min_length=1, description="the image in base64, or as a data: URL")
+    base64: str = Field(
+        min_length=1, description="the image in base64 or base64url, or as a data: URL in base64"
+    )
 
     def image(self) -> bytes:
         """Decode the image.
@@ -102,10 +139,27 @@ class JsonSubmission(JobOptions):
             ValueError: It is not base64.
         """
         text = self.base64
-        if text.startswith("data:"):
-            _, _, text = text.partition(",")
-        # Command line tools break base64 into lines.
-        return b64decode("".join(text.split()), validate=True)
+        if text[:5].lower() == "data:":
+            text = _content_of_data_url(text)
+        if not text.isascii():
+            raise ValueError("It has characters outside ASCII")
+        digits = text.encode().translate(_FROM_BASE64URL, _WHITE_SPACE).rstrip(b"=")
+        return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
+
+    def options(self) -> JobOptions:
+        """Return what was asked for, without the image."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"base64"}}
+        return JobOptions.model_construct(_fields_set=set(given), **given)
+
+
+def _content_of_data_url(url: str) -> str:
+    """Return what follows the comma (RFC 2397)."""
+    head, comma, content = url.partition(",")
+    if not comma:
+        raise ValueError("The data: URL has no comma")
+    if not head.lower().endswith(";base64"):
+        raise ValueError("The data: URL does not say ;base64")
+    return unquote(content) if "%" in content else content
 
 
 class ImageView(BaseModel):

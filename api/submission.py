@@ -25,6 +25,14 @@ from common.ports import JobStore, Publisher
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a submission, and whether an earlier submission made it."""
+
+    job: Job
+    is_replayed: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What clients may do with jobs, with what that needs.
@@ -39,7 +47,7 @@ class Submission:
     limits: Limits
     note_published: Callable[[Job], None]
 
-    def submit(self, payload: Payload, *, idempotency_key: str | None = None) -> Job:
+    def submit(self, payload: Payload, *, idempotency_key: str | None = None) -> Submitted:
         """Record a pending job for the image and publish it.
 
         Recording comes first, so that no consumer meets a job that the store does not know.
@@ -56,7 +64,7 @@ class Submission:
         idempotency = self._identify(payload, image, idempotency_key)
         # Before the model is looked at: what was accepted stays so when that is gone.
         if (earlier := self._find_repeated(idempotency)) is not None:
-            return earlier
+            return Submitted(earlier, is_replayed=True)
         job = Job(
             job_id=new_job_id(),
             model=self.catalog.choose(payload.options.model),
@@ -71,10 +79,10 @@ class Submission:
             self.store.add(job, payload.image)
         except RepeatedSubmissionError:  # it came in the same moment, and was first
             if (earlier := self._find_repeated(idempotency)) is not None:
-                return earlier
+                return Submitted(earlier, is_replayed=True)
             raise StoreUnavailableError("the job with this key has just expired") from None
         self._publish(job)
-        return job
+        return Submitted(job, is_replayed=False)
 
     def retry(self, job_id: JobId) -> Job:
         """Give a failed job a new start.
@@ -131,8 +139,8 @@ def find_job(store: JobStore, job_id: JobId) -> Job:
             HTTPStatus.NOT_FOUND,
             "job-not-found",
             "The job is unknown or expired",
-            "No job has this id: it was never accepted, or it was deleted, or its time of "
-            "retention is over.",
+            "No job has this id: it was never accepted, it was deleted, or its retention period "
+            "has expired.",
         )
     return job
 

@@ -37,6 +37,11 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-
 Runtime = Literal["onnx", "openvino", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "half", "bfloat16"]
+# As browsers send it (RFC 6454): no path, no slash at the end. `*` is every origin.
+Origin = Annotated[
+    str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$", to_lower=True)
+]
+Origins = Annotated[tuple[Origin, ...], NoDecode]
 ModelNames = Annotated[tuple[ModelName, ...], NoDecode, Field(min_length=1)]
 
 
@@ -114,6 +119,12 @@ class Settings(BaseSettings):
         le=45,
         description="how long a request may wait for its job; at most `DARKROOM_GRACE_S` less a "
         "call to MongoDB",
+    )
+    cors_origins: Origins = Field(
+        (),
+        description="web pages whose scripts may call the API: their origins, comma-separated, or "
+        "`*` for all; empty: none but our own page",
+        json_schema_extra=_says("comma-separated origins such as https://example.com:8443, or *"),
     )
     retention_s: int = Field(
         86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job can be asked for"
@@ -225,7 +236,7 @@ class Settings(BaseSettings):
         "INFO", description="the least severe line that is logged"
     )
 
-    @field_validator("models", mode="before")
+    @field_validator("models", "cors_origins", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):

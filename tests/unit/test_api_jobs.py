@@ -155,7 +155,7 @@ def test_rubbish_is_refused_in_every_form(api: Api, image: bytes, status: int) -
     responses = [
         api.submit_body(image, "image/jpeg"),
         api.submit_form(image, filename="photo.jpg"),
-        api.submit_body(b'{"base64": "data:,"}', "application/json")
+        api.submit_body(b'{"base64": "data:;base64,"}', "application/json")
         if not image
         else api.submit_json(image),
     ]

@@ -36,6 +36,13 @@ def test_a_repeated_submission_gets_the_job_of_the_first(api: Api) -> None:
     assert len(api.store.jobs) == len(api.store.images) == len(api.publisher.published) == 1
 
 
+def test_an_answer_says_whether_it_is_a_replay(api: Api) -> None:
+    first, second = submit(api, "k1"), submit(api, "k1")
+
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Idempotent-Replayed"] == "true"
+
+
 def test_the_same_request_in_another_form_is_the_same(api: Api) -> None:
     first = submit(api, "k1", top_k=3)
 

@@ -1,9 +1,10 @@
 """The three forms of a submission, and what each says when a field is wrong."""
 
 import json
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import bson
 import pytest
@@ -73,6 +74,11 @@ def test_an_image_as_the_body_is_accepted(api: Api, content_type: str) -> None:
         pytest.param(f"data:image/png;base64,{BASE64}", id="data URL"),
         pytest.param("\n".join([BASE64[:40], BASE64[40:], ""]), id="wrapped"),
         pytest.param("\r\n".join([BASE64[:40], BASE64[40:], ""]), id="wrapped on Windows"),
+        pytest.param(f"DATA:image/png;BASE64,{BASE64}", id="data URL in capitals"),
+        pytest.param(f"data:image/png;name=a.png;base64,{BASE64}", id="data URL with a parameter"),
+        pytest.param(f"data:;base64,{quote(BASE64)}", id="data URL, percent-encoded"),
+        pytest.param(urlsafe_b64encode(IMAGE).decode(), id="base64url"),
+        pytest.param(BASE64.rstrip("="), id="without padding"),
     ],
 )
 def test_an_image_in_base64_is_accepted(api: Api, text: str) -> None:
@@ -195,7 +201,10 @@ def test_json_that_is_no_object_is_refused(api: Api, value: object) -> None:
     assert "must be an object" in detail_of(response)
 
 
-@pytest.mark.parametrize("text", ["a", "====", "äöü", "a-_b", "data:image/png;base64,a"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", "ab=c", "äöü", "a-_/!", "data:image/png;base64,a", "data:image/png,abcd", "data:abcd"],
+)
 def test_broken_base64_is_named_as_such(api: Api, text: str) -> None:
     response = api.client.post("/jobs", json={"base64": text})
 

@@ -62,6 +62,44 @@ def test_a_store_that_is_down_is_logged_with_the_reason(api: Api) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/jobs/a", "Nothing was looked up or changed."),
+        ("DELETE", "/jobs/a", "Whether the job was removed is unknown."),
+        ("POST", "/jobs/a/retry", "Nothing confirms that the request was recorded."),
+    ],
+)
+def test_a_store_that_is_down_says_what_that_means_for_this_request(
+    api: Api, method: str, path: str, words: str
+) -> None:
+    api.store.is_down = True
+
+    response = api.client.open(path, method=method)
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "2"
+    assert response.json is not None
+    assert words in response.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/nothing", "There is nothing at /nothing."),
+        ("GET", "/%C3%A9%0A", r"There is nothing at /\xe9\n."),
+        ("PUT", "/jobs", "/jobs does not take PUT."),
+    ],
+)
+def test_errors_of_http_itself_are_in_our_words(
+    api: Api, method: str, path: str, words: str
+) -> None:
+    response = api.client.open(path, method=method)
+
+    assert response.json is not None
+    assert words in response.json["detail"]
+
+
 def test_the_id_of_one_request_is_in_no_log_line_of_the_next(api: Api) -> None:
     api.submit_body(an_image(), "image/png")
 

@@ -55,7 +55,7 @@ class StallingPublisher:
 def test_a_submission_is_recorded_with_its_image_and_options() -> None:
     store = InMemoryStore()
 
-    job = a_submission(store, RecordingPublisher()).submit(PAYLOAD)
+    job = a_submission(store, RecordingPublisher()).submit(PAYLOAD).job
 
     assert store.jobs[job.job_id].state is JobState.PENDING
     assert store.jobs[job.job_id].model == "digits"
@@ -67,7 +67,7 @@ def test_a_submission_is_recorded_with_its_image_and_options() -> None:
 def test_the_message_names_job_model_and_fence() -> None:
     publisher = RecordingPublisher()
 
-    job = a_submission(InMemoryStore(), publisher).submit(PAYLOAD)
+    job = a_submission(InMemoryStore(), publisher).submit(PAYLOAD).job
 
     assert publisher.published == [ClassifyMessage(id=job.job_id, model="digits", fence=0)]
 
@@ -84,7 +84,7 @@ def test_job_and_image_are_recorded_before_the_message_is_sent() -> None:
 def test_a_published_job_is_stamped_so_that_the_courier_leaves_it_alone() -> None:
     store = InMemoryStore()
 
-    job = a_submission(store, RecordingPublisher()).submit(PAYLOAD)
+    job = a_submission(store, RecordingPublisher()).submit(PAYLOAD).job
 
     assert store.jobs[job.job_id].published_at is not None
     assert store.publish_due_s == {}
@@ -93,7 +93,7 @@ def test_a_published_job_is_stamped_so_that_the_courier_leaves_it_alone() -> Non
 def test_a_job_that_cannot_be_published_is_accepted_and_left_to_the_courier() -> None:
     store = InMemoryStore()
 
-    job = a_submission(store, StallingPublisher()).submit(PAYLOAD)
+    job = a_submission(store, StallingPublisher()).submit(PAYLOAD).job
 
     assert store.jobs[job.job_id].published_at is None
     assert job.job_id in store.publish_due_s
@@ -103,7 +103,7 @@ def test_a_job_that_cannot_be_stamped_is_accepted_all_the_same() -> None:
     store = ForgetfulStore()
     publisher = RecordingPublisher()
 
-    job = a_submission(store, publisher).submit(PAYLOAD)
+    job = a_submission(store, publisher).submit(PAYLOAD).job
 
     assert job.job_id in store.jobs
     assert [message.id for message in publisher.published] == [job.job_id]
@@ -113,7 +113,7 @@ def test_two_submissions_of_one_image_are_two_jobs() -> None:
     store = InMemoryStore()
     submission = a_submission(store, RecordingPublisher())
 
-    first, second = submission.submit(PAYLOAD), submission.submit(PAYLOAD)
+    first, second = submission.submit(PAYLOAD).job, submission.submit(PAYLOAD).job
 
     assert first.job_id != second.job_id
     assert len(store.jobs) == 2
@@ -123,6 +123,6 @@ def test_what_is_logged_of_an_accepted_job_names_it() -> None:
     with structlog.testing.capture_logs(
         processors=[structlog.contextvars.merge_contextvars]
     ) as events:
-        job = a_submission(InMemoryStore(), RecordingPublisher()).submit(PAYLOAD)
+        job = a_submission(InMemoryStore(), RecordingPublisher()).submit(PAYLOAD).job
 
     assert [(event["event"], event["job_id"]) for event in events] == [("accepted", job.job_id)]
