@@ -7,7 +7,7 @@ from typing import Protocol
 import structlog
 from flask import Flask, Request
 
-from api import health, jobs, models, openapi, page, problems
+from api import cors, health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
 from api.intake import Limits
 from api.submission import Submission
@@ -61,6 +61,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     )
     app.before_request(structlog.contextvars.clear_contextvars)
     problems.register(app)
+    cors.allow(app, settings.cors_origins)
     app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
     app.register_blueprint(models.create_blueprint(catalog))
     app.register_blueprint(health.create_blueprint(registry, lambda: publisher.is_open))
