@@ -11,13 +11,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from common.errors import StoreUnavailableError
+from common.errors import StoreUnavailableError, UnreadableRecordError
 from common.problems import problem_type
 
 log = structlog.stdlib.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _STORE_RETRY_AFTER_S = 2
+# Another version must be started first.
+_UNREADABLE_RETRY_AFTER_S = 30
 _MAX_ERRORS = 20
 MAX_NAME_CHARACTERS = 100
 
@@ -125,6 +127,7 @@ def register(app: Flask) -> None:
     """Answer every error of *app* with a problem."""
     app.register_error_handler(ProblemError, ProblemError.response)
     app.register_error_handler(StoreUnavailableError, _store_unavailable)
+    app.register_error_handler(UnreadableRecordError, _record_unreadable)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _body_too_large(app))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -148,6 +151,19 @@ def _store_unavailable(error: StoreUnavailableError) -> Response:
         f"The database does not answer. {_UNANSWERED.get(request.method, _NOTHING_READ)} "
         "Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
+    ).response()
+
+
+def _record_unreadable(error: UnreadableRecordError) -> Response:
+    log.error("a record cannot be read", reason=str(error))
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "job-unreadable",
+        "The record of the job cannot be read",
+        "The job exists, but this version of the service cannot read its record: a later version "
+        "wrote it, or it is damaged. Nothing was changed. Try again once the later version runs; "
+        "the log of the service says what is wrong with the record.",
+        headers={"Retry-After": str(_UNREADABLE_RETRY_AFTER_S)},
     ).response()
 
 

@@ -168,12 +168,19 @@ class ImageView(BaseModel):
     format: str = Field(examples=["JPEG"])
     width: int
     height: int
-    source: Literal["multipart", "body", "base64"]
+    # Whatever the record says: a later version may know more ways.
+    source: str = Field(
+        description="how it was handed in", examples=["multipart", "body", "base64"]
+    )
 
 
 class PredictionView(BaseModel):
     label: str
-    probability: float = Field(ge=0, le=1, description="softmax over all labels of the model")
+    probability: float = Field(
+        description="softmax over all labels of the model",
+        # Described, not enforced: a model's own code may be off by its rounding.
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    )
 
 
 class ResultView(BaseModel):

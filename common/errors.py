@@ -31,3 +31,10 @@ class StaleJobError(PermanentError):
 
 class MalformedMessageError(PermanentError):
     """The body of a delivery is not a message of ours."""
+
+
+class UnreadableRecordError(PermanentError):
+    """The store has a record that this version cannot read: a later one wrote it, or it is damaged.
+
+    Nothing is known of it, so it stays as it is.
+    """

@@ -12,7 +12,11 @@ from common.workers import Worker
 
 
 class JobStore(Protocol):
-    """Jobs and their images. Every method may raise ``StoreUnavailableError``."""
+    """Jobs and their images. Every method may raise ``StoreUnavailableError``.
+
+    Those that return a job or an image raise ``UnreadableRecordError`` where this version cannot
+    read what is there.
+    """
 
     def add(self, job: Job, image: bytes) -> None:
         """Record a new pending job and its image, the image first.
@@ -36,6 +40,13 @@ class JobStore(Protocol):
 
     def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
         """Take a pending job that still stands at *fence*; None if there is none."""
+        ...
+
+    def put_back(self, job_id: JobId, *, fence: int, owner: OwnerId) -> None:
+        """Undo the claim of *owner* that led to *fence*, if it still holds; it costs no attempt.
+
+        For a record that this version cannot read.
+        """
         ...
 
     def save(self, job: Job, *, previous: Job) -> None:
@@ -64,7 +75,11 @@ class JobStore(Protocol):
 
 
 class Outbox(Protocol):
-    """The courier's view of the store. Every method may raise ``StoreUnavailableError``."""
+    """The courier's view of the store. Every method may raise ``StoreUnavailableError``.
+
+    Methods that look for jobs pass over records that this version cannot read; ``get`` raises
+    ``UnreadableRecordError``.
+    """
 
     def take_unpublished(self, *, lease_s: float) -> Job | None:
         """Take a job whose publishing is due, so that no other courier does for *lease_s*."""

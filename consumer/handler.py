@@ -5,12 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 from tenacity import Retrying
 
-from common.errors import MalformedMessageError, StaleJobError, TransientError
+from common.errors import (
+    MalformedMessageError,
+    StaleJobError,
+    TransientError,
+    UnreadableRecordError,
+)
 from common.jobs import Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
 from common.ports import JobStore
@@ -19,6 +24,13 @@ from consumer.errors import EngineLostError, EngineNotReadyError
 from consumer.protocol import Outcome, Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
+
+_IMAGE_GONE: Final = failure("image-gone", "The image is gone", "Its bytes are not in the store.")
+_IMAGE_UNREADABLE: Final = failure(
+    "image-gone",
+    "The image is gone",
+    "The store has a record of the image, but without bytes that this version can read.",
+)
 
 
 class Disposition(Enum):
@@ -114,13 +126,24 @@ class Handler:
             # Before the claim, so that an engine which is still loading costs no attempt.
             self.classifier.wait_until_ready()
             job = self._claim(message, hands)
-            if job is not None:
-                image = self.patiently(self.store.image, job.job_id)
-                if image is not None:
-                    return job, Question(job.job_id, image, job.model, job.top_k)
-                gone = failure("image-gone", "The image is gone", "Its bytes are not in the store.")
-                self._save(job.fail(gone), previous=job)
+            if job is not None and (image := self._load_image(job)) is not None:
+                return job, Question(job.job_id, image, job.model, job.top_k)
         return settled.disposition
+
+    def _load_image(self, job: Job) -> bytes | None:
+        """Return the image of a claimed job; without one, move the job and return None."""
+        try:
+            image: bytes | None = self.patiently(self.store.image, job.job_id)
+        except UnreadableRecordError as exc:
+            log.warning("the image cannot be read", reason=str(exc))
+            # Another version may be able to.
+            self._save(
+                job.give_back(_IMAGE_UNREADABLE, max_attempts=self.max_attempts), previous=job
+            )
+            return None
+        if image is None:
+            self._save(job.fail(_IMAGE_GONE), previous=job)
+        return image
 
     def _end(self, job: Job, outcome: Outcome) -> Disposition:
         with _settling(job.job_id) as settled:
@@ -135,9 +158,15 @@ class Handler:
 
     def _claim(self, message: ClassifyMessage, hands: ExitStack) -> Job | None:
         """Claim the job that *message* names; None if there is nothing to do for it."""
-        job = self.patiently(self.store.claim, message.id, fence=message.fence, owner=self.owner)
-        if job is None:
-            job = self._claimed_before(message)
+        try:
+            job = self._claimed(message)
+        except UnreadableRecordError as exc:
+            # Not requeued: it would come back at once. The record is its own outbox.
+            log.warning("dropped: this version cannot read the job", reason=str(exc))
+            self.patiently(
+                self.store.put_back, message.id, fence=message.fence + 1, owner=self.owner
+            )
+            return None
         if job is None:
             return None
         if not self._claims.take(job):
@@ -145,6 +174,12 @@ class Handler:
             return None
         hands.callback(self._claims.drop, job)
         return job
+
+    def _claimed(self, message: ClassifyMessage) -> Job | None:
+        job: Job | None = self.patiently(
+            self.store.claim, message.id, fence=message.fence, owner=self.owner
+        )
+        return self._claimed_before(message) if job is None else job
 
     def _claimed_before(self, message: ClassifyMessage) -> Job | None:
         """Find our own claim, whose answer was lost on the way."""

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import MalformedMessageError, StaleJobError
+from common.errors import MalformedMessageError, StaleJobError, UnreadableRecordError
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, DeadLetterQueue, Outbox
@@ -29,6 +29,7 @@ class Outcome(StrEnum):
     MALFORMED = "malformed"
     FAILED = "failed"
     PUBLISHED_AGAIN = "published_again"
+    UNREADABLE = "unreadable"  # its job is for another version, whose outbox is the record
     DROPPED = "dropped"  # its job has moved on, or has another message under way
 
 
@@ -79,7 +80,10 @@ class DeadLetters:
             message = ClassifyMessage.decode(letter.body)
         except MalformedMessageError:
             return Outcome.MALFORMED
-        job = self.outbox.get(message.id)
+        try:
+            job = self.outbox.get(message.id)
+        except UnreadableRecordError:
+            return Outcome.UNREADABLE
         if job is None or job.state is not JobState.PENDING or job.fence != message.fence:
             return Outcome.DROPPED
         if letter.reason == _REJECTED:

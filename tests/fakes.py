@@ -12,6 +12,7 @@ from common.errors import (
     RepeatedSubmissionError,
     StaleJobError,
     StoreUnavailableError,
+    UnreadableRecordError,
 )
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
@@ -34,6 +35,8 @@ class InMemoryStore:
         self.stored_s: dict[JobId, float] = {}
         self.now_s = 1000.0
         self.is_down = False
+        self.unreadable: set[JobId] = set()
+        self.unreadable_images: set[JobId] = set()
         self._saves_to_fail = 0
         self._adding = threading.Lock()
         self._publish_after_s = publish_after_s
@@ -63,15 +66,17 @@ class InMemoryStore:
         self._be_reached()
         for job in self.jobs.values():
             if job.idempotency is not None and job.idempotency.key == idempotency_key:
-                return job
+                return self._read(job.job_id)
         return None
 
     def get(self, job_id: JobId) -> Job | None:
         self._be_reached()
-        return self.jobs.get(job_id)
+        return self._read(job_id)
 
     def image(self, job_id: JobId) -> bytes | None:
         self._be_reached()
+        if job_id in self.unreadable_images:
+            raise UnreadableRecordError(job_id)
         return self.images.get(job_id)
 
     def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
@@ -81,7 +86,23 @@ class InMemoryStore:
             return None
         self.jobs[job_id] = replace(job.claim(owner), started_at=datetime.now(UTC))
         self._be_neither_due_nor_waiting(job_id)
-        return self.jobs[job_id]
+        return self._read(job_id)
+
+    def put_back(self, job_id: JobId, *, fence: int, owner: OwnerId) -> None:
+        self._be_reached()
+        job = self.jobs.get(job_id)
+        if job is None or (job.state, job.fence) != (JobState.PROCESSING, fence):
+            return
+        if job.owner == owner:
+            self.jobs[job_id] = replace(
+                job,
+                state=JobState.PENDING,
+                fence=fence + 1,
+                attempts=job.attempts - 1,
+                owner=None,
+                started_at=None,
+            )
+            self.publish_due_s[job_id] = self.pending_since_s[job_id] = self.now_s
 
     def save(self, job: Job, *, previous: Job) -> None:
         self._be_reached()
@@ -184,6 +205,11 @@ class InMemoryStore:
             self.delete_image(job_id)
             del self.jobs[job_id], self.finished_s[job_id]
         return len(expired)
+
+    def _read(self, job_id: JobId) -> Job | None:
+        if job_id in self.unreadable:
+            raise UnreadableRecordError(job_id)
+        return self.jobs.get(job_id)
 
     def _be_neither_due_nor_waiting(self, job_id: JobId) -> None:
         self.publish_due_s.pop(job_id, None)

@@ -26,6 +26,9 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
         url,
         appname="darkroom",
         tz_aware=True,
+        # One date or text that Python cannot hold must not spoil all that is read with it.
+        datetime_conversion="DATETIME_AUTO",
+        unicode_decode_error_handler="replace",
         serverSelectionTimeoutMS=timeout_ms,
         connectTimeoutMS=timeout_ms,
         # For a call as a whole: each of its tries may take as long as a socket may be silent.

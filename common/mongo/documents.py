@@ -1,21 +1,14 @@
 """How a job looks as a document."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
-from common.jobs import (
-    Failure,
-    Idempotency,
-    Image,
-    Job,
-    JobId,
-    JobState,
-    OwnerId,
-    Prediction,
-    Result,
-    Setback,
-)
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
+
+from common.jobs import Job
 from common.mongo.connection import Document
+from common.mongo.reading import present
 from common.plain import plain
 
 
@@ -25,44 +18,48 @@ def to_document(job: Job) -> Document:
     fields["_id"] = fields.pop("job_id")
     fields["state"] = job.state.value
     fields["republished"] = job.republished or None
-    return {name: value for name, value in fields.items() if value is not None}
+    return present(fields)
 
 
 def from_document(document: Mapping[str, Any]) -> Job:
-    """Read a job; fields that later versions add are passed over."""
-    owner = document.get("owner")
-    return Job(
-        job_id=JobId(document["_id"]),
-        state=JobState(document["state"]),
-        model=document["model"],
-        top_k=document["top_k"],
-        image=Image(**document["image"]),
-        metadata=document.get("metadata", {}),
-        fence=document["fence"],
-        attempts=document["attempts"],
-        owner=None if owner is None else OwnerId(owner),
-        created_at=document["created_at"],
-        published_at=document.get("published_at"),
-        started_at=document.get("started_at"),
-        finished_at=document.get("finished_at"),
-        result=_result(document.get("result")),
-        error=None if document.get("error") is None else Failure(**document["error"]),
-        setbacks=tuple(map(_setback, document.get("setbacks", ()))),
-        idempotency=_idempotency(document.get("idempotency")),
-        republished=document.get("republished", 0),
-    )
+    """Read a job; members that other versions add are ignored, at every depth.
+
+    Raises:
+        ValidationError: It is no job that this version knows.
+    """
+    fields: Document = {"metadata": {}} | present(document)
+    return _JOB.validate_python(fields | {"job_id": document["_id"]})
 
 
-def _setback(fields: Mapping[str, Any]) -> Setback:
-    return Setback(**{**fields, "reason": Failure(**fields["reason"])})
+def _check_stored(fields: Document) -> Document:
+    """Refuse what could be read, but no query finds: a number as text, or a default."""
+    for name in ("state", "fence", "attempts"):
+        if name not in fields:
+            raise ValueError(f"{name} is missing")
+    for name in ("fence", "attempts", "republished", "top_k"):
+        value = fields.get(name, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is not a number")  # noqa: TRY004 (what pydantic reports)
+    return fields
 
 
-def _idempotency(fields: Mapping[str, Any] | None) -> Idempotency | None:
-    return None if fields is None else Idempotency(**fields)
+def _check_values(job: Job) -> Job:
+    """Refuse what has the right type, but can be neither compared nor written as JSON."""
+    times = (job.created_at, job.published_at, job.started_at, job.finished_at)
+    if any(time is not None and time.tzinfo is None for time in times):
+        raise ValueError("a time has no time zone")
+    if not all(map(math.isfinite, _numbers(job))):
+        raise ValueError("a number is not finite")
+    return job
 
 
-def _result(fields: Mapping[str, Any] | None) -> Result | None:
-    if fields is None:
-        return None
-    predictions = tuple(Prediction(**prediction) for prediction in fields["predictions"])
-    return Result(**{**fields, "predictions": predictions})
+def _numbers(job: Job) -> Iterator[float]:
+    yield from (value for value in job.metadata.values() if isinstance(value, float))
+    if job.result is not None:
+        yield from (job.result.queue_ms, job.result.inference_ms)
+        yield from (prediction.probability for prediction in job.result.predictions)
+
+
+_JOB: Final[TypeAdapter[Job]] = TypeAdapter(
+    Annotated[Job, BeforeValidator(_check_stored), AfterValidator(_check_values)]
+)

@@ -1,6 +1,6 @@
 """The images that nobody will ever ask for: those without a job."""
 
-from typing import Final
+from typing import Any, Final
 
 from pymongo.database import Database
 
@@ -31,17 +31,19 @@ class MongoImages:
         stored = {"stored_ms": {"$gte": from_ms, "$lt": until_ms}}
         with translated_errors():
             found = self._images.find(stored, {"stored_ms": True}).sort("stored_ms")
-            times_ms = {image["_id"]: image["stored_ms"] for image in found.limit(_SWEEP_AT_ONCE)}
-            orphans = times_ms.keys() - self._with_a_job(list(times_ms))
+            images = list(found.limit(_SWEEP_AT_ONCE))
+            orphans = self._without_a_job([image["_id"] for image in images])
             if orphans:
-                self._images.delete_many({"_id": {"$in": list(orphans)}})
-        if len(times_ms) < _SWEEP_AT_ONCE:
+                self._images.delete_many({"_id": {"$in": orphans}})
+        if len(images) < _SWEEP_AT_ONCE:
             return Sweep(len(orphans), until_ms)
         # More may have been stored in that same millisecond.
-        return Sweep(len(orphans), max(from_ms + 1, *times_ms.values()))
+        return Sweep(len(orphans), max(from_ms + 1, *(image["stored_ms"] for image in images)))
 
-    def _with_a_job(self, job_ids: list[str]) -> set[str]:
-        if not job_ids:
-            return set()
-        jobs = self._jobs.find({"_id": {"$in": job_ids}}, {"_id": True})
-        return {job["_id"] for job in jobs}
+    def _without_a_job(self, image_ids: list[Any]) -> list[Any]:
+        if not image_ids:
+            return []
+        jobs = self._jobs.find({"_id": {"$in": image_ids}}, {"_id": True})
+        with_a_job = [job["_id"] for job in jobs]
+        # Lists: whatever MongoDB takes for an id may be there, also what has no hash.
+        return [image_id for image_id in image_ids if image_id not in with_a_job]

@@ -1,42 +1,20 @@
 """Jobs and their images as documents, keyed by job id; every move is a compare-and-set."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from common.errors import RepeatedSubmissionError, StaleJobError
+from common.errors import RepeatedSubmissionError, StaleJobError, UnreadableRecordError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.mongo.connection import Document, translated_errors
-from common.mongo.documents import from_document, to_document
+from common.mongo.documents import to_document
 from common.mongo.moves import moved_to, unmoved
-
-# Deleting more at once would keep the store busy for too long.
-_EXPIRE_AT_ONCE: Final = 200
+from common.mongo.outbox import LEFT_ALONE_MS, MongoOutbox
 
 
-class MongoJobStore:
-    """The jobs and the images of one database.
-
-    Args:
-        database: Where they lie.
-        now_ms: The clock that all processes share, in milliseconds since 1970.
-        publish_after_s: How long a job may stay unpublished before its publishing is due.
-    """
-
-    def __init__(
-        self,
-        database: Database[Document],
-        *,
-        now_ms: Callable[[], int],
-        publish_after_s: float,
-    ) -> None:
-        self._jobs = database["jobs"]
-        self._images = database["images"]
-        self._now_ms = now_ms
-        self._publish_after_ms = int(publish_after_s * 1000)
+class MongoJobStore(MongoOutbox):
+    """The jobs and the images of one database."""
 
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries below need.
@@ -73,31 +51,55 @@ class MongoJobStore:
                 raise RepeatedSubmissionError(job.job_id) from None
 
     def find_by_key(self, idempotency_key: str) -> Job | None:
-        """Return the job that was submitted with this key, or None."""
+        """Return the job that was submitted with this key, or None.
+
+        Raises:
+            UnreadableRecordError: There is one, but this version cannot read it.
+        """
         with translated_errors():
             document = self._jobs.find_one({"idempotency.key": idempotency_key})
-        return None if document is None else from_document(document)
+        return None if document is None else self._reader.one(document)
 
     def get(self, job_id: JobId) -> Job | None:
-        """Return the job, or None if it is unknown or expired."""
+        """Return the job, or None if it is unknown or expired.
+
+        Raises:
+            UnreadableRecordError: It is there, but this version cannot read it.
+        """
         with translated_errors():
             document = self._jobs.find_one({"_id": job_id})
-        return None if document is None else from_document(document)
+        return None if document is None else self._reader.one(document)
 
     def image(self, job_id: JobId) -> bytes | None:
-        """Return the bytes of the job's image, or None if it is gone."""
+        """Return the bytes of the job's image, or None if it is gone.
+
+        Raises:
+            UnreadableRecordError: It is there, but not as this version stores images.
+        """
         with translated_errors():
             document = self._images.find_one({"_id": job_id})
-        return None if document is None else bytes(document["bytes"])
+        if document is None:
+            return None
+        if not isinstance(image := document.get("bytes"), bytes):
+            raise UnreadableRecordError(f"the image of job {job_id} has no bytes")
+        return image
 
     def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
         """Take a pending job that still stands at *fence*; None if there is none.
 
         One round trip for what ``Job.claim`` and ``save`` do in two.
+
+        Raises:
+            UnreadableRecordError: It is taken, but this version cannot read it: put it back.
         """
         with translated_errors():
             document = self._jobs.find_one_and_update(
-                {"_id": job_id, "state": JobState.PENDING.value, "fence": fence},
+                {
+                    "_id": job_id,
+                    "state": JobState.PENDING.value,
+                    "fence": fence,
+                    "attempts": {"$type": "number"},  # or it could not be incremented
+                },
                 {
                     "$set": {"state": JobState.PROCESSING.value, "owner": owner},
                     "$inc": {"fence": 1, "attempts": 1},
@@ -107,7 +109,29 @@ class MongoJobStore:
                 },
                 return_document=ReturnDocument.AFTER,
             )
-        return None if document is None else from_document(document)
+        return None if document is None else self._reader.one(document)
+
+    def put_back(self, job_id: JobId, *, fence: int, owner: OwnerId) -> None:
+        """Undo the claim of *owner* that led to *fence*, if it still holds. It costs no attempt.
+
+        For a record that cannot be read. A courier that can read it publishes it again.
+        """
+        now_ms = self._now_ms()
+        due = {"publish_due_ms": now_ms + LEFT_ALONE_MS, "pending_since_ms": now_ms}
+        with translated_errors():
+            self._jobs.update_one(
+                {
+                    "_id": job_id,
+                    "state": JobState.PROCESSING.value,
+                    "fence": fence,
+                    "owner": owner,
+                },
+                {
+                    "$set": {"state": JobState.PENDING.value} | due,
+                    "$inc": {"fence": 1, "attempts": -1},
+                    "$unset": {"owner": "", "started_at": "", "published_at": ""},
+                },
+            )
 
     def save(self, job: Job, *, previous: Job) -> None:
         """Replace *previous* by *job*, unless somebody moved it first.
@@ -117,10 +141,22 @@ class MongoJobStore:
             StoreUnavailableError: Whether the job was saved is unknown.
         """
         with translated_errors():
-            update = moved_to(job, now_ms=self._now_ms())
+            update = moved_to(
+                job,
+                previous=previous,
+                setbacks=self._setbacks_before(job, previous),
+                now_ms=self._now_ms(),
+            )
             matched = self._jobs.update_one(unmoved(previous), update).matched_count
         if matched == 0:
             raise StaleJobError(f"job {job.job_id} is no longer {previous.state} at its fence")
+
+    def _setbacks_before(self, job: Job, previous: Job) -> Sequence[Document]:
+        """Return the stored setbacks that *job* adds to: also with unknown members."""
+        if not previous.setbacks or len(job.setbacks) <= len(previous.setbacks):
+            return ()
+        document = self._jobs.find_one(unmoved(previous), {"setbacks": True})
+        return () if document is None else document["setbacks"]
 
     def delete(self, job: Job) -> None:
         """Delete the job with its image, unless somebody moved it first.
@@ -156,74 +192,6 @@ class MongoJobStore:
             self._jobs.bulk_write(
                 [UpdateOne(_as_published(job), published) for job in jobs], ordered=False
             )
-
-    def take_unpublished(self, *, lease_s: float) -> Job | None:
-        """Take a job whose publishing is due, so that no other courier does for *lease_s*."""
-        now_ms = self._now_ms()
-        with translated_errors():
-            document = self._jobs.find_one_and_update(
-                {"publish_due_ms": {"$lte": now_ms}},
-                {"$set": {"publish_due_ms": now_ms + int(lease_s * 1000)}},
-                return_document=ReturnDocument.AFTER,
-            )
-        return None if document is None else from_document(document)
-
-    def processing(self) -> Iterable[Job]:
-        """Return the jobs that are being worked on, or seem to be."""
-        with translated_errors():
-            documents = list(self._jobs.find({"state": JobState.PROCESSING.value}))
-        return [from_document(document) for document in documents]
-
-    def newest_claim_ms(self) -> int | None:
-        """Return since when the youngest of the jobs being worked on had waited; None without."""
-        fields = {"_id": False, "pending_since_ms": True}
-        with translated_errors():
-            documents = list(self._jobs.find({"state": JobState.PROCESSING.value}, fields))
-        return max((document.get("pending_since_ms", 0) for document in documents), default=None)
-
-    def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
-        """Return some pending jobs whose last message was queued before a time."""
-        queued = {"waiting_ms": {"$lt": queued_before_ms}}
-        with translated_errors():
-            documents = list(self._jobs.find(queued).limit(at_most))
-        return [from_document(document) for document in documents]
-
-    def publish_again(
-        self, job: Job, *, after_s: float, queued_before_ms: int | None = None
-    ) -> bool:
-        """Let a published job's publishing be due again after *after_s*.
-
-        Not if somebody moved the job, or its publishing is due already, or if its last message
-        was queued at *queued_before_ms* or later. Returns whether it is.
-        """
-        queued = {"$exists": True} if queued_before_ms is None else {"$lt": queued_before_ms}
-        with translated_errors():
-            result = self._jobs.update_one(
-                unmoved(job) | {"state": JobState.PENDING.value, "waiting_ms": queued},
-                {
-                    "$set": {"publish_due_ms": self._now_ms() + int(after_s * 1000)},
-                    "$unset": {"waiting_ms": ""},
-                    "$inc": {"republished": 1},
-                },
-            )
-        return result.matched_count == 1
-
-    def expire(self, *, retention_s: float) -> int:
-        """Delete jobs that finished longer ago than *retention_s*, and their images with them.
-
-        At most some hundred at once; returns how many.
-        """
-        oldest_ms = self._now_ms() - int(retention_s * 1000)
-        with translated_errors():
-            expired = self._jobs.find({"finished_ms": {"$lte": oldest_ms}}, {"_id": True})
-            job_ids = [document["_id"] for document in expired.limit(_EXPIRE_AT_ONCE)]
-            if job_ids:
-                # The images first: a kill in between leaves jobs, which the next round finds.
-                self._images.delete_many({"_id": {"$in": job_ids}})
-                # One that was retried just now stays; without its image, it will say so.
-                old = {"finished_ms": {"$lte": oldest_ms}}
-                self._jobs.delete_many({"_id": {"$in": job_ids}} | old)
-        return len(job_ids)
 
 
 def _as_published(job: Job) -> Document:

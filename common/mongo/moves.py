@@ -12,6 +12,7 @@ records (nx-27017 finds dates only slowly):
 * ``finished_ms``: when it finished.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from common.jobs import Job, JobState
@@ -32,17 +33,20 @@ def unmoved(job: Job) -> Document:
     return {"_id": job.job_id, "state": job.state.value, "fence": job.fence}
 
 
-def moved_to(job: Job, *, now_ms: int) -> Document:
-    """Write what the document of *job* becomes by the move that made it."""
+def moved_to(job: Job, *, previous: Job, setbacks: Sequence[Document], now_ms: int) -> Document:
+    """Write what the move from *previous* to *job* changes in the document.
+
+    Nothing else is written: what is there may have members that only a later version knows.
+
+    Args:
+        job: What the job becomes.
+        previous: What it was.
+        setbacks: Those of *previous* as they are stored; needed if *job* has more.
+        now_ms: The store's clock.
+    """
     is_pending = job.state is JobState.PENDING
-    fields = {
+    fields = _changed(job, previous, setbacks) | {
         "state": job.state.value,
-        "fence": job.fence,
-        "attempts": job.attempts,
-        "owner": job.owner,
-        "result": None if job.result is None else plain(job.result),
-        "error": None if job.error is None else plain(job.error),
-        "setbacks": [plain(setback) for setback in job.setbacks] or None,
         "publish_due_ms": now_ms if is_pending else None,
         "waiting_ms": None,
         "finished_ms": now_ms if job.is_finished else None,
@@ -56,3 +60,21 @@ def moved_to(job: Job, *, now_ms: int) -> Document:
     if (stamp := _STAMP_OF_STATE.get(job.state)) is not None:
         update["$currentDate"] = {stamp: True}
     return update
+
+
+def _changed(job: Job, previous: Job, setbacks: Sequence[Document]) -> Document:
+    fields: Document = {
+        name: getattr(job, name)
+        for name in ("fence", "attempts", "owner")
+        if getattr(job, name) != getattr(previous, name)
+    }
+    if job.result != previous.result:
+        fields["result"] = None if job.result is None else plain(job.result)
+    if job.error != previous.error:
+        fields["error"] = None if job.error is None else plain(job.error)
+    if new := job.setbacks[len(previous.setbacks) :]:
+        # Not by $push: nx-27017 stores what that appends as text.
+        fields["setbacks"] = [*setbacks, *map(plain, new)]
+    elif not job.setbacks:
+        fields["setbacks"] = None  # a retry begins with none
+    return fields

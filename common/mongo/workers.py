@@ -1,14 +1,19 @@
 """The consumers that live, in the collection ``workers``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from typing import Final
 
+from pydantic import TypeAdapter
 from pymongo.database import Database
 
 from common.jobs import OwnerId
 from common.mongo.connection import Document, translated_errors
-from common.workers import ModelState, ServedModel, Worker
+from common.mongo.reading import Reader, present
+from common.workers import ServedModel, Worker
 
+_ID: Final = TypeAdapter(OwnerId)
+_MODEL: Final = TypeAdapter(ServedModel)
 _DEAD_RETENTION_MS = 86_400_000  # a day, for people who look what died
 
 
@@ -25,6 +30,8 @@ class MongoWorkerRegistry:
         self, database: Database[Document], *, now_ms: Callable[[], int], lease_s: float
     ) -> None:
         self._workers = database["workers"]
+        self._worker_reader = Reader("worker", self._from_document)
+        self._model_reader = Reader("model of a worker", _MODEL.validate_python)
         self._now_ms = now_ms
         self._lease_ms = int(lease_s * 1000)
 
@@ -60,16 +67,22 @@ class MongoWorkerRegistry:
         oldest_ms = self._now_ms() - self._lease_ms
         with translated_errors():
             documents = list(self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}))
-        return tuple(_from_document(document) for document in documents)
+        return tuple(self._worker_reader.readable(documents))
+
+    def _from_document(self, document: Document) -> Worker:
+        """Read a worker, of which the id is enough: it owns jobs, whatever else it says."""
+        host, pid = document.get("host"), document.get("pid")
+        return Worker(
+            worker_id=_ID.validate_python(document["_id"]),
+            host=host if isinstance(host, str) else "",
+            pid=pid if isinstance(pid, int) else 0,
+            models=tuple(self._model_reader.readable(_stated_models(document))),
+        )
 
 
-def _from_document(document: Document) -> Worker:
-    return Worker(
-        worker_id=OwnerId(document["_id"]),
-        host=document["host"],
-        pid=document["pid"],
-        models=tuple(
-            ServedModel(**{**model, "state": ModelState(model["state"])})
-            for model in document["models"]
-        ),
-    )
+def _stated_models(document: Document) -> Iterator[Document]:
+    """Return the models of a worker, each with an id for the log."""
+    models = document.get("models")
+    for place, model in enumerate(models if isinstance(models, list) else ()):
+        fields = model if isinstance(model, Mapping) else {}
+        yield present(fields) | {"_id": f"{document['_id']} models.{place}"}

@@ -35,6 +35,7 @@ class StoreUnderTest:
     store_image: Callable[[JobId], object]
     now_ms: Callable[[], int]
     pass_time: Callable[[float], None]
+    database: Any = None  # past the store, if it is a MongoDB
 
 
 def _let_bulk_writes_through(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,13 +64,28 @@ class MovableClock:
 
 
 _REAL = ["real"] if os.environ.get("DARKROOM_TEST_MONGO_URL") else []
+_MONGO = ["mongomock", "nx-27017", *_REAL]
 
 
-@pytest.fixture(params=["fake", "mongomock", "nx-27017", *_REAL])
+@pytest.fixture(params=["fake", *_MONGO])
 def store(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StoreUnderTest]:
     """Each kind of store in turn, empty."""
+    yield from _opened(request, monkeypatch)
+
+
+@pytest.fixture(params=_MONGO)
+def mongo(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StoreUnderTest]:
+    """Each kind of MongoDB in turn, empty, for tests that write documents of their own."""
+    yield from _opened(request, monkeypatch)
+
+
+def _opened(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StoreUnderTest]:
     match request.param:
         case "fake":
             yield _fake()
@@ -127,4 +143,5 @@ def _on_database(database: Any) -> StoreUnderTest:
         store_image=store_image,
         now_ms=clock.now_ms,
         pass_time=clock.pass_time,
+        database=database,
     )

@@ -19,7 +19,8 @@ def _fence() -> None:
     from common.mongo.moves import moved_to  # noqa: PLC0415
 
     def save(self: Any, job: Job, *, previous: Job) -> None:
-        self._jobs.update_one({"_id": job.job_id}, moved_to(job, now_ms=self._now_ms()))
+        update = moved_to(job, previous=previous, setbacks=(), now_ms=self._now_ms())
+        self._jobs.update_one({"_id": job.job_id}, update)
 
     _patched(MongoJobStore).save = save
 
