@@ -154,8 +154,8 @@ def _store_unavailable(error: StoreUnavailableError) -> Response:
     ).response()
 
 
-def _record_unreadable(error: UnreadableRecordError) -> Response:
-    log.error("a record cannot be read", reason=str(error))
+def _record_unreadable(_: UnreadableRecordError) -> Response:
+    # Logged where it was read, once: clients ask again and again.
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "job-unreadable",

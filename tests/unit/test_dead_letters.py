@@ -189,3 +189,17 @@ def test_without_rabbitmq_there_is_nothing_to_settle(
 
     with pytest.raises(BrokerUnavailableError):
         dead_letters.settle()
+
+
+@pytest.mark.parametrize("reason", ["rejected", "expired"])
+def test_a_letter_whose_job_cannot_be_read_is_dropped_and_keeps_up_no_other(
+    store: InMemoryStore, queues: InMemoryQueues, dead_letters: DeadLetters, reason: str
+) -> None:
+    unreadable, other = published(store), published(store)
+    store.unreadable.add(unreadable.job_id)
+    queues.dead += [letter(unreadable, reason), letter(other, "rejected")]
+
+    assert dead_letters.settle() == 2
+
+    assert dead_letters.totals == {Outcome.UNREADABLE: 1, Outcome.FAILED: 1}
+    assert store.jobs[unreadable.job_id] == unreadable

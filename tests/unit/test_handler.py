@@ -262,6 +262,57 @@ def test_a_job_that_is_cancelled_before_its_image_was_read_does_not_fail() -> No
     assert (cancelled.state, cancelled.error) == (JobState.CANCELLED, None)
 
 
+def test_a_job_that_cannot_be_read_is_put_back_at_no_attempt_and_hinders_no_other() -> None:
+    unreadable, other = a_job(JobId("unreadable")), a_job(JobId("other"))
+    consumer = Consumer(unreadable, other)
+    consumer.store.unreadable.add(unreadable.job_id)
+
+    dispositions = consumer.handle_batch(body_of(unreadable), body_of(other))
+
+    assert dispositions == [Disposition.ACK] * 2
+    assert consumer.job(other.job_id).state is JobState.DONE
+    put_back = consumer.job(unreadable.job_id)
+    assert (put_back.state, put_back.owner, put_back.attempts) == (JobState.PENDING, None, 0)
+    assert put_back.fence == 2
+
+
+def test_a_second_delivery_of_a_job_that_was_put_back_does_nothing() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+    consumer.store.unreadable.add(job.job_id)
+    consumer.handle(body_of(job))
+    put_back = consumer.job(job.job_id)
+
+    assert consumer.handle(body_of(job)) is Disposition.ACK
+
+    assert consumer.job(job.job_id) == put_back
+
+
+def test_an_unreadable_job_of_another_consumer_is_left_to_it() -> None:
+    held = a_job().claim(OTHER)
+    consumer = Consumer(held)
+    consumer.store.unreadable.add(held.job_id)
+
+    assert consumer.handle(body_of(a_job(held.job_id))) is Disposition.ACK
+
+    assert consumer.job(held.job_id) == held
+
+
+def test_a_job_whose_image_cannot_be_read_gets_another_attempt_but_not_for_ever() -> None:
+    job = a_job()
+    consumer = Consumer(job)
+    consumer.store.unreadable_images.add(job.job_id)
+
+    for fence in (0, 2, 4):
+        assert consumer.handle(body_of(replace(job, fence=fence))) is Disposition.ACK
+
+    failed = consumer.job(job.job_id)
+    assert (failed.state, len(failed.setbacks)) == (JobState.FAILED, 3)
+    assert failed.error is not None
+    assert failed.error.type == problem_type("image-gone")
+    assert consumer.classifier.questions == []
+
+
 def test_a_batch_is_asked_at_once_and_each_job_is_saved_by_itself() -> None:
     jobs = [a_job(JobId(f"job-{number}")) for number in range(3)]
     consumer = Consumer(*jobs)
