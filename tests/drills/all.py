@@ -13,11 +13,12 @@ from tests.drills import (
     servers,
     soak,
     stuck,
+    upgrade,
 )
 from tests.drills.drill import Drill
 
 _MODULES: Final = (
-    processes, engines, stuck, lanes, network, servers, queue, deep, restarts, soak
+    processes, engines, stuck, lanes, network, servers, queue, deep, restarts, upgrade, soak
 )  # fmt: skip
 
 DRILLS: Final[dict[str, Drill]] = {
