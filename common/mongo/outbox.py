@@ -1,8 +1,7 @@
 """What the courier looks for among the jobs: what is due, being worked on, waiting, expired."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from pymongo import ReturnDocument
 from pymongo.database import Database
@@ -93,10 +92,17 @@ class MongoOutbox:
 
     def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
         """Return some pending jobs whose last message was queued before a time."""
-        queued = {"waiting_ms": {"$lt": queued_before_ms}}
-        with translated_errors(), self._jobs.find(queued) as found:
-            # Read one by one: those that cannot be read must not take the places of others.
-            return list(islice(self._reader.readable(found), at_most))
+        queued: Document = {"waiting_ms": {"$lt": queued_before_ms}}
+        passed_over: list[Any] = []
+        while True:
+            with translated_errors():
+                documents = list(self._jobs.find(queued).limit(at_most))
+            jobs = list(self._reader.readable(documents))
+            if jobs or len(documents) < at_most:
+                return jobs
+            # None of them can be read: they must not take the places of others.
+            passed_over += [document["_id"] for document in documents]
+            queued["_id"] = {"$nin": passed_over}
 
     def publish_again(
         self, job: Job, *, after_s: float, queued_before_ms: int | None = None
