@@ -5,9 +5,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from bson import DatetimeMS, decode, encode
 
 from common.errors import UnreadableRecordError
 from common.jobs import Job, JobId, JobState, OwnerId, new_job_id
+from common.mongo.connection import connect, open_database
+from common.mongo.documents import from_document
+from common.mongo.reading import Reader
 from common.problems import OWNER_DIED
 from common.workers import ModelState
 from courier.rescue import Rescuer
@@ -363,3 +367,22 @@ def test_ids_of_any_kind_keep_nobody_from_the_others(mongo: StoreUnderTest) -> N
     assert mongo.jobs.take_unpublished(lease_s=5) is None
     assert [each.job_id for each in mongo.jobs.waiting(queued_before_ms=9, at_most=9)] == [job]
     assert mongo.jobs.expire(retention_s=60) == 1
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        encode({"created_at": DatetimeMS(2**60)}),
+        encode({"created_at": DatetimeMS(-(2**60))}),
+        encode({"model": "xx"}).replace(b"xx", b"\xff\xfe"),
+    ],
+    ids=["a late date", "an early date", "no UTF-8"],
+)
+def test_a_value_that_python_cannot_hold_spoils_no_answer(
+    embedded_mongo_url: str, encoded: bytes
+) -> None:
+    with connect(embedded_mongo_url, timeout_s=60) as client:
+        document = decode(encoded, open_database(client, "any").codec_options)
+
+    with pytest.raises(UnreadableRecordError):
+        Reader("job", from_document).one({"_id": 1, **document})
