@@ -2,10 +2,11 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ def _upgrade_and_roll_back(run: Run) -> None:
     with run.system.database() as database, run.system.channel() as channel:
         unreadable = sow(database, channel)
     load = run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=round(_WAIT_S * 100))
-    with _readers(run), load:
+    with _readers(run, list(unreadable)), load:
         for role in roles:
             _replace(run, role, later)
         run.expect(_serves_spare(run), "the later version does not run")
@@ -71,24 +72,28 @@ def _serves_spare(run: Run) -> bool:
 
 
 @contextmanager
-def _readers(run: Run) -> Iterator[None]:
+def _readers(run: Run, unreadable: Sequence[str]) -> Iterator[None]:
     """Have all that can be read be read all the time, and no answer be a fault of the service."""
     ending = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(_read_on, run, ending)
+        reading = pool.submit(_read_on, run, unreadable, ending)
         try:
             yield
         finally:
             ending.set()
-    run.notes["read"] = dict(reading.result())
+    answers = reading.result()
+    run.expect(answers["job-unreadable"], "no job was said to be unreadable")
+    run.notes["read"] = dict(answers)
 
 
-def _read_on(run: Run, ending: threading.Event) -> Counter[str]:
+def _read_on(run: Run, unreadable: Sequence[str], ending: threading.Event) -> Counter[str]:
     answers: Counter[str] = Counter()
+    next_unreadable = cycle(unreadable)
     while not ending.wait(_LOOK_EVERY_S):
         # The last ones, which change, and the first, which another version may have ended.
         job_ids = list(run.ledger.expected)
-        jobs = [f"/jobs/{job_id}" for job_id in (*job_ids[-2:], *job_ids[:1])]
+        job_ids = [*job_ids[-2:], *job_ids[:1], next(next_unreadable)]
+        jobs = [f"/jobs/{job_id}" for job_id in job_ids]
         for path in (*jobs, "/models", "/readyz"):
             answers[_answer(run, path)] += 1
     return answers
