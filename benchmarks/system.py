@@ -19,6 +19,7 @@ from embedded.programs import HOST, Program
 from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.readiness import ask
 from embedded.settings import EmbeddedSettings
+from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
 from tests.servers import Broker, Server, free_port
 
@@ -52,7 +53,8 @@ class System:
         self.amqp_url = amqp_url or broker.empty_vhost()
         self.store = EmbeddedStore(folder=folder / "store", port=free_port())
         self.store.prepare()
-        self.api_port, self.port = free_port(), free_port()
+        self._api_socket = socket_path(folder / "run" / "api.sock")
+        self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.environment = {
             "DARKROOM_AMQP_URL": self.amqp_url,
@@ -118,7 +120,7 @@ class System:
         return self._folder / f"{name}.log"
 
     def api(self) -> Program:
-        return roles.api(self.api_port, self.environment, grace_s=self._settings.grace_s)
+        return roles.api(self._api_socket, self.environment, grace_s=self._settings.grace_s)
 
     def courier(self) -> Program:
         return roles.courier(self.environment, grace_s=self._settings.grace_s)
@@ -134,7 +136,7 @@ class System:
         nginx = EmbeddedNginx(
             folder=self._folder / "nginx",
             port=self.port,
-            api_port=self.api_port,
+            api_socket=self._api_socket,
             max_body_bytes=self._settings.max_body_bytes,
         )
         nginx.prepare()

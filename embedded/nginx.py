@@ -23,6 +23,8 @@ _NO_PROXY: Final = "unix:"
 # Asked for names only, and the api has an address here.
 _RESOLVER: Final = HOST
 _UNLIMITED: Final = 1_000_000
+# nginx knows no larger limit of connections.
+_MOST_CONNECTIONS: Final = 65_535
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
@@ -40,19 +42,21 @@ class EmbeddedNginx:
 
     folder: Path
     port: int
-    api_port: int
+    api_socket: Path
     max_body_bytes: int
     rate_limit: int = _UNLIMITED
+    connection_limit: int = _MOST_CONNECTIONS
     trusted_proxy: str = ""
 
     def prepare(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         values = {
             "DARKROOM_LISTEN": f"{HOST}:{self.port}",
-            "DARKROOM_API": f"{HOST}:{self.api_port}",
+            "DARKROOM_API": f"unix:{self.api_socket}",
             "DARKROOM_RESOLVER": _RESOLVER,
             "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
             "DARKROOM_RATE_LIMIT": str(self.rate_limit),
+            "DARKROOM_CONNECTION_LIMIT": str(self.connection_limit),
             "DARKROOM_TRUSTED_PROXY": self.trusted_proxy or _NO_PROXY,
         }
         write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))

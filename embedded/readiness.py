@@ -3,6 +3,7 @@
 import json
 import socket
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 
 from embedded.programs import HOST
@@ -16,6 +17,17 @@ def listens(port: int) -> bool:
         socket.create_connection((HOST, port), timeout=_PATIENCE_S).close()
     except OSError:
         return False
+    return True
+
+
+def listens_at(path: Path) -> bool:
+    """Tell whether something accepts connections at the unix socket *path*."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_PATIENCE_S)
+        try:
+            connection.connect(str(path))
+        except OSError:
+            return False
     return True
 
 

@@ -5,24 +5,40 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from embedded.programs import HOST, Port, Program, Stage
-from embedded.readiness import listens
+from embedded.programs import Program, Stage
+from embedded.readiness import listens_at
+
+_SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+_USUAL_BACKLOG: Final = 100
+_LONGEST_BACKLOG: Final = 1024
 
 _UWSGI_INI: Final = Path(__file__).parent.parent / "uwsgi.ini"
 
 
-def api(port: int, environment: Mapping[str, str], *, grace_s: float) -> Program:
+def api(socket: Path, environment: Mapping[str, str], *, grace_s: float) -> Program:
     return Program(
         name="api",
         role="api",
         stage=Stage.API,
         command=(str(Path(sys.executable).with_name("uwsgi")), "--ini", str(_UWSGI_INI)),
-        environment={**environment, "DARKROOM_API_BIND": f"{HOST}:{port}"},
-        ports=(Port(port, "DARKROOM_API_PORT"),),
-        is_ready=lambda: listens(port),
+        environment={
+            **environment,
+            "DARKROOM_API_BIND": str(socket),
+            "DARKROOM_API_BACKLOG": str(_backlog()),
+        },
+        is_ready=lambda: listens_at(socket),
         needed_by=Stage.FRONT,
         stop_within_s=_longer_than(grace_s),
     )
+
+
+def _backlog() -> int:
+    """Return how many requests may wait at the api's socket: as many as the kernel allows."""
+    try:
+        most = int(_SOMAXCONN.read_text())
+    except OSError:  # not on Linux
+        return _USUAL_BACKLOG
+    return min(most, _LONGEST_BACKLOG)
 
 
 def consumers(count: int, environment: Mapping[str, str], *, grace_s: float) -> list[Program]:

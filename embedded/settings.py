@@ -25,12 +25,6 @@ class EmbeddedSettings(Settings):
     """
 
     port: int = Field(8080, ge=1024, le=65_000, description="where the service answers")
-    api_port: int = Field(
-        default_factory=_port_plus(1),
-        ge=1024,
-        le=65_535,
-        description="uWSGI, behind nginx; unset: `DARKROOM_PORT` + 1",
-    )
     mongo_port: int = Field(
         default_factory=_port_plus(2),
         ge=1024,
@@ -74,6 +68,13 @@ class EmbeddedSettings(Settings):
         le=1_000_000,
         description="requests a second that one client address may send, and as many at once; "
         "more are refused with 429",
+    )
+    connection_limit: int = Field(
+        1000,
+        ge=1,
+        le=65_535,
+        description="requests that one client address may have in hand at once, also those whose "
+        "bodies still arrive; more are refused with 429",
     )
     trusted_proxy: str = Field(
         "",

@@ -18,6 +18,7 @@ from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.readiness import ask, listens
 from embedded.running import Addresses
 from embedded.settings import ROOT, EmbeddedSettings
+from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
 from embedded.supervision import Supervisor
 
@@ -55,11 +56,17 @@ class System:
         return EmbeddedStore(folder=self._state / "store", port=self.settings.mongo_port)
 
     @cached_property
+    def api_socket(self) -> Path:
+        """Where uWSGI listens, for nginx alone: a port would be open to all users."""
+        return socket_path(self._state / "run" / "api.sock")
+
+    @cached_property
     def nginx(self) -> EmbeddedNginx:
         return EmbeddedNginx(
             folder=self._state / "nginx",
             port=self.settings.port,
-            api_port=self.settings.api_port,
+            api_socket=self.api_socket,
+            connection_limit=self.settings.connection_limit,
             max_body_bytes=self.settings.max_body_bytes,
             rate_limit=self.settings.rate_limit,
             trusted_proxy=self.settings.trusted_proxy,
@@ -104,7 +111,7 @@ class System:
             *programs,
             *roles.consumers(self.settings.consumers, environment, grace_s=grace_s),
             roles.courier(environment, grace_s=grace_s),
-            roles.api(self.settings.api_port, environment, grace_s=grace_s),
+            roles.api(self.api_socket, environment, grace_s=grace_s),
             self.nginx.program(),
         ]
 

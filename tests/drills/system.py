@@ -20,6 +20,7 @@ from embedded import roles
 from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
 from embedded.rabbitmq import EmbeddedRabbitMQ
+from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
 from tests.drills.without import VARIABLE
 from tests.e2e.client import Client
@@ -91,7 +92,7 @@ class System:
         self.url = f"http://{HOST}:{self._front()}"
         self.environment = self._environment()
         self.api = self._role(
-            roles.api(self._api_port, self.environment, grace_s=self._setting_s("GRACE_S"))
+            roles.api(self._api_socket, self.environment, grace_s=self._setting_s("GRACE_S"))
         )
         self.consumers = [
             self._role(program)
@@ -202,11 +203,11 @@ class System:
             yield connection.channel()
 
     def _front(self) -> int:
-        port, self._api_port = free_port(), free_port()
+        port, self._api_socket = free_port(), socket_path(self.folder / "run" / "api.sock")
         nginx = EmbeddedNginx(
             folder=self.folder / "nginx",
             port=port,
-            api_port=self._api_port,
+            api_socket=self._api_socket,
             max_body_bytes=_MAX_BODY_BYTES,
         )
         nginx.prepare()

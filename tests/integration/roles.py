@@ -12,9 +12,10 @@ from common.mongo.connection import connect, open_database
 from embedded import roles
 from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
+from embedded.sockets import socket_path
 from tests.e2e.client import Client
 from tests.examples import an_image
-from tests.namespaces import Namespace, carried
+from tests.namespaces import Namespace
 from tests.servers import Server, free_port, running
 from tests.waiting import wait_for
 
@@ -122,13 +123,10 @@ class Roles:
     @property
     def requests_in_hand(self) -> int:
         """How many requests the api has taken from nginx and not answered; on Linux only."""
-        port = int(self.api.program.environment["DARKROOM_API_BIND"].rpartition(":")[2])
-        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        # A connection that nobody has accepted yet belongs to no inode: man proc_pid_net.
-        return sum(
-            local.endswith(f":{port:04X}") and state == "01" and inode != "0"
-            for _, local, _, state, _, _, _, _, _, inode, *_ in rows
-        )
+        socket = self.api.program.environment["DARKROOM_API_BIND"]
+        rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+        # A connection that nobody has accepted yet is still connecting, 02: man proc_pid_net.
+        return sum(row[5] == "03" and row[-1] == socket for row in rows)
 
     def another_consumer(self) -> AbstractContextManager["subprocess.Popen[bytes]"]:
         """Run one more consumer until the end of the block."""
@@ -197,12 +195,17 @@ def environment(folder: Path, *, amqp_url: str, mongo_url: str, **settings: str)
     }
 
 
-def programs(settings: dict[str, str], api_port: int) -> list[Program]:
+def api_socket(settings: Mapping[str, str]) -> Path:
+    """Return where the api of roles with *settings* listens."""
+    return socket_path(Path(settings["DARKROOM_STATE_DIR"], "run", "api.sock"))
+
+
+def programs(settings: dict[str, str]) -> list[Program]:
     """Return a consumer, a courier and an api."""
     return [
         *roles.consumers(1, settings, grace_s=GRACE_S),
         roles.courier(settings, grace_s=GRACE_S),
-        roles.api(api_port, settings, grace_s=GRACE_S),
+        roles.api(api_socket(settings), settings, grace_s=GRACE_S),
     ]
 
 
@@ -231,11 +234,11 @@ def running_roles(
     chosen = environment(
         folder, amqp_url=amqp_url, mongo_url=mongo_url, **(model.install() | settings)
     )
-    api_port, port = free_port(), free_port()
+    port = free_port()
     with ExitStack() as opened:
         servers = {
             program.name: Server(_moved(program, inside), log=folder / f"{program.name}.log")
-            for program in programs(chosen, api_port)
+            for program in programs(chosen)
         }
         opened.callback(_stop, servers.values())
         for server in servers.values():
@@ -245,9 +248,7 @@ def running_roles(
         nginx = EmbeddedNginx(
             folder=folder / "nginx",
             port=port,
-            api_port=opened.enter_context(carried(api_port, connect_in=inside))
-            if inside
-            else api_port,
+            api_socket=api_socket(chosen),
             max_body_bytes=_MAX_BODY_BYTES,
         )
         nginx.prepare()

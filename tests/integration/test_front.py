@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import resource
 import socket
 import ssl
 import subprocess
@@ -30,6 +31,8 @@ from tests.servers import free_port
 from tests.waiting import wait_for
 
 ANOTHER = "127.0.0.2"
+HALF_A_HEADER = b"GET / HTTP/1.1\r\nHost: x\r\nX-"
+DRIPPING_BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n."
 NO_ANSWER = "urn:darkroom:problem:api-unavailable"
 
 Start = Callable[..., Front]
@@ -200,6 +203,57 @@ def test_a_burst_of_a_second_s_share_is_let_through_at_once(
     surroundings.api(HOST)
 
     assert {front.ask().status for _ in range(50)} == {200}
+
+
+# How many connections
+
+
+def hold(front: Front, count: int, sent: bytes, *, source: str = HOST) -> ExitStack:
+    """Open connections that each send the beginning of a request, and no more."""
+    held = ExitStack()
+    for _ in range(count):
+        connection = socket.create_connection((HOST, front.port), source_address=(source, 0))
+        held.enter_context(connection).sendall(sent)
+    return held
+
+
+def test_an_address_with_too_many_requests_in_hand_is_refused_with_a_problem(
+    surroundings: Surroundings, start: Start
+) -> None:
+    front = start(CONNECTION_LIMIT="5")
+    surroundings.api(HOST)
+
+    with hold(front, 5, DRIPPING_BODY):
+        wait_for(lambda: front.ask().status == 429)
+        refused = front.ask()
+        of_another = front.ask(source=ANOTHER)
+
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.json["type"] == "urn:darkroom:problem:too-many-connections"
+    assert "may have 5 requests" in refused.json["detail"]
+    assert of_another.status == 200
+    wait_for(lambda: front.ask().status == 200)
+
+
+def test_thousands_of_connections_of_one_address_shut_nobody_out(
+    surroundings: Surroundings, start: Start
+) -> None:
+    allow_open_files(8000)
+    front = start()
+    surroundings.api(HOST)
+
+    with hold(front, 1500, HALF_A_HEADER), hold(front, 2200, DRIPPING_BODY):
+        answers = [front.ask(source=ANOTHER).status for _ in range(20)]
+
+    assert set(answers) == {200}
+
+
+def allow_open_files(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"a process may have {hard} files open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
 
 
 # Whom it believes

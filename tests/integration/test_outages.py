@@ -14,7 +14,7 @@ import requests
 
 from common.rabbitmq.topology import QUEUE, declare
 from tests.integration.roles import HeldModel, Roles, environment, programs, running_roles
-from tests.servers import Broker, Server, free_port
+from tests.servers import Broker, Server
 from tests.waiting import wait_for
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
@@ -169,7 +169,7 @@ def test_a_consumer_that_may_connect_but_not_declare_sleeps(
     settings = environment(
         tmp_path, amqp_url=amqp_url, mongo_url=mongo.url, **HeldModel(tmp_path).install()
     )
-    consumer = Server(programs(settings, free_port())[0], log=tmp_path / "log")
+    consumer = Server(programs(settings)[0], log=tmp_path / "log")
     with closing_down(consumer):
         consumer.start()
         wait_for(lambda: consumer.has_said("PRECONDITION_FAILED"))

@@ -16,7 +16,7 @@ import requests
 from tests.e2e.client import Client
 from tests.examples import an_image
 from tests.integration.roles import ENDS_WITHIN_S, Roles, environment, programs
-from tests.servers import Broker, Server, free_port
+from tests.servers import Broker, Server
 from tests.waiting import wait_for
 
 SETTINGS = {"DARKROOM_LEASE_S": "3"}
@@ -57,7 +57,7 @@ def test_a_role_that_still_starts_stops_as_well(
     rabbitmq: Broker, mongo: Server, tmp_path: Path, role: str
 ) -> None:
     settings = environment(tmp_path, amqp_url=rabbitmq.empty_vhost(), mongo_url=mongo.url)
-    [program] = [one for one in programs(settings, free_port()) if one.name == role]
+    [program] = [one for one in programs(settings) if one.name == role]
     server = Server(program, log=tmp_path / "log")
     server.launch()
     # Past the start of the interpreter, which hears nothing, and of uWSGI, which is ended by it.

@@ -13,7 +13,14 @@ from embedded.nginx import EmbeddedNginx, render
 
 ROOT: Final = Path(__file__).parents[2]
 PROBLEM_URN: Final = "urn:darkroom:problem:"
-STATUSES: Final = (400, 404, 405, 408, 411, 413, 414, 429, 431, 500, 501, 503, 505)
+# Of the locations that answer with a problem; each is named after its status, but for 439.
+LOCATIONS: Final = (400, 404, 405, 408, 411, 413, 414, 429, 439, 431, 500, 501, 503, 505)
+
+
+def status_of(location: int) -> int:
+    """Return what clients get: 439 is nginx's own name for the 429 of too many connections."""
+    return 429 if location == 439 else location
+
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -38,7 +45,9 @@ def limit_bytes() -> int:
 @pytest.fixture
 def written(tmp_path: Path, limit_bytes: int) -> str:
     """Return the configuration that an nginx of ours would read."""
-    EmbeddedNginx(folder=tmp_path, port=8080, api_port=8081, max_body_bytes=limit_bytes).prepare()
+    EmbeddedNginx(
+        folder=tmp_path, port=8080, api_socket=Path("/run/api.sock"), max_body_bytes=limit_bytes
+    ).prepare()
     return (tmp_path / "nginx.conf").read_text()
 
 
@@ -71,7 +80,7 @@ def test_a_value_that_the_template_names_and_nobody_gives_is_an_error() -> None:
 
 def test_nothing_of_ours_is_left_open(written: str) -> None:
     assert "listen 127.0.0.1:8080;" in written
-    assert "set $api 127.0.0.1:8081;" in written
+    assert "set $api unix:/run/api.sock;" in written
     assert not re.search(r"\$\{DARKROOM_\w+\}", written)
 
 
@@ -84,9 +93,10 @@ def test_the_limit_and_the_trusted_proxy_are_filled_in(tmp_path: Path) -> None:
     EmbeddedNginx(
         folder=tmp_path,
         port=8080,
-        api_port=8081,
+        api_socket=Path("/run/api.sock"),
         max_body_bytes=1,
         rate_limit=7,
+        connection_limit=9,
         trusted_proxy="10.0.0.0/8",
     ).prepare()
 
@@ -94,6 +104,7 @@ def test_the_limit_and_the_trusted_proxy_are_filled_in(tmp_path: Path) -> None:
 
     assert "rate=7r/s;" in written
     assert "burst=7 " in written
+    assert "limit_conn connections 9;" in written
     assert "set_real_ip_from 10.0.0.0/8;" in written
 
 
@@ -119,32 +130,33 @@ def test_every_error_page_leads_to_the_problem_of_its_status(written: str) -> No
     pages = re.findall(r"error_page ([\d ]+?)\s*(?:=(\d+))?\s+/_problem/(\d+);", written)
 
     assert written.count("error_page ") == len(pages)
-    assert [int(changed or codes) for codes, changed, _ in pages] == list(STATUSES)
-    assert [int(target) for _, _, target in pages] == list(STATUSES)
-    assert tuple(refusals(written)) == STATUSES
+    statuses = [status_of(location) for location in LOCATIONS]
+    assert [int(changed or codes) for codes, changed, _ in pages] == statuses
+    assert [int(target) for _, _, target in pages] == list(LOCATIONS)
+    assert tuple(refusals(written)) == LOCATIONS
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("location", LOCATIONS)
 def test_what_nginx_itself_refuses_is_a_problem_as_those_of_the_api_are(
-    written: str, status: int
+    written: str, location: int
 ) -> None:
-    refusal = refusals(written)[status]
+    refusal = refusals(written)[location]
 
-    assert refusal.status == status
+    assert refusal.status == status_of(location)
     assert refusal.body.endswith("}\n")
     assert "$" not in refusal.body
-    assert refusal.problem["status"] == status
+    assert refusal.problem["status"] == status_of(location)
     assert refusal.problem["title"]
     assert refusal.problem["detail"]
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("location", LOCATIONS)
 def test_the_types_of_nginx_s_problems_are_in_the_list_of_problems(
-    written: str, status: int
+    written: str, location: int
 ) -> None:
     listed = re.findall(r"`([a-z-]+)`", (ROOT / "docs" / "problems.md").read_text())
 
-    assert refusals(written)[status].problem["type"] in {PROBLEM_URN + name for name in listed}
+    assert refusals(written)[location].problem["type"] in {PROBLEM_URN + name for name in listed}
 
 
 def test_the_list_of_problems_has_the_status_that_nginx_answers_with(written: str) -> None:

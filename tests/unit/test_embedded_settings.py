@@ -11,7 +11,6 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 def ports(settings: EmbeddedSettings) -> list[int]:
     return [
         settings.port,
-        settings.api_port,
         settings.mongo_port,
         settings.amqp_port,
         settings.management_port,
@@ -26,7 +25,7 @@ def test_one_port_moves_all_of_them(monkeypatch: pytest.MonkeyPatch, port: int) 
 
     settings = load_or_exit(EmbeddedSettings)
 
-    assert ports(settings) == list(range(port, port + 7))
+    assert ports(settings) == [port, *range(port + 2, port + 7)]
 
 
 def test_a_port_that_is_given_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,16 +34,16 @@ def test_a_port_that_is_given_stays_where_it_is(monkeypatch: pytest.MonkeyPatch)
 
     settings = load_or_exit(EmbeddedSettings)
 
-    assert ports(settings) == [9000, 9001, 9002, 5672, 9004, 9005, 9006]
+    assert ports(settings) == [9000, 9002, 5672, 9004, 9005, 9006]
 
 
 @pytest.mark.parametrize(
     ("given", "told"),
     [
         ({"PORT": "9000", "EPMD_PORT": "9000"}, "EPMD_PORT=9000"),
-        ({"API_PORT": "7000", "DIST_PORT": "7000"}, "DIST_PORT=7000"),
+        ({"MONGO_PORT": "7000", "DIST_PORT": "7000"}, "DIST_PORT=7000"),
         # The other one is nowhere in the environment: it follows the port of the service.
-        ({"API_PORT": "8082"}, "API_PORT=8082"),
+        ({"AMQP_PORT": "8082"}, "AMQP_PORT=8082"),
         ({"PORT": "9000", "MONGO_PORT": "9006"}, "MONGO_PORT=9006"),
     ],
 )

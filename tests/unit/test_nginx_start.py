@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 
 EQUAL_VALUES = {
     "DARKROOM_LISTEN": "127.0.0.1:8080",
-    "DARKROOM_API": "127.0.0.1:8081",
+    "DARKROOM_API": "unix:/run/api.sock",
     "DARKROOM_RESOLVER": "127.0.0.1",
 }
 SHELLS = [shell for shell in ("sh", "dash", "busybox") if shutil.which(shell)]
@@ -65,9 +65,10 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
     EmbeddedNginx(
         folder=folder,
         port=8080,
-        api_port=8081,
+        api_socket=Path("/run/api.sock"),
         max_body_bytes=settings.max_body_bytes,
         rate_limit=settings.rate_limit,
+        connection_limit=settings.connection_limit,
         trusted_proxy=settings.trusted_proxy,
     ).prepare()
     return (folder / "nginx.conf").read_text()
@@ -80,6 +81,7 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
         {},
         {
             "DARKROOM_RATE_LIMIT": "17",
+            "DARKROOM_CONNECTION_LIMIT": "18",
             "DARKROOM_TRUSTED_PROXY": "2001:db8::/32",
             "DARKROOM_MAX_IMAGE_BYTES": "2048",
         },
@@ -166,7 +168,9 @@ def test_a_value_that_could_break_out_of_its_place_ends_it_with_one_line(
     assert line.startswith("darkroom: DARKROOM_API is not allowed; ")
 
 
-@pytest.mark.parametrize("name", ["DARKROOM_RATE_LIMIT", "DARKROOM_MAX_IMAGE_BYTES"])
+@pytest.mark.parametrize(
+    "name", ["DARKROOM_RATE_LIMIT", "DARKROOM_CONNECTION_LIMIT", "DARKROOM_MAX_IMAGE_BYTES"]
+)
 @pytest.mark.parametrize("number", ["many", "0", "010", "1e3", "-1", "1 ", "1\n2"])
 def test_a_number_that_is_none_ends_it_with_one_line(
     container: Container, name: str, number: str

@@ -95,7 +95,7 @@ def test_the_largest_image_fits_into_the_largest_body_as_base64(size: int) -> No
         ("DARKROOM_STATE_DIR", "", "the path of a folder"),
         ("DARKROOM_MODELS_DIR", "", "the path of a folder"),
         ("DARKROOM_PORT", "80", "a whole number at least 1024 and at most 65000"),
-        ("DARKROOM_API_PORT", "8080", "a port that no other DARKROOM_..._PORT has"),
+        ("DARKROOM_MONGO_PORT", "8080", "a port that no other DARKROOM_..._PORT has"),
         ("DARKROOM_CONSUMERS", "0", "a whole number at least 1 and at most 64"),
     ],
 )
