@@ -12,8 +12,9 @@ usage() {
 ./start.sh [-d]              start the whole system on this machine; Ctrl-C stops it
                              (-d, --detach: return once it is ready, and leave it running)
 ./start.sh stop              stop it
-./start.sh status [--json]   what runs, with process ids by role
-./start.sh logs [ROLE] [-f]  the last lines of the logs; -f follows them
+./start.sh status [--json]   address, readiness, models, what waits, and what runs
+./start.sh logs [ROLE] [-f]  the last lines of the logs of our roles, of ROLE, or of all; -f
+                             follows them
 ./start.sh compose [ARGS]    the system in containers: makes .env with passwords, builds, starts;
                              with ARGS `docker compose ARGS`; see docs/deployment.md
 ./start.sh model fetch [NAME]...
@@ -48,6 +49,7 @@ main() {
     healthy) look_at_role "${2:-}" ;;
     help | -h | --help) usage ;;
     *)
+      say "there is no command '$verb'; these are the commands:"
       usage >&2
       exit 2
       ;;
@@ -67,7 +69,7 @@ ask_the_running_system() {
   fi
   case $* in
     "status --json") echo '{"running": false, "ready": false, "roles": {}}' ;;
-    *) echo "Nothing runs: ./start.sh was not used here yet." ;;
+    *) echo "Darkroom is not running in this folder." ;;
   esac
   [ "$1" = stop ] || exit 3
 }
@@ -136,6 +138,7 @@ run_benchmarks() {
 # The system in containers.
 
 use_compose() {
+  need_compose
   write_passwords .env
   if [ $# -eq 0 ]; then
     compose up --build --detach
@@ -145,15 +148,22 @@ use_compose() {
   compose "$@"
 }
 
-compose() {
-  if docker compose version >/dev/null 2>&1; then
-    docker compose "$@"
-  elif has docker-compose; then
-    docker-compose "$@"
-  else
+# Before anything is written.
+need_compose() {
+  if ! has_compose_plugin && ! has docker-compose; then
     die "please install Docker with its compose plugin, or docker-compose 1.29"
   fi
 }
+
+compose() {
+  if has_compose_plugin; then
+    docker compose "$@"
+  else
+    docker-compose "$@"
+  fi
+}
+
+has_compose_plugin() { docker compose version >/dev/null 2>&1; }
 
 # Those that are missing: somebody may have written settings into the file before.
 write_passwords() {

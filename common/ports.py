@@ -105,6 +105,10 @@ class Outbox(Protocol):
         """Return since when the youngest of the jobs being worked on had waited; None without."""
         ...
 
+    def oldest_waiting_ms(self) -> int | None:
+        """Return since when the oldest pending job has been pending, or None if there is none."""
+        ...
+
     def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
         """Return some pending jobs whose last message was queued before a time."""
         ...

@@ -1,5 +1,6 @@
 """Settings, read from the environment once, in the composition root."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -21,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from common.cores import available_cores
 from common.memory import MEBIBYTE, total_bytes
+from common.spelling import unknown_settings
 
 PREFIX = "DARKROOM_"
 
@@ -295,6 +297,21 @@ class Settings(BaseSettings):
         return self.job_time_limit_s * (1 + alone)
 
     @property
+    def clipped(self) -> list[str]:
+        """Say of each value that is more than can be used what is used instead."""
+        limits = [
+            ("engines", self.engine_count, f"there are {self.cores} cores"),
+            ("engine_threads", self.threads_an_engine, "an engine has no more cores"),
+            ("max_wait_s", self.longest_wait_s, f"{PREFIX}GRACE_S less a call to MongoDB allows"),
+        ]
+        return [
+            f"{PREFIX}{name.upper()}={asked} is more than can be used: {used} is used, since "
+            f"{reason}"
+            for name, used, reason in limits
+            if (asked := getattr(self, name)) > used
+        ]
+
+    @property
     def max_body_bytes(self) -> int:
         """The largest request body: the largest image as base64, and room for the fields."""
         return -(-self.max_image_bytes * 4 // 3) + 64 * 1024
@@ -303,13 +320,19 @@ class Settings(BaseSettings):
 def load_or_exit(kind: type[S], *, status: int = _BAD_SETTING) -> S:
     """Read settings of *kind* from the environment; a bad value ends the process.
 
-    Exits with *status* after one line that names variable, value and what is allowed.
+    Exits with *status* after one line that names variable, value and what is allowed. Variables
+    that mean nothing, and values that are more than can be used, get a line each.
     """
     try:
-        return kind()
+        settings = kind()
     except ValidationError as exc:
         sys.stderr.write(f"darkroom: {describe(kind, exc.errors(include_url=False)[0])}\n")
         sys.exit(status)
+    unknown = unknown_settings(os.environ, prefix=PREFIX, fields=kind.model_fields)
+    clipped = settings.clipped if isinstance(settings, Settings) else []
+    for line in (*unknown, *clipped):
+        sys.stderr.write(f"darkroom: {line}\n")
+    return settings
 
 
 def describe(kind: type[BaseSettings], error: ErrorDetails) -> str:

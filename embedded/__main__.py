@@ -10,28 +10,28 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from common.settings import load_or_exit
+from embedded.addresses import Addresses
 from embedded.console import say
 from embedded.errors import CannotStartError
-from embedded.running import (
-    NOTHING_RUNS,
-    Addresses,
-    about_resnet18,
-    greeting,
-    status_document,
-    status_table,
-)
+from embedded.facts import Facts
+from embedded.remembered import differences
 from embedded.settings import EmbeddedSettings
+from embedded.status import NOTHING_RUNS, greeting, status_document, status_text
 from embedded.supervision import Supervisor
 from embedded.system import System
-from embedded.weights import WeightsProbe
 
+_NOT_RUNNING_HERE: Final = "Darkroom is not running in this folder."
+# Those that we wrote; the logs of the servers are for whoever asks for them.
+_OUR_ROLES: Final = {"api", "consumer", "courier"}
+_ALL: Final = "all"
 _NOT_RUNNING: Final = 3  # as `systemctl status` has it
 _INTERRUPTED: Final = 130  # as a shell has it
 _LOG_LINES: Final = "40"
 _PAUSE_S: Final = 0.2
+_MODELS_SETTLE_WITHIN_S: Final = 3.0
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     status = verbs.add_parser("status", help="show what runs")
     status.add_argument("--json", action="store_true", help="for programs")
     logs = verbs.add_parser("logs", help="show the last lines of the logs")
-    logs.add_argument("role", nargs="?", default="")
+    logs.add_argument(
+        "role", nargs="?", default="", help="one role; all: the servers too; default: our roles"
+    )
     logs.add_argument("-f", "--follow", action="store_true", help="and what is added to them")
     return parser
 
@@ -83,13 +85,13 @@ def _stays_in_foreground(arguments: argparse.Namespace) -> bool:
 def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
     supervisor = Supervisor(settings.state_folder)
     if supervisor.is_running():
-        return _say_that_it_runs(settings)
+        return _say_that_it_runs(settings, supervisor)
     system = System(settings, supervisor)
     _end_by_exception()
-    with WeightsProbe(settings.weights_folder) as probe, ExitStack() as undo:
+    with ExitStack() as undo:
         undo.callback(_clear_up, supervisor)
         system.start()
-        say(greeting(system.addresses, about_resnet18(settings.models, probe.obstacle())))
+        say(greeting(system.addresses, _settled_facts(supervisor)))
         if stays:
             say("Ctrl-C stops everything.")
             _wait_for_the_end(supervisor)
@@ -98,15 +100,35 @@ def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
     return 0
 
 
-def _say_that_it_runs(settings: EmbeddedSettings) -> int:
-    addresses = Addresses.kept()
-    if addresses is None or not addresses.is_ready():
-        say("Darkroom runs here already, but is not ready: see ./start.sh status")
+def _say_that_it_runs(settings: EmbeddedSettings, supervisor: Supervisor) -> int:
+    if others := differences(settings):
+        say("Darkroom is already running in this folder, with other settings:")
+        for other in others:
+            say(f"  {other}")
+        say("To start it with these: ./start.sh stop, then this command again.")
+        return 1
+    addresses, facts = Addresses.kept(), _facts(supervisor)
+    if addresses is None or not facts.is_ready:
+        say(f"Darkroom is already running in this folder, but is not ready: {facts.obstacle}")
         return 0
-    say("Darkroom runs here already.")
-    with WeightsProbe(settings.weights_folder) as probe:
-        say(greeting(addresses, about_resnet18(settings.models, probe.obstacle())))
+    say("Darkroom is already running in this folder.")
+    say(greeting(addresses, facts))
     return 0
+
+
+def _settled_facts(supervisor: Supervisor) -> Facts:
+    """Ask again for a moment while models load: the api knows a second later than /readyz."""
+    deadline = time.monotonic() + _MODELS_SETTLE_WITHIN_S
+    while (facts := _facts(supervisor)).is_loading and time.monotonic() < deadline:
+        time.sleep(_PAUSE_S)
+    return facts
+
+
+def _facts(supervisor: Supervisor) -> Facts:
+    addresses = Addresses.kept()
+    if addresses is None:
+        return Facts()
+    return Facts.ask(addresses, uptime_s=supervisor.uptime_s())
 
 
 def _end_by_exception() -> None:
@@ -133,7 +155,7 @@ def _wait_for_the_end(supervisor: Supervisor) -> None:
 
 def _stop(supervisor: Supervisor) -> int:
     if not supervisor.is_running():
-        say("Nothing runs here.")
+        say(_NOT_RUNNING_HERE)
         return 0
     supervisor.stop()
     say("Stopped.")
@@ -141,27 +163,30 @@ def _stop(supervisor: Supervisor) -> int:
 
 
 def _status(supervisor: Supervisor, *, as_json: bool) -> int:
-    is_running = supervisor.is_running()
+    if not supervisor.is_running():
+        say(json.dumps(NOTHING_RUNS, indent=2) if as_json else _NOT_RUNNING_HERE)
+        return _NOT_RUNNING
+    processes, addresses = supervisor.processes(), Addresses.kept()
+    facts = _facts(supervisor)
     if as_json:
-        say(json.dumps(_document(supervisor) if is_running else NOTHING_RUNS, indent=2))
-    elif is_running:
-        say(status_table(supervisor.processes()))
+        document = status_document(
+            processes, supervisor=supervisor.pid(), addresses=addresses, facts=facts
+        )
+        say(json.dumps(document, indent=2))
     else:
-        say("Nothing runs here.")
-    return 0 if is_running else _NOT_RUNNING
-
-
-def _document(supervisor: Supervisor) -> Mapping[str, Any]:
-    return status_document(
-        supervisor.processes(), supervisor=supervisor.pid(), addresses=Addresses.kept()
-    )
+        say(status_text(processes, addresses=addresses, facts=facts))
+    return 0
 
 
 def _logs(role: str, *, follow: bool) -> int:
-    logs = sorted(map(str, Path("log").glob(f"{role}*.log")))
+    found = {str(path): path.stem.split("-")[0] for path in sorted(Path("log").glob("*.log"))}
+    if role == _ALL:
+        logs = list(found)
+    else:
+        logs = [log for log, of in found.items() if of == role or (not role and of in _OUR_ROLES)]
     if not logs:
-        known = sorted({path.stem.split("-")[0] for path in Path("log").glob("*.log")})
-        say(f"There is no log of {role or 'anything'}; there is one of: {', '.join(known) or '-'}")
+        known = ", ".join(sorted(set(found.values()))) or "nothing yet"
+        say(f"There is no log of {role or 'our roles'}. There are logs of: {known}.")
         return 1
     options = ["-n", _LOG_LINES] + (["-F"] if follow else [])
     return subprocess.call(["tail", *options, *logs])  # noqa: S603, S607 (POSIX has it everywhere)

@@ -2,6 +2,7 @@
 
 import json
 import socket
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,11 @@ def speaks_amqp(port: int) -> bool:
         return False
 
 
-def ask(port: int, path: str) -> tuple[int, Any]:
+def ask(port: int, path: str, *, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
     """Get status and JSON of *path*; status 0 and the reason if nothing answers."""
     connection = HTTPConnection(HOST, port, timeout=_PATIENCE_S)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     except (OSError, HTTPException, ValueError) as exc:

@@ -151,6 +151,12 @@ class Supervisor:
             return True
         return False
 
+    def uptime_s(self) -> float | None:
+        """Say how long the supervisor has run, if it runs and has written its process id."""
+        if self.pid() is None:
+            return None
+        return max(0.0, time.time() - Path(_PID_FILE).stat().st_mtime)
+
     def pid(self) -> int | None:
         """Give the supervisor's process id, if it runs and has written it."""
         if not self.is_running():

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from embedded import roles
+from embedded.addresses import Addresses
 from embedded.console import say
 from embedded.errors import CannotStartError
 from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Port, Program, Stage
 from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.readiness import ask, listens
-from embedded.running import Addresses
+from embedded.remembered import keep_settings
 from embedded.settings import ROOT, EmbeddedSettings
 from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
@@ -83,6 +84,7 @@ class System:
         refuse_taken_ports(port for program in reversed(programs) for port in program.ports)
         self.supervisor.launch(programs)
         self.addresses.keep()
+        keep_settings(self.settings)
         for stage in Stage:
             for program in programs:
                 if program.needed_by is stage:
@@ -95,7 +97,13 @@ class System:
         return Addresses(
             port=self.settings.port,
             management=self.rabbitmq.management if self.rabbitmq else None,
+            mongo_url=self._mongo_url,
+            mongo_database=self.settings.mongo_database,
         )
+
+    @property
+    def _mongo_url(self) -> str:
+        return self.store.url if self.store else self.settings.mongo_url.get_secret_value()
 
     def _prepared_programs(self) -> list[Program]:
         programs: list[Program] = []

@@ -159,6 +159,15 @@ class InMemoryStore:
         since_s = [self.pending_since_s.get(job.job_id, 0) for job in self.processing()]
         return int(max(since_s) * 1000) if since_s else None
 
+    def oldest_waiting_ms(self) -> int | None:
+        self._be_reached()
+        since_s = [
+            self.pending_since_s.get(job.job_id, 0)
+            for job in self.jobs.values()
+            if job.state is JobState.PENDING
+        ]
+        return int(min(since_s) * 1000) if since_s else None
+
     def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
         self._be_reached()
         found = (

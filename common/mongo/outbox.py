@@ -90,6 +90,20 @@ class MongoOutbox:
         since_ms = (document.get("pending_since_ms") for document in documents)
         return max((each for each in since_ms if isinstance(each, int)), default=None)
 
+    def oldest_waiting_ms(self) -> int | None:
+        """Return since when the oldest pending job has been pending, or None if there is none.
+
+        The first of those that are published, or of those that are not: each has an index.
+        """
+        fields = {"_id": False, "pending_since_ms": True}
+        with translated_errors():
+            first = [
+                document.get("pending_since_ms")
+                for due in ("waiting_ms", "publish_due_ms")
+                for document in self._jobs.find({due: {"$gt": 0}}, fields).sort(due).limit(1)
+            ]
+        return min((since_ms for since_ms in first if isinstance(since_ms, int)), default=None)
+
     def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
         """Return some pending jobs whose last message was queued before a time."""
         queued: Document = {"waiting_ms": {"$lt": queued_before_ms}}

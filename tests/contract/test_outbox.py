@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -206,6 +207,29 @@ def test_the_newest_claim_tells_since_when_its_job_had_waited(store: StoreUnderT
     claimed(store, first)
 
     assert store.jobs.newest_claim_ms() == second_ms
+
+
+def test_without_a_pending_job_none_is_the_oldest(store: StoreUnderTest) -> None:
+    claimed(store, recorded(store))
+
+    assert store.jobs.oldest_waiting_ms() is None
+
+
+@pytest.mark.parametrize("first", [recorded, published], ids=["unpublished", "published"])
+@pytest.mark.parametrize("second", [recorded, published], ids=["unpublished", "published"])
+def test_the_oldest_pending_job_tells_since_when_it_waits(
+    store: StoreUnderTest,
+    first: Callable[[StoreUnderTest], Job],
+    second: Callable[[StoreUnderTest], Job],
+) -> None:
+    claimed(store, recorded(store))
+    store.pass_time(10)
+    first_ms = store.now_ms()
+    first(store)
+    store.pass_time(10)
+    second(store)
+
+    assert store.jobs.oldest_waiting_ms() == first_ms
 
 
 def test_a_job_that_was_given_back_has_waited_only_since_then(store: StoreUnderTest) -> None:

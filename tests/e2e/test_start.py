@@ -26,10 +26,22 @@ def test_the_status_lists_living_processes_by_role(darkroom: Darkroom) -> None:
     assert {pid for pids in status["roles"].values() for pid in pids} <= darkroom.processes()
 
 
-def test_the_status_for_people_names_every_program(darkroom: Darkroom) -> None:
-    table = darkroom.run("status").stdout
+def test_the_status_for_people_has_every_program_and_what_an_operator_asks_first(
+    darkroom: Darkroom,
+) -> None:
+    text = darkroom.run("status").stdout
 
-    assert all(role in table for role in ROLES)
+    assert all(role in text for role in ROLES)
+    assert f"address       {darkroom.url}/" in text
+    assert "ready         yes" in text
+    assert "oldest job    none" in text
+    assert "served, 10 labels, onnx, the default model" in text
+
+
+def test_the_status_knows_the_queue_s_depth_and_how_long_it_runs(darkroom: Darkroom) -> None:
+    wait_until(lambda: darkroom.status()["queue_depth"] == 0, "the depth is not known")
+
+    assert darkroom.status()["uptime_s"] > 0
 
 
 @pytest.mark.parametrize("role", ["nginx", "api", "consumer", "courier", "store", "rabbitmq"])
@@ -54,9 +66,28 @@ def test_a_second_start_says_that_it_runs_and_where(darkroom: Darkroom) -> None:
     second = darkroom.run("-d")
 
     assert second.returncode == 0
-    assert "runs here already" in second.stdout
+    assert "already running in this folder" in second.stdout
     assert darkroom.greeting_line("curl -F") in second.stdout
     assert before <= darkroom.processes()
+
+
+def test_a_start_with_other_settings_says_which_and_changes_nothing(darkroom: Darkroom) -> None:
+    before = darkroom.processes()
+    darkroom.environment["DARKROOM_MODELS"] = "digits,resnet18"
+    try:
+        second = darkroom.run("-d")
+    finally:
+        del darkroom.environment["DARKROOM_MODELS"]
+
+    assert second.returncode == 1
+    assert "already running in this folder, with other settings" in second.stdout
+    assert "DARKROOM_MODELS is digits, not digits,resnet18" in second.stdout
+    assert before <= darkroom.processes()
+
+
+def test_the_greeting_says_what_is_served_and_nothing_of_other_models(darkroom: Darkroom) -> None:
+    assert "served, 10 labels" in darkroom.greeting_line("digits")
+    assert "resnet18" not in darkroom.greeting
 
 
 def test_the_management_api_tells_the_depth_of_the_queue(darkroom: Darkroom) -> None:
@@ -88,6 +119,23 @@ def test_the_logs_of_a_role_are_shown(darkroom: Darkroom) -> None:
 
     assert shown
     assert "\n".join(shown) in "\n".join(written)
+
+
+def test_the_logs_are_those_of_our_roles_unless_more_is_asked_for(darkroom: Darkroom) -> None:
+    shown, all_of_them = darkroom.run("logs").stdout, darkroom.run("logs", "all").stdout
+
+    for ours in ("api", "consumer-1", "consumer-2", "courier"):
+        assert f"log/{ours}.log" in shown
+    for of_a_server in ("nginx", "rabbitmq", "store"):
+        assert f"log/{of_a_server}.log" not in shown
+        assert f"log/{of_a_server}.log" in all_of_them
+
+
+def test_a_command_that_there_is_not_is_named(darkroom: Darkroom) -> None:
+    refused = darkroom.run("nonsense")
+
+    assert refused.returncode == 2
+    assert "there is no command 'nonsense'" in refused.stderr.splitlines()[0]
 
 
 def test_an_unknown_role_has_no_logs_and_the_known_ones_are_named(darkroom: Darkroom) -> None:
@@ -187,7 +235,7 @@ def test_stop_without_a_running_system_says_so(stopped_darkroom: Darkroom) -> No
     stopped = stopped_darkroom.run("stop")
 
     assert stopped.returncode == 0
-    assert stopped.stdout == "Nothing runs here.\n"
+    assert stopped.stdout == "Darkroom is not running in this folder.\n"
 
 
 def test_stop_leaves_no_process_behind_and_jobs_survive_it(stopped_darkroom: Darkroom) -> None:

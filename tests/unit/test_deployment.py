@@ -24,6 +24,23 @@ def test_the_images_say_the_version_that_the_project_has() -> None:
     assert f'image.version="{version}"' in (ROOT / "Dockerfile").read_text()
 
 
+def test_start_sh_writes_nothing_where_there_is_no_docker(tmp_path: Path) -> None:
+    (tmp_path / "start.sh").write_bytes((ROOT / "start.sh").read_bytes())
+    (tmp_path / "dirname").symlink_to("/usr/bin/dirname")
+
+    refused = subprocess.run(  # noqa: S603 (our own command)
+        ["/bin/bash", str(tmp_path / "start.sh"), "compose"],
+        env={"PATH": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert refused.returncode == 1
+    assert "please install Docker" in refused.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"start.sh", "dirname"}
+
+
 def test_start_sh_makes_passwords_that_nobody_else_can_read(tmp_path: Path) -> None:
     (tmp_path / "start.sh").write_bytes((ROOT / "start.sh").read_bytes())
     for name in ("docker", "docker-compose"):

@@ -1,0 +1,90 @@
+"""Misspelt settings and values that are clipped are told at the start."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.settings import PREFIX, Settings, load_or_exit
+from common.spelling import unknown_settings
+from embedded.settings import EmbeddedSettings
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+ROOT = Path(__file__).parents[2]
+READERS = (
+    *("start.sh", "uwsgi.ini", "Dockerfile", "docker-compose.yml", "docker-compose.tls.yml"),
+    *("nginx/start", "nginx/nginx.conf.template", "nginx/tls.conf", "nginx/management.conf"),
+    "embedded/launch.py",
+)
+# nginx/start works these out by itself.
+WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES"}
+
+
+def unknown(*names: str) -> list[str]:
+    environ = dict.fromkeys(names, "1")
+    return unknown_settings(environ, prefix=PREFIX, fields=Settings.model_fields)
+
+
+def test_a_misspelt_setting_is_told_with_the_one_that_was_meant() -> None:
+    assert unknown("DARKROOM_MODLES") == [
+        "DARKROOM_MODLES is not a setting and has no effect; did you mean DARKROOM_MODELS?"
+    ]
+
+
+def test_a_name_like_no_other_is_told_without_a_guess() -> None:
+    assert unknown("DARKROOM_XYZZY") == ["DARKROOM_XYZZY is not a setting and has no effect"]
+
+
+def test_variables_of_others_are_nobody_s_business() -> None:
+    assert unknown("PATH", "DARKROOMS", "DARKROOM_MODELS", "DARKROOM_TEST_MONGO_URL") == []
+
+
+def test_every_setting_of_the_embedded_system_is_known_to_the_roles() -> None:
+    assert unknown(*(PREFIX + name.upper() for name in EmbeddedSettings.model_fields)) == []
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_every_variable_that_something_else_reads_is_known(reader: str) -> None:
+    names = set(re.findall(r"DARKROOM_[A-Z_]*[A-Z]", (ROOT / reader).read_text())) - WORKED_OUT
+
+    assert unknown(*names) == []
+
+
+def test_a_start_tells_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DARKROOM_MODLES", "resnet18")
+
+    load_or_exit(Settings)
+
+    assert capsys.readouterr().err.startswith("darkroom: DARKROOM_MODLES is not a setting")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ENGINES", "9", "DARKROOM_ENGINES=9 is more than can be used: 2 is used"),
+        ("ENGINE_THREADS", "9", "DARKROOM_ENGINE_THREADS=9 is more than can be used: 2 is used"),
+        ("GRACE_S", "10", "DARKROOM_MAX_WAIT_S=20 is more than can be used: 7 is used"),
+    ],
+)
+def test_a_start_tells_which_value_is_clipped(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("DARKROOM_CORES", "2")
+    monkeypatch.setenv(f"DARKROOM_{name}", value)
+
+    load_or_exit(Settings)
+
+    assert words in capsys.readouterr().err
+
+
+def test_defaults_are_not_clipped(capsys: pytest.CaptureFixture[str]) -> None:
+    load_or_exit(EmbeddedSettings)
+
+    assert capsys.readouterr().err == ""
