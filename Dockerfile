@@ -71,7 +71,7 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
       pip --python /opt/venv/bin/python install --no-cache-dir --no-compile -q --no-deps \
         -c constraints.txt --index-url "$TORCH_INDEX" torch torchvision; \
     fi \
- && ./install container consumer torch
+ && ./install container consumer heic torch
 
 FROM role AS consumer
 COPY --from=consumer-packages /opt/venv /opt/venv
@@ -89,7 +89,7 @@ ENV DARKROOM_MODELS=${MODELS}
 RUN ./start.sh model fetch --all
 
 FROM packages AS consumer-lite-packages
-RUN ./install container consumer
+RUN ./install container consumer heic
 
 FROM role AS consumer-lite
 COPY --from=consumer-lite-packages /opt/venv /opt/venv

@@ -264,7 +264,7 @@ keep_from_starting_at_boot() {
 }
 
 install_python_packages() {
-  local for_what=$1 extras=api,consumer,torch,courier,embedded wanted stamp
+  local for_what=$1 extras=api,consumer,heic,torch,courier,embedded wanted stamp
   wanted="$PWD $(cat pyproject.toml constraints.txt | cksum)"
   if [ "$(cat "$VENV/installed-to-$for_what" 2>/dev/null)" = "$wanted" ] &&
     "$VENV/bin/python" -c '' 2>/dev/null; then

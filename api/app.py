@@ -9,9 +9,9 @@ from flask import Flask, Request
 
 from api import cors, health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
-from api.intake import Limits
 from api.submission import Submission
 from api.waiting import Waits
+from common.intake import Limits
 from common.jobs import Job
 from common.ports import JobStore, Publisher, WorkerRegistry
 from common.settings import Settings

@@ -9,7 +9,7 @@ import structlog
 
 from api.catalog import ModelCatalog
 from api.idempotency import check_same, identify
-from api.intake import Limits, accept
+from api.intake import accept
 from api.payload import Payload
 from api.problems import ProblemError
 from common.errors import (
@@ -18,6 +18,7 @@ from common.errors import (
     StoreUnavailableError,
     TransientError,
 )
+from common.intake import Limits
 from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher

@@ -8,9 +8,13 @@ from io import BytesIO
 from typing import Any
 
 import PIL.Image
+import pillow_heif
 
 from common.jobs import Image, Job, JobId, OwnerId, Prediction, new_job_id
 from common.workers import ModelState, ServedModel, Worker
+
+# Pillow writes HEIF only with it.
+pillow_heif.register_heif_opener()
 
 TABBY = Prediction("tabby", 0.75)
 JOB_ID = JobId("4f0c5a54b7b84c0e8f3a2d1e6b9c7a10")

@@ -19,6 +19,8 @@ OURS: Final = {
     r"common\.(cores|errors|memory|formats|jobs|logs|plain|pulse)": "nothing",
     r"common\.(retries|spelling|stopping)": "nothing",
     r"common\.(problems|workers)": r"common\.jobs",
+    r"common\.headers(\..+)?": r"common\.(errors|formats|headers(\..+)?)",
+    r"common\.intake": r"common\.(errors|formats|headers\..+|jobs)",
     r"common\.messages": r"common\.(jobs|errors)",
     r"common\.ports": r"common\.(jobs|messages|workers)",
     r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
@@ -34,6 +36,7 @@ THEIRS: Final = {
     r"onnx|ml_dtypes|tqdm": r"consumer\.models\.quantizing\..+",
     r"openvino": r"consumer\.runtimes\.on_openvino",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
+    r"PIL": r"consumer\..+",
     r"pymongo|bson": r"common\.mongo\..+",
 }
 

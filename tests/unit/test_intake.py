@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.intake import Limits, accept
+from api.intake import accept
 from api.problems import ProblemError
 from common.formats import FORMATS
+from common.intake import Limits
 from common.jobs import Image
 from tests.examples import an_image
 

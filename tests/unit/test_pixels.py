@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL.Image import Exif
 
+from common.formats import FORMATS
 from consumer.pixels import UndecodableImageError, decode
 from tests.examples import an_image
 
@@ -25,7 +26,7 @@ def decoded(image: bytes) -> PIL.Image.Image:
     return decode(image, max_pixels=1_000_000)
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("image_format", FORMATS)
 def test_every_accepted_format_becomes_rgb(image_format: str) -> None:
     image = decoded(an_image(image_format, size=(8, 6)))
 
@@ -170,7 +171,7 @@ def test_any_bytes_at_all_are_decoded_or_refused(rubbish: bytes) -> None:
 
 
 @given(
-    st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]),
+    st.sampled_from(FORMATS),
     st.integers(0, 400),
     st.integers(0, 255),
 )

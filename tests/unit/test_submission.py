@@ -3,11 +3,11 @@
 import structlog
 
 from api.catalog import ModelCatalog
-from api.intake import Limits
 from api.payload import Payload
 from api.schemas import JobOptions
 from api.submission import Submission
 from common.errors import BrokerUnavailableError, StoreUnavailableError
+from common.intake import Limits
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
