@@ -7,7 +7,7 @@ from flask import Blueprint, Response, jsonify
 
 from api.problems import ProblemError
 from api.schemas import HealthView, ReadinessView, as_json
-from common.errors import StoreUnavailableError
+from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.ports import WorkerRegistry
 
 OK = "ok"
@@ -48,6 +48,10 @@ def _store_and_consumer(registry: WorkerRegistry) -> tuple[str, str]:
         workers = registry.living()
     except StoreUnavailableError:
         return "MongoDB does not answer", "unknown"
+    except StoreForbiddenError:
+        return "MongoDB does not allow it: see DARKROOM_MONGO_URL and its user's rights", "unknown"
+    except StoreRefusedError:
+        return "MongoDB refuses the question: the log of the API says why", "unknown"
     if not workers:
         return OK, "no consumer is alive"
     if not any(worker.is_ready for worker in workers):

@@ -11,7 +11,7 @@ from api.removal import remove
 from api.schemas import JobView, as_json
 from api.submission import Submission, find_job
 from api.waiting import Waits
-from common.errors import StoreUnavailableError, UnreadableRecordError
+from common.errors import StoreRefusedError, StoreUnavailableError, UnreadableRecordError
 from common.jobs import Job, JobId
 from common.ports import JobStore
 from common.settings import Settings
@@ -53,7 +53,7 @@ def create_blueprint(
     def _end_of_accepted(job: Job, wait_s: int | None) -> Job | None:
         try:
             return waits.until_finished(job, at_most_s=wait_s)
-        except (ProblemError, StoreUnavailableError, UnreadableRecordError):
+        except (ProblemError, StoreUnavailableError, StoreRefusedError, UnreadableRecordError):
             return None  # it was accepted, whatever became of it, or of the store, since
 
     @jobs.get("/<job_id>")

@@ -11,7 +11,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from common.errors import StoreUnavailableError, UnreadableRecordError
+from common.errors import (
+    StoreForbiddenError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    UnreadableRecordError,
+)
 from common.problems import problem_type
 
 log = structlog.stdlib.get_logger(__name__)
@@ -20,6 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 _STORE_RETRY_AFTER_S = 2
 # Another version must be started first.
 _UNREADABLE_RETRY_AFTER_S = 30
+_REFUSED_RETRY_AFTER_S = 30
 _MAX_ERRORS = 20
 MAX_NAME_CHARACTERS = 100
 
@@ -83,7 +89,7 @@ class ProblemError(Exception):
 
     def response(self) -> Response:
         return Response(
-            json.dumps(self.document),
+            json.dumps(self.document, allow_nan=False),
             status=self.status.value,
             content_type=MEDIA_TYPE,
             headers=self.headers,
@@ -128,6 +134,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(ProblemError, ProblemError.response)
     app.register_error_handler(StoreUnavailableError, _store_unavailable)
     app.register_error_handler(UnreadableRecordError, _record_unreadable)
+    app.register_error_handler(StoreRefusedError, _store_refused)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _body_too_large(app))
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -164,6 +171,23 @@ def _record_unreadable(_: UnreadableRecordError) -> Response:
         "wrote it, or it is damaged. Nothing was changed. Try again once the later version runs; "
         "the log of the service says what is wrong with the record.",
         headers={"Retry-After": str(_UNREADABLE_RETRY_AFTER_S)},
+    ).response()
+
+
+def _store_refused(error: StoreRefusedError) -> Response:
+    log.error("the store refused", error=str(error))
+    reason = (
+        "The service is not allowed to do this in its database"
+        if isinstance(error, StoreForbiddenError)
+        else "The database refused what the service asked of it"
+    )
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store-refused",
+        "The store refused",
+        f"{reason}. Sending the request again helps only once the operator has corrected that; "
+        "the log of the service has the reason.",
+        headers={"Retry-After": str(_REFUSED_RETRY_AFTER_S)},
     ).response()
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import StoreUnavailableError
+from common.errors import StoreRefusedError, StoreUnavailableError
 from common.jobs import Job
 from common.ports import JobStore
 
@@ -47,7 +47,7 @@ class Stamps:
             jobs = [job, *self._waiting()]
             try:
                 self._store.mark_published(*jobs)
-            except StoreUnavailableError as exc:
+            except (StoreUnavailableError, StoreRefusedError) as exc:
                 log.warning("the courier publishes jobs again", jobs=len(jobs), reason=str(exc))
 
     def _waiting(self) -> Iterator[Job]:

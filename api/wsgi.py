@@ -11,7 +11,7 @@ from api.app import create_app
 from api.stamps import Stamps
 from api.waiting import Waits
 from common import logs
-from common.errors import StoreUnavailableError
+from common.errors import StoreRefusedError, StoreUnavailableError
 from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
@@ -40,7 +40,8 @@ def compose(settings: Settings) -> Flask:
     opened.callback(publisher.close)
     try:
         stores.ensure_indexes()
-    except StoreUnavailableError as exc:  # the courier makes them when the store is there
+    except (StoreUnavailableError, StoreRefusedError) as exc:
+        # The courier makes the indexes once the store lets it.
         log.warning("starting without the store", error=str(exc))
     stamps = opened.enter_context(closing(Stamps(stores.jobs)))
     return create_app(

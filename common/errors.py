@@ -21,6 +21,18 @@ class StoreUnavailableError(TransientError):
     """MongoDB cannot be reached, or did not answer in time."""
 
 
+class StoreFullError(StoreUnavailableError):
+    """MongoDB has no space left to write to; it can still be read."""
+
+
+class StoreRefusedError(PermanentError):
+    """MongoDB answered, and refused the call: the same call would be refused again."""
+
+
+class StoreForbiddenError(StoreRefusedError):
+    """MongoDB does not allow the call: the name, the password or the rights are wrong."""
+
+
 class RepeatedSubmissionError(PermanentError):
     """A job with the same idempotency key is there already; this one was not recorded."""
 

@@ -1,8 +1,9 @@
 """Structured logs: one event a line, for people (console) or machines (JSON)."""
 
+import json
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from structlog.typing import Processor
@@ -42,6 +43,14 @@ def configure(*, role: str, level: str, style: Literal["console", "json"]) -> No
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
+def _as_json(event: object, **options: Any) -> str:
+    """Write JSON, which has neither NaN nor infinity: a reader of the log would stumble."""
+    try:
+        return json.dumps(event, allow_nan=False, **options)
+    except ValueError:
+        return json.dumps({"event": repr(event)}, **options)
+
+
 def _naming(role: str) -> Processor:
     def add_role(
         _logger: object, _method: str, event: structlog.typing.EventDict
@@ -53,7 +62,8 @@ def _naming(role: str) -> Processor:
 
 def _renderers(style: Literal["console", "json"]) -> tuple[Processor, ...]:
     if style == "json":
-        return (structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer())
+        renderer = structlog.processors.JSONRenderer(serializer=_as_json)
+        return (structlog.processors.dict_tracebacks, renderer)
     return (
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback

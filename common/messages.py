@@ -27,7 +27,7 @@ class ClassifyMessage:
         return cls(id=job.job_id, model=job.model, fence=job.fence)
 
     def encode(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return json.dumps(asdict(self), allow_nan=False, separators=(",", ":")).encode()
 
     @classmethod
     def decode(cls, body: bytes) -> Self:

@@ -12,10 +12,10 @@ from common.workers import Worker
 
 
 class JobStore(Protocol):
-    """Jobs and their images. Every method may raise ``StoreUnavailableError``.
+    """Jobs and their images.
 
-    Those that return a job or an image raise ``UnreadableRecordError`` where this version cannot
-    read what is there.
+    Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``. Those that return
+    a job or an image raise ``UnreadableRecordError`` where this version cannot read what is there.
     """
 
     def add(self, job: Job, image: bytes) -> None:
@@ -75,9 +75,10 @@ class JobStore(Protocol):
 
 
 class Outbox(Protocol):
-    """The courier's view of the store. Every method may raise ``StoreUnavailableError``.
+    """The courier's view of the store.
 
-    Methods that look for jobs pass over records that this version cannot read; ``get`` raises
+    Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``. Methods that look
+    for jobs pass over records that this version cannot read; ``get`` raises
     ``UnreadableRecordError``.
     """
 
@@ -137,7 +138,10 @@ class Sweep:
 
 
 class Images(Protocol):
-    """The courier's view of the images. Every method may raise ``StoreUnavailableError``."""
+    """The courier's view of the images.
+
+    Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``.
+    """
 
     def delete_orphans(self, *, from_ms: int, until_ms: int) -> Sweep:
         """Delete those without a job among the first images stored from *from_ms* on.
@@ -148,7 +152,10 @@ class Images(Protocol):
 
 
 class WorkerRegistry(Protocol):
-    """Who consumes. Every method may raise ``StoreUnavailableError``."""
+    """Who consumes.
+
+    Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``.
+    """
 
     def beat(self, worker: Worker) -> None:
         """Record that *worker* lives now, and what it serves."""

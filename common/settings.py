@@ -138,6 +138,12 @@ class Settings(BaseSettings):
         le=86_400,
         description="an engine that takes longer over one job, or one batch, is killed",
     )
+    decode_limit_s: float = Field(
+        10,
+        gt=0,
+        le=86_400,
+        description="an image that takes longer to decode fails its job at once",
+    )
     engine_start_limit_s: float = Field(
         300, gt=0, le=86_400, description="an engine that takes longer to load its models is killed"
     )

@@ -21,12 +21,13 @@ from common.memory import MEBIBYTE, resident_bytes
 from common.workers import ServedModel
 from consumer.engine_process import serve
 from consumer.errors import (
+    DecodeOverdueError,
     EngineDiedError,
     EngineLostError,
     EngineMemoryError,
     EngineTimeoutError,
 )
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Overdue, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -95,6 +96,7 @@ class Child:
         for _, theirs in pipes:
             theirs.close()
         self._limits = limits
+        self._decode_limit_s = config.decode_limit_s
         self._answers = 0
         self._serves = False
         self._is_retired = False
@@ -134,6 +136,7 @@ class Child:
         """Send some questions and wait for the replies, which come in the same order.
 
         Raises:
+            DecodeOverdueError: One image took too long to decode; the process was killed.
             EngineLostError: The process ended, or was killed.
             RetiredError: It takes no more questions; it did not get these.
         """
@@ -142,11 +145,18 @@ class Child:
         try:
             with self._within(limit_s, f"took longer than {limit_s:g} s", line) as connection:
                 connection.send(tuple(questions))
-                replies: Sequence[Reply] = connection.recv()
+                replies: Sequence[Reply] | Overdue = connection.recv()
+            if isinstance(replies, Overdue):
+                raise self._overdue(replies)
             self._retire_if_worn(len(questions))
         finally:
             self._free.put(line)
         return replies
+
+    def _overdue(self, overdue: Overdue) -> DecodeOverdueError:
+        error = DecodeOverdueError(overdue.place, self._decode_limit_s)
+        self.kill(EngineDiedError(f"was ended: {error}"))
+        return error
 
     def kill(self, verdict: EngineLostError) -> None:
         """End the process now, whatever it does; *verdict* is what is told of it."""

@@ -10,10 +10,16 @@ from typing import Final
 
 import structlog
 
+from common.problems import failure
 from common.workers import ModelState, ServedModel
 from consumer.child import END_WITHIN_S, Child, Limits, RetiredError
-from consumer.errors import EngineDiedError, EngineLostError, EngineNotReadyError
-from consumer.protocol import EngineConfig, Outcome, Question, Reply
+from consumer.errors import (
+    DecodeOverdueError,
+    EngineDiedError,
+    EngineLostError,
+    EngineNotReadyError,
+)
+from consumer.protocol import EngineConfig, Outcome, Question, Refusal, Reply
 from consumer.turns import Turns
 
 log = structlog.stdlib.get_logger(__name__)
@@ -88,8 +94,14 @@ class Engine:
         An outcome is a reply, or the error that the question meets: that the child was lost
         over it, or that there is none and the process is stopping.
         """
+        if not questions:
+            return
         try:
             yield from self._asked_together(questions)
+        except DecodeOverdueError as exc:  # the others are asked again
+            yield from self.ask(questions[: exc.place])
+            yield _refused(exc)
+            yield from self.ask(questions[exc.place + 1 :])
         except _SharedLossError:
             for question in questions:
                 yield self._asked_alone(question)
@@ -110,6 +122,8 @@ class Engine:
         with self._turns.alone():
             try:
                 [reply] = self._ask_child([question])
+            except DecodeOverdueError as exc:
+                return _refused(exc)
             except (EngineLostError, EngineNotReadyError) as exc:
                 return exc
             return reply
@@ -188,6 +202,18 @@ class Engine:
         return tuple(
             ServedModel(name=name, state=state, reason=reason) for name in self._config.models
         )
+
+
+def _refused(error: DecodeOverdueError) -> Refusal:
+    """Fail the job at once: the file is to blame, and another attempt would meet the same."""
+    return Refusal(
+        failure(
+            "image-decode-timeout",
+            "The image takes too long to decode",
+            f"Decoding took longer than {error.limit_s:g} s and was given up. Save the image anew, "
+            "in a plain format and without its metadata.",
+        )
+    )
 
 
 def _closed() -> EngineDiedError:

@@ -18,7 +18,9 @@ import structlog
 
 from common import logs
 from consumer.allocation import keep_freed_memory
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
+from consumer.decode_watch import DecodeWatch
+from consumer.outgoing import cleaned_models, cleaned_reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Overdue, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,8 +53,20 @@ def serve(connections: Sequence[Connection], config: EngineConfig) -> None:
     models = Models.load(config)
     # Not what loading took, too.
     keep_freed_memory()
-    connections[0].send(Ready(models.served))
-    _answer(connections, models.prepare, beside=config.threads > 1)
+    connections[0].send(Ready(cleaned_models(models.served)))
+    watch = DecodeWatch(config.decode_limit_s)
+
+    def prepare(connection: Connection, questions: _Questions) -> _Batch:
+        report = partial(_report_overdue, connection)
+        return models.prepare(questions, watching=partial(watch.over, report))
+
+    _answer(connections, prepare, beside=config.threads > 1)
+
+
+def _report_overdue(connection: Connection, place: int) -> None:
+    # Nobody else sends over it now: its questions are still being prepared.
+    with suppress(OSError):
+        connection.send(Overdue(place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +79,7 @@ class _Asked:
 
 def _answer(
     connections: Sequence[Connection],
-    prepare: Callable[[_Questions], _Batch],
+    prepare: Callable[[Connection, _Questions], _Batch],
     *,
     beside: bool,
 ) -> None:
@@ -81,13 +95,13 @@ def _answer(
     while (batch := asked.get()) is not None:
         with _ending_without_memory():
             replies = batch.prepare().answer()
-        batch.connection.send(replies)
+        batch.connection.send(tuple(map(cleaned_reply, replies)))
 
 
 def _listen(
     connection: Connection,
     asked: SimpleQueue[_Asked | None],
-    prepare: Callable[[_Questions], _Batch],
+    prepare: Callable[[Connection, _Questions], _Batch],
     *,
     beside: bool,
 ) -> None:
@@ -100,7 +114,7 @@ def _listen(
         except MemoryError as exc:
             asked.put(_Asked(connection, partial(_raise, exc)))
             return
-        prepared = partial(prepare, questions)
+        prepared = partial(prepare, connection, questions)
         asked.put(_Asked(connection, _outcome(prepared) if beside else prepared))
 
 

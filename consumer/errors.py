@@ -37,5 +37,19 @@ class EngineMemoryError(EngineLostError):
     title = "The engine took too much memory"
 
 
+class DecodeOverdueError(TransientError):
+    """The engine was ended because one image took too long to decode.
+
+    Args:
+        place: That of its question, among those that were asked together.
+        limit_s: How long it could have taken.
+    """
+
+    def __init__(self, place: int, limit_s: float) -> None:
+        super().__init__(f"an image took longer than {limit_s:g} s to decode")
+        self.place = place
+        self.limit_s = limit_s
+
+
 class EngineNotReadyError(TransientError):
     """There is no engine, for the process is stopping."""

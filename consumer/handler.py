@@ -13,13 +13,16 @@ from tenacity import Retrying
 from common.errors import (
     MalformedMessageError,
     StaleJobError,
+    StoreRefusedError,
+    StoreUnavailableError,
     TransientError,
     UnreadableRecordError,
 )
-from common.jobs import Job, JobId, JobState, OwnerId, Result
+from common.jobs import Failure, Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
 from common.ports import JobStore
 from common.problems import failure
+from common.text import cleaned
 from consumer.errors import EngineLostError, EngineNotReadyError
 from consumer.protocol import Outcome, Question, Refusal, Reply
 
@@ -31,6 +34,7 @@ _IMAGE_UNREADABLE: Final = failure(
     "The image is gone",
     "The store has a record of the image, but without bytes that this version can read.",
 )
+_LONGEST_REASON: Final = 200
 
 
 class Disposition(Enum):
@@ -83,8 +87,9 @@ class Handler:
     Args:
         owner: The id of this process; new at every start.
         max_attempts: Claims after which a job is failed.
-        patiently: Repeats a call while the store is away. Meanwhile the delivery is held,
-            not given back: it would come round in a loop, and a result would be lost.
+        patiently: Repeats a call while the store is away, or refuses even what says next to
+            nothing about the job: no other job would fare better. Meanwhile the delivery is
+            held, not given back: it would come round in a loop, and a result would be lost.
     """
 
     store: JobStore
@@ -126,40 +131,53 @@ class Handler:
             # Before the claim, so that an engine which is still loading costs no attempt.
             self.classifier.wait_until_ready()
             job = self._claim(message, hands)
-            if job is not None and (image := self._load_image(job)) is not None:
-                return job, Question(job.job_id, image, job.model, job.top_k)
+            if job is not None:
+                image = self.patiently(self._image, job)
+                if image is not None:
+                    return job, Question(job.job_id, image, job.model, job.top_k)
         return settled.disposition
 
-    def _load_image(self, job: Job) -> bytes | None:
-        """Return the image of a claimed job; without one, move the job and return None."""
+    def _image(self, job: Job) -> bytes | None:
+        """Load the image of a claimed job; without one, move the job and return None."""
         try:
-            image: bytes | None = self.patiently(self.store.image, job.job_id)
+            image = self.store.image(job.job_id)
         except UnreadableRecordError as exc:
             log.warning("the image cannot be read", reason=str(exc))
             # Another version may be able to.
-            self._save(
-                job.give_back(_IMAGE_UNREADABLE, max_attempts=self.max_attempts), previous=job
-            )
+            self._save(job.give_back(_IMAGE_UNREADABLE, max_attempts=self.max_attempts), job)
+            return None
+        except StoreRefusedError as exc:
+            self._fail(job, _refused("load the image of this job", exc))
             return None
         if image is None:
-            self._save(job.fail(_IMAGE_GONE), previous=job)
+            self._fail(job, _IMAGE_GONE)
         return image
 
     def _end(self, job: Job, outcome: Outcome) -> Disposition:
         with _settling(job.job_id) as settled:
             if isinstance(outcome, EngineNotReadyError):
                 raise outcome
-            self._save(self._moved(job, outcome), previous=job)
+            self.patiently(self._save, self._moved(job, outcome), job)
         return settled.disposition
 
-    def _save(self, job: Job, *, previous: Job) -> None:
-        self.patiently(self.store.save, job, previous=previous)
+    def _save(self, job: Job, previous: Job) -> None:
+        """Save what became of *previous*; if the store refuses that, fail the job instead."""
+        try:
+            self.store.save(job, previous=previous)
+        except StoreRefusedError as exc:
+            self._fail(previous, _refused("save what became of this job", exc))
+            return
         log.info("finished" if job.is_finished else "given back", state=job.state.value)
+
+    def _fail(self, job: Job, reason: Failure) -> None:
+        """Fail a job: a save so small and plain that there is nothing in it to refuse."""
+        self.store.save(job.fail(reason), previous=job)
+        log.warning("failed", reason=reason.detail)
 
     def _claim(self, message: ClassifyMessage, hands: ExitStack) -> Job | None:
         """Claim the job that *message* names; None if there is nothing to do for it."""
         try:
-            job = self._claimed(message)
+            job = self.patiently(self._claim_or_find, message)
         except UnreadableRecordError as exc:
             # Not requeued: it would come back at once. The record is its own outbox.
             log.warning("dropped: this version cannot read the job", reason=str(exc))
@@ -175,17 +193,23 @@ class Handler:
         hands.callback(self._claims.drop, job)
         return job
 
-    def _claimed(self, message: ClassifyMessage) -> Job | None:
-        job: Job | None = self.patiently(
-            self.store.claim, message.id, fence=message.fence, owner=self.owner
-        )
-        return self._claimed_before(message) if job is None else job
+    def _claim_or_find(self, message: ClassifyMessage) -> Job | None:
+        """Claim the job, or find our own claim, whose answer was lost on the way.
+
+        Raises:
+            StoreUnavailableError: The claim was not made, although nothing speaks against it.
+        """
+        claimed = self.store.claim(message.id, fence=message.fence, owner=self.owner)
+        return claimed or self._claimed_before(message)
 
     def _claimed_before(self, message: ClassifyMessage) -> Job | None:
-        """Find our own claim, whose answer was lost on the way."""
-        found = self.patiently(self.store.get, message.id)
+        found = self.store.get(message.id)
         if found is None:
             log.info("dropped: the job is unknown or expired")
+        elif found.state is JobState.PENDING and found.fence == message.fence:
+            # nx-27017 answers so while its disk is full. A job is never twice at one fence, so
+            # nobody else can have had it meanwhile.
+            raise StoreUnavailableError("the store did not make a claim")
         elif found.state is not JobState.PROCESSING:
             log.info("dropped: the job has moved on", state=found.state.value)
         elif found.owner == self.owner and found.fence == message.fence + 1:
@@ -212,6 +236,11 @@ class Handler:
         )
 
 
+def _refused(what: str, error: StoreRefusedError) -> Failure:
+    detail = f"MongoDB refused to {what}: {cleaned(str(error), most=_LONGEST_REASON)}"
+    return failure("store-refused", "The store refused", detail)
+
+
 @dataclass(slots=True)
 class _Settled:
     disposition: Disposition = Disposition.ACK
@@ -226,6 +255,6 @@ def _settling(job_id: JobId) -> Iterator[_Settled]:
             yield settled
         except StaleJobError:
             log.info("somebody else moved the job first")
-        except TransientError as exc:
+        except (TransientError, StoreRefusedError) as exc:
             log.warning("giving the delivery back", reason=str(exc))
             settled.disposition = Disposition.REQUEUE

@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
-from common.errors import StoreUnavailableError
+from common.errors import StoreRefusedError, StoreUnavailableError
 from common.ports import WorkerRegistry
-from common.workers import HEARTBEATS_A_LEASE, Worker
+from common.workers import HEARTBEATS_A_LEASE, ServedModel, Worker
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -51,7 +52,7 @@ class Heartbeat:
         self._thread.join()
         try:
             self._registry.forget(self._describe().worker_id)
-        except StoreUnavailableError as exc:  # then the lease runs out
+        except (StoreUnavailableError, StoreRefusedError) as exc:  # then the lease runs out
             log.warning("could not say goodbye", error=str(exc))
 
     def beat_now(self) -> None:
@@ -66,8 +67,22 @@ class Heartbeat:
     def _beat(self) -> float:
         """Beat, and say after how many seconds to do so again."""
         try:
-            self._registry.beat(self._describe())
-        except StoreUnavailableError as exc:
+            self._tell(self._describe())
+        except (StoreUnavailableError, StoreRefusedError) as exc:
             log.warning("no heartbeat", error=str(exc))
             return min(_REPEAT_AFTER_S, self._interval_s)
         return self._interval_s
+
+    def _tell(self, worker: Worker) -> None:
+        try:
+            self._registry.beat(worker)
+        except StoreRefusedError as exc:
+            # A consumer whose models cannot be described is alive all the same.
+            log.error("the store refused the heartbeat", reason=str(exc))  # noqa: TRY400
+            self._registry.beat(_undescribed(worker))
+
+
+def _undescribed(worker: Worker) -> Worker:
+    """Leave out what others wrote about the models."""
+    models = tuple(ServedModel(name=model.name, state=model.state) for model in worker.models)
+    return replace(worker, models=models)

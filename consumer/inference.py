@@ -1,7 +1,8 @@
 """The models of one engine, and how they answer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,8 +10,9 @@ import PIL.Image
 import structlog
 
 from common.problems import failure
+from common.text import text_of
 from common.workers import ModelState, ServedModel
-from consumer.models.errors import ModelUnavailableError
+from consumer.models.errors import ModelUnavailableError, NotFiniteError
 from consumer.models.loading import load_model
 from consumer.models.model import Model, classify
 from consumer.models.places import Places
@@ -20,6 +22,12 @@ from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
 log = structlog.stdlib.get_logger(__name__)
 
 _WARM_UP_PX = (64, 64)
+
+Watching = Callable[[int], AbstractContextManager[None]]
+
+
+def _unwatched(_place: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +75,32 @@ class Models:
             )
         return cls(tuple(served), ready, config.max_image_pixels, config.dct_scaling)
 
-    def prepare(self, questions: Sequence[Question]) -> "Batch":
-        """Decode and preprocess the image of every question."""
-        return Batch(tuple(self._prepare(question) for question in questions))
+    def prepare(self, questions: Sequence[Question], *, watching: Watching = _unwatched) -> "Batch":
+        """Decode and preprocess the image of every question.
 
-    def _prepare(self, question: Question) -> "_Prepared | Refusal":
+        Args:
+            questions: What is asked together.
+            watching: Watches how long an image takes to decode, by the place of its question.
+        """
+        return Batch(
+            tuple(self._prepare(one, watching(place)) for place, one in enumerate(questions))
+        )
+
+    def _prepare(
+        self, question: Question, watched: AbstractContextManager[None]
+    ) -> "_Prepared | Refusal":
         with structlog.contextvars.bound_contextvars(job_id=question.job_id):
             model = self.ready.get(question.model)
             if model is None:
                 return _refuse("model-unavailable", "The model is unavailable", question.model)
             started_s = time.perf_counter()
             try:
-                image = decode(
-                    question.image,
-                    max_pixels=self.max_image_pixels,
-                    enough_px=model.enough_px if self.dct_scaling else 0,
-                )
+                with watched:
+                    image = decode(
+                        question.image,
+                        max_pixels=self.max_image_pixels,
+                        enough_px=model.enough_px if self.dct_scaling else 0,
+                    )
                 pixels = model.prepare(image)
             except UndecodableImageError as exc:
                 return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
@@ -132,7 +150,7 @@ def _computed(group: Sequence[_Prepared]) -> list[Reply]:
         answers = model.predict([one.pixels for one in group], top_k=top_k)
     except MemoryError:
         raise
-    except Exception as exc:
+    except BaseException as exc:  # also what user code raises to end a program
         if len(group) > 1:  # one of them fails, not all
             return [reply for one in group for reply in _computed([one])]
         asked = group[0].question
@@ -146,24 +164,32 @@ def _computed(group: Sequence[_Prepared]) -> list[Reply]:
 
 
 def _load_and_warm(name: str, config: EngineConfig) -> Model:
-    places = Places(config.models_dir, config.weights_dir)
-    model = load_model(
-        name,
-        places,
-        runtime=config.runtime,
-        threads=config.threads,
-        computing=config.computing,
-    )
+    model = _load(name, config)
     try:
         classify(model, [PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
-    except Exception as exc:
+    except NotFiniteError:  # over an image of one colour, that may be; others are to be seen
+        log.warning("the model gives no finite numbers for an image of one colour", model=name)
+    except BaseException as exc:
         log.exception("the model failed at its first image", model=name)
-        raise ModelUnavailableError(f"its first image failed: {exc!r}") from exc
+        raise ModelUnavailableError(f"its first image failed: {text_of(exc)}") from exc
     return model
 
 
-def _model_failed(error: Exception) -> Refusal:
-    return _refuse("model-failed", "The model failed", f"{type(error).__name__}: {error}")
+def _load(name: str, config: EngineConfig) -> Model:
+    try:
+        return load_model(
+            name,
+            Places(config.models_dir, config.weights_dir),
+            runtime=config.runtime,
+            threads=config.threads,
+            computing=config.computing,
+        )
+    except SystemExit as exc:  # of its own code; other models are to be served
+        raise ModelUnavailableError(f"its code ends the program: {text_of(exc)}") from exc
+
+
+def _model_failed(error: BaseException) -> Refusal:
+    return _refuse("model-failed", "The model failed", text_of(error))
 
 
 def _since_ms(started_s: float) -> float:

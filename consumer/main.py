@@ -10,7 +10,7 @@ from functools import partial
 import structlog
 
 from common import logs
-from common.errors import StoreUnavailableError
+from common.errors import StoreRefusedError, StoreUnavailableError
 from common.jobs import OwnerId
 from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
@@ -52,7 +52,7 @@ def main() -> int:
             classifier=engines,
             owner=owner,
             max_attempts=settings.max_attempts,
-            patiently=until_stopped(stop.hurried, StoreUnavailableError),
+            patiently=until_stopped(stop.hurried, StoreUnavailableError, StoreRefusedError),
         )
         # After the engines' end, before the store's: what was asked then is given back.
         lanes = opened.enter_context(closing(_lanes(settings, handler)))
@@ -110,6 +110,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,
         log_format=settings.log_format,
+        decode_limit_s=settings.decode_limit_s,
         dct_scaling=settings.dct_scaling,
         computing=Computing(
             device=settings.device,

@@ -32,6 +32,7 @@ class EngineConfig:
     max_image_pixels: int
     log_level: str
     log_format: Literal["console", "json"]
+    decode_limit_s: float = 10.0
     dct_scaling: bool = False
     computing: Computing = field(default_factory=Computing)
 
@@ -41,6 +42,17 @@ class Ready:
     """The engine's first word: every model is loaded and warm, or unavailable."""
 
     models: tuple[ServedModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """One image takes too long to decode; the engine waits to be ended.
+
+    Args:
+        place: That of its question, among those that were asked together.
+    """
+
+    place: int
 
 
 @dataclass(frozen=True, slots=True)

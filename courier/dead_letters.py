@@ -7,7 +7,12 @@ from typing import Final
 
 import structlog
 
-from common.errors import MalformedMessageError, StaleJobError, UnreadableRecordError
+from common.errors import (
+    MalformedMessageError,
+    StaleJobError,
+    StoreRefusedError,
+    UnreadableRecordError,
+)
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, DeadLetterQueue, Outbox
@@ -31,6 +36,7 @@ class Outcome(StrEnum):
     PUBLISHED_AGAIN = "published_again"
     UNREADABLE = "unreadable"  # its job is for another version, whose outbox is the record
     DROPPED = "dropped"  # its job has moved on, or has another message under way
+    REFUSED = "refused"  # the store refused to settle it; its job counts as lost, in time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +68,15 @@ class DeadLetters:
             with self.queue.dead_letter() as letter:
                 if letter is None:
                     return count
-                self._note(letter, self._settle(letter))
+                self._note(letter, self._settled(letter))
         return self.at_most
+
+    def _settled(self, letter: DeadLetter) -> Outcome:
+        try:
+            return self._settle(letter)
+        except StoreRefusedError as exc:  # the letters behind it must not wait for it
+            log.error("the store refused to settle a dead letter", reason=str(exc))  # noqa: TRY400
+            return Outcome.REFUSED
 
     def _note(self, letter: DeadLetter, outcome: Outcome) -> None:
         self.totals[outcome] += 1

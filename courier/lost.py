@@ -18,7 +18,8 @@ from typing import Final
 
 import structlog
 
-from common.errors import StoreUnavailableError, TransientError
+from common.errors import DarkroomError, StoreRefusedError
+from common.jobs import Job
 from common.ports import Outbox, Sight, WatchedQueue
 
 log = structlog.stdlib.get_logger(__name__)
@@ -92,7 +93,7 @@ class QueueWatch:
             # Before the look: what is queued during it may be there already, or not yet.
             looked_ms = self.now_ms()
             sight = self.queue.look()
-        except TransientError:
+        except DarkroomError:
             self._empty_ms.clear()
             raise
         if sight is Sight.EMPTY:
@@ -150,21 +151,22 @@ class LostMessages:
         if not lost:
             self.evidence.forget(before_ms)
             return 0
-        count = sum(
-            self.outbox.publish_again(
-                job,
-                after_s=pause_s(job.republished, lease_s=self.lease_s),
-                queued_before_ms=before_ms,
-            )
-            for job in lost
-        )
+        count = sum(self._publish_again(job, before_ms) for job in lost)
         log.warning("publishing again what the queue has lost", jobs=count)
         return count
+
+    def _publish_again(self, job: Job, before_ms: int) -> bool:
+        after_s = pause_s(job.republished, lease_s=self.lease_s)
+        try:
+            return self.outbox.publish_again(job, after_s=after_s, queued_before_ms=before_ms)
+        except StoreRefusedError as exc:
+            log.error("not published again", job_id=job.job_id, reason=str(exc))  # noqa: TRY400
+            return False
 
     def _ask_for_the_newest_claim(self) -> int | None:
         try:
             newest_claim_ms = self.outbox.newest_claim_ms()
-        except StoreUnavailableError:
+        except DarkroomError:
             self._answering_since_s = None
             raise
         if self._answering_since_s is None:

@@ -2,6 +2,8 @@
 
 import structlog
 
+from common.errors import StoreRefusedError
+from common.jobs import Job
 from common.messages import ClassifyMessage
 from common.ports import Outbox, Publisher
 
@@ -27,6 +29,14 @@ def relay(outbox: Outbox, publisher: Publisher, *, at_most: int) -> int:
             return published
         with structlog.contextvars.bound_contextvars(job_id=job.job_id):
             publisher.publish(ClassifyMessage.for_job(job))
-            outbox.mark_published(job)
-            log.info("published a job that had stayed unpublished")
+            _note(outbox, job)
     return at_most
+
+
+def _note(outbox: Outbox, job: Job) -> None:
+    try:
+        outbox.mark_published(job)
+    except StoreRefusedError as exc:  # then it comes up again, after its lease
+        log.error("published, but that could not be noted", reason=str(exc))  # noqa: TRY400
+    else:
+        log.info("published a job that had stayed unpublished")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from common.errors import StaleJobError
+from common.errors import StaleJobError, StoreRefusedError
 from common.jobs import Failure, Job, JobId, OwnerId
 from common.ports import Outbox, WorkerRegistry
 from common.problems import OWNER_DIED, OWNER_STUCK
@@ -76,6 +76,9 @@ class Rescuer:
         try:
             self.outbox.save(given_back, previous=job)
         except StaleJobError:  # its owner was done after all, or another courier was first
+            return False
+        except StoreRefusedError as exc:
+            log.error("not rescued", job_id=job.job_id, reason=str(exc))  # noqa: TRY400
             return False
         log.warning("rescued", job_id=job.job_id, reason=reason.title, state=given_back.state.value)
         return True

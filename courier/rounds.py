@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import TransientError
+from common.errors import StoreRefusedError, TransientError
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -24,7 +24,7 @@ def repeat(stopping: threading.Event, duties: Sequence[Duty]) -> None:
                 return
             try:
                 duty()
-            except TransientError as exc:
+            except (TransientError, StoreRefusedError) as exc:
                 log.warning("cut short until the next round", reason=str(exc))
         stopping.wait(_PAUSE_S)
 

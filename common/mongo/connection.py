@@ -5,15 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from bson.errors import BSONError
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from common.errors import StoreUnavailableError
+from common.mongo.errors import meaning_of
 
 Document = dict[str, Any]
 
 _CLOCK_CHECK_S: Final = 60.0
+# What the driver raises for what has no place in a document: other types, whole numbers over
+# 64 bits, half a surrogate pair, members within members within members.
+_NOT_ENCODED: Final = (BSONError, OverflowError, UnicodeError, RecursionError)
 
 
 def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
@@ -53,11 +57,16 @@ def open_database(client: MongoClient[Document], name: str) -> Database[Document
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Tell an outage of the store from everything else."""
+    """Raise our own errors instead of the driver's: an outage, or a refusal.
+
+    Raises:
+        StoreUnavailableError: The call may succeed later.
+        StoreRefusedError: It cannot; what it was to store could not be encoded, say.
+    """
     try:
         yield
-    except PyMongoError as exc:
-        raise StoreUnavailableError(f"MongoDB: {exc}") from exc
+    except (PyMongoError, *_NOT_ENCODED) as exc:
+        raise meaning_of(exc) from exc
 
 
 class ServerClock:

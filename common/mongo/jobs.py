@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import DuplicateKeyError
 
-from common.errors import RepeatedSubmissionError, StaleJobError, UnreadableRecordError
+from common.errors import (
+    RepeatedSubmissionError,
+    StaleJobError,
+    StoreRefusedError,
+    UnreadableRecordError,
+)
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.mongo.connection import Document, translated_errors
 from common.mongo.documents import to_document
@@ -38,16 +43,24 @@ class MongoJobStore(MongoOutbox):
 
         Raises:
             RepeatedSubmissionError: There is a job with its idempotency key; nothing is kept.
+            StoreRefusedError: The job or its image cannot be recorded; nothing is kept.
             StoreUnavailableError: Whether the job was recorded is unknown.
         """
         now_ms = self._now_ms()
-        due = {"publish_due_ms": now_ms + self._publish_after_ms, "pending_since_ms": now_ms}
         with translated_errors():
             self._images.insert_one({"_id": job.job_id, "bytes": image, "stored_ms": now_ms})
+        try:
+            self._insert(job, now_ms)
+        except (RepeatedSubmissionError, StoreRefusedError):
+            self.delete_image(job.job_id)
+            raise
+
+    def _insert(self, job: Job, now_ms: int) -> None:
+        due = {"publish_due_ms": now_ms + self._publish_after_ms, "pending_since_ms": now_ms}
+        with translated_errors():
             try:
                 self._jobs.insert_one(to_document(job) | due)
             except DuplicateKeyError:
-                self._images.delete_one({"_id": job.job_id})
                 raise RepeatedSubmissionError(job.job_id) from None
 
     def find_by_key(self, idempotency_key: str) -> Job | None:
@@ -138,6 +151,7 @@ class MongoJobStore(MongoOutbox):
 
         Raises:
             StaleJobError: The stored job is no longer *previous*.
+            StoreRefusedError: The job cannot be stored; it is still *previous*.
             StoreUnavailableError: Whether the job was saved is unknown.
         """
         with translated_errors():

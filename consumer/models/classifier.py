@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 
 from common.jobs import Prediction
+from consumer.models.errors import NotFiniteError
 from consumer.preprocessing import Preprocessing
 from consumer.runtimes.network import Floats, Network, Precision
 
@@ -85,9 +86,12 @@ def top_k_predictions(logits: Floats, labels: Sequence[str], k: int) -> tuple[Pr
 
     Raises:
         ValueError: The logits and the labels disagree on the number of classes.
+        NotFiniteError: There is no probability to make of some logit.
     """
     if logits.shape != (len(labels),):
         raise ValueError(f"expected logits of shape ({len(labels)},), got {logits.shape}")
+    if not np.isfinite(logits).all():
+        raise NotFiniteError("some of its logits are not finite numbers (NaN or infinite)")
     best = np.argsort(-logits, kind="stable")[:k]
     # In double precision: probabilities shall not sum to more than one.
     exponentials = np.exp(logits.astype(np.float64) - logits.max())

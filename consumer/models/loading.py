@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from common.settings import Runtime
+from common.text import text_of
 from consumer.models import folder, onnx_file
 from consumer.models.classifier import Classifier, Kit
 from consumer.models.errors import ModelUnavailableError
@@ -56,7 +57,7 @@ def load_model(
     except ModelUnavailableError:
         raise
     except Exception as exc:  # weights and code of users fail in any way they like
-        raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
+        raise ModelUnavailableError(text_of(exc)) from exc
 
 
 def load_pretrained(name: str, places: Places) -> "Pretrained":
@@ -77,7 +78,7 @@ def load_pretrained(name: str, places: Places) -> "Pretrained":
     except ModelUnavailableError:
         raise
     except Exception as exc:
-        raise ModelUnavailableError(f"{type(exc).__name__}: {exc}") from exc
+        raise ModelUnavailableError(text_of(exc)) from exc
 
 
 def exported(name: str, places: Places) -> tuple[Path, Kit]:

@@ -34,6 +34,8 @@ def difference(
         logits = other(images)
         if logits.shape != wanted.shape:
             raise NotTheSameError(f"its logits have the shape {logits.shape}")
+        if not np.isfinite(logits).all():
+            raise NotTheSameError("some of its logits are not finite numbers (NaN or infinite)")
         if not np.array_equal(_best(logits), _best(wanted)):
             raise NotTheSameError("its most probable labels are not those that are expected")
         largest = max(largest, float(np.abs(logits - wanted).max()) / scale)

@@ -2,11 +2,12 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from common.errors import RepeatedSubmissionError, StaleJobError
+from common.errors import RepeatedSubmissionError, StaleJobError, StoreRefusedError
 from common.jobs import Idempotency, Job, JobState, OwnerId, Prediction, Result, new_job_id
 from common.problems import failure
 from tests.contract.conftest import PUBLISH_AFTER_S, StoreUnderTest
@@ -468,3 +469,18 @@ def _in_threads(work: Callable[[int], None], count: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+@pytest.mark.parametrize("label", ["half \ud800", "x" * 17_000_000], ids=["surrogate", "17 MB"])
+def test_what_the_store_cannot_take_is_a_refusal_and_moves_nothing(
+    store: StoreUnderTest, request: pytest.FixtureRequest, label: str
+) -> None:
+    if "nx-27017" not in request.node.name:
+        pytest.skip("no driver encodes anything here")
+    job = claimed(store, recorded(store))
+    unfit = job.succeed(replace(RESULT, predictions=(Prediction(label, 1.0),)))
+
+    with pytest.raises(StoreRefusedError):
+        store.jobs.save(unfit, previous=job)
+
+    assert store.jobs.get(job.job_id) == job

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common.errors import BrokerUnavailableError
-from common.jobs import JobState, OwnerId
+from common.errors import BrokerUnavailableError, StoreRefusedError
+from common.jobs import Job, JobId, JobState, OwnerId
 from common.problems import OWNER_STUCK, failure
 from courier.relay import relay
 from courier.rescue import Rescuer
@@ -141,3 +141,25 @@ def test_a_silent_owner_gets_time_to_speak_after_an_outage() -> None:
 
     assert patient.rescue() == 0
     assert store.jobs[held.job_id] == held
+
+
+class PickyStore(InMemoryStore):
+    """Refuses to save one of its jobs."""
+
+    unfit: JobId
+
+    def save(self, job: Job, *, previous: Job) -> None:
+        if job.job_id == self.unfit:
+            raise StoreRefusedError("MongoDB: DocumentTooLarge")
+        super().save(job, previous=previous)
+
+
+def test_a_job_that_the_store_refuses_to_move_keeps_no_other_from_being_rescued() -> None:
+    jobs = [a_job().claim(OwnerId("dead")), a_job().claim(OwnerId("dead"))]
+    store = PickyStore(*jobs)
+    store.unfit = jobs[0].job_id
+
+    rescued = rescuer(store, InMemoryRegistry()).rescue()
+
+    assert rescued == 1
+    assert store.jobs[jobs[1].job_id].state is JobState.PENDING

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import bson
 import pytest
 import structlog
 
@@ -165,8 +167,75 @@ class Predictor:
         with_torch = "with torch" if "torch" in sys.modules else "without torch"
         return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
 """
+# Decodes as ever, but for one image, over which native code hangs.
+DECODING = """
+import ctypes
+
+import consumer.inference
+
+decode = consumer.inference.decode
+
+
+def decode_or_hang(image, **options):
+    decoded = decode(image, **options)
+    if decoded.width == 14:
+        ctypes.CDLL(None).sleep(3600)
+    return decoded
+
+
+consumer.inference.decode = decode_or_hang
+
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        return [[("cat", 1.0)] for _ in images]
+"""
+# Says what no store, log or terminal can take, by the width of the image.
+TALKATIVE = r"""
+import sys
+
+
+class Secretive(Exception):
+    def __str__(self):
+        raise RuntimeError("no comment")
+
+
+class Label(str):
+    def __str__(self):
+        return "another"
+
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        match images[0].width:
+            case 1:
+                raise ValueError("half a pair \ud800, a NUL \0, and a bell \a")
+            case 2:
+                raise ValueError("x" * 10_000_000)
+            case 3:
+                raise Secretive
+            case 4:
+                sys.exit("enough")
+            case 5:
+                labels = ["half \ud800", "NUL \0", "x" * 1_000_000, 7]
+                return [list(zip(labels, [0.5, 0.25, 0.125, 0.1]))]
+            case 6:
+                return [[("cat", float("nan"))]]
+            case 7:
+                raise ExceptionGroup("several", [ValueError("one \udfff"), TypeError("two")])
+            case 9:
+                raise KeyboardInterrupt
+        return [[(Label("cat"), 1.0)] for _ in images]
+"""
 CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5, 6, 7
 ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK, SLEEP = 9, 10, 11, 12, 13
+DECODE_FOR_EVER = 14
 MEMORY_LIMIT: Final = 640 * MEBIBYTE
 # More than a connection holds that nobody reads.
 MUCH = bytes(4 * 1024**2)
@@ -183,13 +252,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Start an engine with one model, `m`, that is the given predictor."""
     with ExitStack() as opened:
 
-        def start_engine(
+        def start_engine(  # noqa: PLR0913 (what an engine is started with, each by its name)
             source: str,
             *,
             ready: bool = True,
             start_s: float = 200,
             job_s: float = 60,
             threads: int = 1,
+            decode_s: float = 60,
             **limits: int,
         ) -> Engine:
             folder = tmp_path / "m"
@@ -207,6 +277,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     max_image_pixels=10_000,
                     log_level="WARNING",
                     log_format="console",
+                    decode_limit_s=decode_s,
                 ),
                 limits=Limits(start_s=start_s, job_s=job_s, **limits),
                 stopping=threading.Event(),
@@ -298,6 +369,72 @@ def test_an_engine_that_hangs_is_killed_and_the_next_one_answers(start: Start) -
         ask(engine, question(HANG))
 
     assert isinstance(ask(engine, question(8)), Answer)
+
+
+@pytest.mark.parametrize("threads", [1, 2], ids=["alone", "beside"])
+def test_an_image_that_takes_too_long_to_decode_is_refused_and_the_others_are_answered(
+    start: Start, threads: int
+) -> None:
+    engine = start(DECODING, decode_s=2, threads=threads)
+
+    first, guilty, last = engine.ask([question(8), question(DECODE_FOR_EVER), question(9)])
+
+    assert isinstance(first, Answer)
+    assert isinstance(guilty, Refusal)
+    assert guilty.reason.type == "urn:darkroom:problem:image-decode-timeout"
+    assert "longer than 2 s" in guilty.reason.detail
+    assert isinstance(last, Answer)
+
+
+def test_a_lane_beside_one_whose_image_hangs_is_asked_again(start: Start) -> None:
+    engine = start(DECODING, decode_s=2)
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        hangs = lanes.submit(ask, engine, question(DECODE_FOR_EVER))
+        wait_for(lambda: engine.busy == 1)
+        beside = lanes.submit(ask, engine, question(8))
+
+    assert isinstance(hangs.result(), Refusal)
+    assert isinstance(beside.result(), Answer)
+
+
+@pytest.mark.parametrize(
+    ("width", "words"),
+    [
+        (1, "ValueError: half a pair \N{REPLACEMENT CHARACTER}, a NUL \N{REPLACEMENT CHARACTER}"),
+        (2, "ValueError: xxxxxxx"),
+        (3, "its message cannot be read: RuntimeError"),
+        (4, "SystemExit: enough"),
+        (6, "is nan, not in 0..1"),
+        (7, "ExceptionGroup: several"),
+        (9, "KeyboardInterrupt"),
+    ],
+)
+def test_whatever_user_code_raises_fails_its_image_alone_in_text_that_can_be_stored(
+    start: Start, width: int, words: str
+) -> None:
+    engine = start(TALKATIVE)
+    pid = engine.pid
+
+    reply = ask(engine, question(width))
+
+    assert isinstance(reply, Refusal)
+    assert reply.reason.type == "urn:darkroom:problem:model-failed"
+    assert words in reply.reason.detail
+    assert len(reply.reason.detail) <= 1000
+    bson.encode({"detail": reply.reason.detail})
+    assert isinstance(ask(engine, question(8)), Answer)
+    assert engine.pid == pid
+
+
+def test_labels_of_user_code_are_text_that_can_be_stored(start: Start) -> None:
+    answer = ask(start(TALKATIVE), replace(question(5), top_k=5))
+
+    assert isinstance(answer, Answer)
+    labels = [one.label for one in answer.predictions]
+    assert labels[:2] == ["half \N{REPLACEMENT CHARACTER}", "NUL \N{REPLACEMENT CHARACTER}"]
+    assert [len(label) <= 200 for label in labels] == [True] * 4
+    assert {type(label) for label in labels} == {str}
 
 
 @on_linux

@@ -303,7 +303,7 @@ def answering(logits: Floats) -> Callable[[Floats], Floats]:
     [
         (LOGITS[:, ::-1], "labels"),
         (LOGITS + 0.01, "are off by"),
-        (np.full_like(LOGITS, np.nan), "labels|are off by"),
+        (np.full_like(LOGITS, np.nan), "labels|are off by|not finite"),
         (LOGITS[:, :2], "shape"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.errors import StoreUnavailableError
+from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.problems import failure, problem_type
@@ -32,8 +32,8 @@ def body_of(job: Job) -> bytes:
 class Consumer:
     """A handler with fakes around it, at hand for the tests."""
 
-    def __init__(self, *jobs: Job) -> None:
-        self.store = InMemoryStore(*jobs)
+    def __init__(self, *jobs: Job, store: InMemoryStore | None = None) -> None:
+        self.store = store or InMemoryStore(*jobs)
         self.classifier = CannedClassifier()
         self.stopping = threading.Event()
         self.handler = Handler(
@@ -41,7 +41,7 @@ class Consumer:
             classifier=self.classifier,
             owner=OWNER,
             max_attempts=3,
-            patiently=until_stopped(self.stopping, StoreUnavailableError),
+            patiently=until_stopped(self.stopping, StoreUnavailableError, StoreRefusedError),
         )
 
     def handle(self, body: bytes) -> Disposition:
@@ -54,6 +54,51 @@ class Consumer:
 
     def job(self, job_id: JobId) -> Job:
         return self.store.jobs[job_id]
+
+
+class PickyStore(InMemoryStore):
+    """Refuses whatever has a result, as a store that cannot encode it."""
+
+    def save(self, job: Job, *, previous: Job) -> None:
+        if job.result is not None:
+            raise StoreRefusedError("MongoDB: DocumentTooLarge")
+        super().save(job, previous=previous)
+
+
+class RefusingStore(InMemoryStore):
+    """Refuses everything for some calls, as a store whose rights are being changed."""
+
+    refusals = 3
+
+    def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreForbiddenError("MongoDB: not authorized")
+        return super().claim(job_id, fence=fence, owner=owner)
+
+
+def test_a_result_that_the_store_refuses_fails_the_job_at_once_with_the_reason() -> None:
+    job, next_job = a_job(), a_job()
+    consumer = Consumer(store=PickyStore(job, next_job))
+
+    disposition = consumer.handle(body_of(job))
+
+    assert disposition is Disposition.ACK
+    saved = consumer.job(job.job_id)
+    assert (saved.state, saved.attempts) == (JobState.FAILED, 1)
+    assert saved.error is not None
+    assert saved.error.type == problem_type("store-refused")
+    assert "DocumentTooLarge" in saved.error.detail
+
+
+def test_a_store_that_allows_nothing_for_a_while_costs_no_job_and_no_attempt() -> None:
+    job = a_job()
+    consumer = Consumer(store=RefusingStore(job))
+
+    assert consumer.handle(body_of(job)) is Disposition.ACK
+
+    saved = consumer.job(job.job_id)
+    assert (saved.state, saved.attempts) == (JobState.DONE, 1)
 
 
 def test_a_pending_job_is_classified_and_saved_with_its_result() -> None:

@@ -6,6 +6,7 @@ import tracemalloc
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -30,7 +31,7 @@ def encoded(image_format: str, mode: str, size: tuple[int, int], **options: obje
     return buffer.getvalue()
 
 
-OPTIONS: list[tuple[str, str, dict[str, object]]] = [
+OPTIONS: list[tuple[str, str, dict[str, Any]]] = [
     *(("JPEG", mode, {}) for mode in ("L", "RGB", "CMYK")),
     ("JPEG", "RGB", {"progressive": True}),
     ("JPEG", "RGB", {"comment": b"x" * 60_000, "icc_profile": b"p" * 200_000}),

@@ -1,5 +1,6 @@
 """A consumer tells that it lives, and says goodbye."""
 
+from common.errors import StoreRefusedError
 from common.workers import ModelState, Worker
 from consumer.heartbeat import Heartbeat
 from tests.examples import OWNER, a_model, a_worker
@@ -40,3 +41,23 @@ def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
         wait_for(lambda: len(tries) > 1)
         registry.is_down = False
         wait_for(lambda: registry.living() == (a_worker(),))
+
+
+class PickyRegistry(InMemoryRegistry):
+    """Refuses a worker whose models are described, as text that it cannot encode."""
+
+    def beat(self, worker: Worker) -> None:
+        if any(model.description for model in worker.models):
+            raise StoreRefusedError("MongoDB: InvalidStringData")
+        super().beat(worker)
+
+
+def test_a_consumer_whose_models_the_store_refuses_to_describe_is_alive_all_the_same() -> None:
+    registry = PickyRegistry()
+    described = a_worker(OWNER, a_model("digits", description="odd"))
+
+    with Heartbeat(registry, lambda: described, lease_s=60):
+        wait_for(lambda: len(registry.living()) == 1)
+
+        [worker] = registry.living()
+        assert [(one.name, one.state) for one in worker.models] == [("digits", ModelState.READY)]

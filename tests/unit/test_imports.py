@@ -16,7 +16,7 @@ FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rgl
 # Which modules of ours a module may import, as patterns; the first that fits counts.
 OURS: Final = {
     r"common\.settings": r"common\.(cores|memory|spelling)",
-    r"common\.(cores|errors|memory|formats|jobs|logs|plain|pulse)": "nothing",
+    r"common\.(cores|errors|memory|formats|jobs|logs|plain|pulse|text)": "nothing",
     r"common\.(retries|spelling|stopping)": "nothing",
     r"common\.(problems|workers)": r"common\.jobs",
     r"common\.headers(\..+)?": r"common\.(errors|formats|headers(\..+)?)",

@@ -3,6 +3,7 @@
 import pytest
 import structlog
 
+from common.errors import StoreForbiddenError, StoreRefusedError
 from common.jobs import Job, JobId
 from tests.examples import an_image
 from tests.service import PROBLEM_TYPE, Api
@@ -81,6 +82,31 @@ def test_a_store_that_is_down_says_what_that_means_for_this_request(
     assert response.headers["Retry-After"] == "2"
     assert response.json is not None
     assert words in response.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreForbiddenError("not authorized"), "is not allowed to do this in its database"),
+        (StoreRefusedError("bad value"), "The database refused"),
+    ],
+    ids=["forbidden", "refused"],
+)
+def test_a_store_that_refuses_is_no_anonymous_error(
+    api: Api, error: StoreRefusedError, words: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    api.store.add = refuse  # type: ignore[method-assign] # for one call
+
+    response = api.submit_body(an_image(), "image/png")
+
+    assert response.status_code == 503
+    assert response.json is not None
+    assert response.json["type"] == "urn:darkroom:problem:store-refused"
+    assert words in response.json["detail"]
+    assert str(error) not in response.json["detail"]
 
 
 @pytest.mark.parametrize(

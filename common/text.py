@@ -1,0 +1,33 @@
+"""Text of others, made fit to be stored, logged and shown."""
+
+from typing import Final
+
+_CUT: Final = "…"
+_UNFIT: Final = "\N{REPLACEMENT CHARACTER}"
+# What is not printable is replaced, but for these.
+_LAYOUT: Final = frozenset("\n\t")
+
+
+def cleaned(text: str, *, most: int) -> str:
+    """Return *text* without what MongoDB or a terminal cannot take, cut to *most* characters.
+
+    Halves of surrogate pairs, NULs and other control characters are replaced. The result is
+    of the type ``str`` itself, whatever subclass *text* is of.
+    """
+    # Cut first: user code may hand over any amount. A subclass may override everything.
+    head = str.__getitem__(text, slice(most + 1))
+    fit = head if str.isprintable(head) else "".join(map(_fit, head))
+    return fit if len(fit) <= most else fit[: most - 1] + _CUT
+
+
+def text_of(error: BaseException) -> str:
+    """Return kind and message of an error of user code, which may have no message to give."""
+    try:
+        message = str(error)
+    except Exception as exc:  # noqa: BLE001 (user code may raise anything, here too)
+        message = f"(its message cannot be read: {type(exc).__name__})"
+    return f"{type(error).__name__}: {message}"
+
+
+def _fit(character: str) -> str:
+    return character if character.isprintable() or character in _LAYOUT else _UNFIT
