@@ -1,14 +1,18 @@
 """The Flask application, made of parts that are handed in."""
 
 from collections.abc import Callable
+from functools import cached_property
+from http import HTTPStatus
 from io import BytesIO
 from typing import Protocol
 
 import structlog
 from flask import Flask, Request
+from werkzeug.datastructures import MultiDict
 
 from api import cors, health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
+from api.problems import ProblemError
 from api.submission import Submission
 from api.waiting import Waits
 from common.intake import Limits
@@ -32,6 +36,24 @@ class _Request(Request):
 
     def _get_file_stream(self, *_: object, **__: object) -> BytesIO:
         return BytesIO()
+
+    @cached_property
+    def args(self) -> MultiDict[str, str]:
+        """Return the parameters of the query.
+
+        Raises:
+            ProblemError: The query has bytes that are no text (400).
+        """
+        try:
+            return super().args
+        except UnicodeDecodeError as exc:
+            raise ProblemError(
+                HTTPStatus.BAD_REQUEST,
+                "query-broken",
+                "The query is not valid",
+                f"The query has a byte that is not UTF-8, at position {exc.start}. Percent-encode "
+                "the query as UTF-8.",
+            ) from exc
 
 
 def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
