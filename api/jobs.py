@@ -5,6 +5,7 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request
 
 from api import idempotency, waiting
+from api.deadlines import Check, in_time
 from api.payload import read_payload
 from api.problems import ProblemError
 from api.removal import remove
@@ -38,6 +39,7 @@ def create_blueprint(
                 other_parameters={waiting.PREFERENCE},
             ),
             idempotency_key=idempotency.read_key(request),
+            check_in_time=_in_time(settings),
         )
         job = submitted.job
         waited = _end_of_accepted(job, preferred_s if asked_s is None else asked_s)
@@ -71,17 +73,23 @@ def create_blueprint(
     @jobs.delete("/<job_id>")
     def take_back(job_id: str) -> Response:
         """Cancel a job, or delete one that has ended."""
-        cancelled = remove(store, JobId(job_id))
+        cancelled = remove(store, JobId(job_id), check_in_time=_in_time(settings))
         return _deleted(job_id) if cancelled is None else _respond(cancelled, HTTPStatus.OK)
 
     @jobs.post("/<job_id>/retry")
     def retry(job_id: str) -> Response:
         """Give a failed job a new start, under the same id."""
-        response = _respond(submission.retry(JobId(job_id)), HTTPStatus.ACCEPTED)
+        response = _respond(
+            submission.retry(JobId(job_id), check_in_time=_in_time(settings)), HTTPStatus.ACCEPTED
+        )
         response.headers["Location"] = f"/jobs/{job_id}"
         return response
 
     return jobs
+
+
+def _in_time(settings: Settings) -> Check:
+    return in_time(request.environ, margin_s=settings.store_timeout_s + settings.publish_timeout_s)
 
 
 def _respond(job: Job, status: HTTPStatus) -> Response:

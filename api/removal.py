@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from api.deadlines import Check, unlimited
 from api.problems import ProblemError
 from api.submission import find_job
 from common.errors import StaleJobError
@@ -18,18 +19,20 @@ _TRIES: Final = 5
 _RETRY_AFTER_S: Final = 1
 
 
-def remove(store: JobStore, job_id: JobId) -> Job | None:
+def remove(store: JobStore, job_id: JobId, *, check_in_time: Check = unlimited) -> Job | None:
     """Cancel an unfinished job; delete one that has ended, with its image.
 
     Returns:
         The cancelled job, whose record stays for other pollers; None if it was deleted.
 
     Raises:
-        ProblemError: There is no such job (404), or others kept moving it (503: the same
-            request may succeed a moment later, and there is nothing for the client to change).
+        ProblemError: There is no such job (404), nobody waits any more (503), or others kept
+            moving it (503: the same request may succeed a moment later, and there is nothing for
+            the client to change).
     """
     for _ in range(_TRIES):
         job = find_job(store, job_id)
+        check_in_time()
         try:
             return _take_back(store, job)
         except StaleJobError:  # claimed, finished, given back or retried meanwhile: look again

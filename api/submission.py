@@ -8,6 +8,7 @@ from http import HTTPStatus
 import structlog
 
 from api.catalog import ModelCatalog
+from api.deadlines import Check, unlimited
 from api.idempotency import check_same, identify
 from api.intake import accept
 from api.payload import Payload
@@ -48,7 +49,13 @@ class Submission:
     limits: Limits
     note_published: Callable[[Job], None]
 
-    def submit(self, payload: Payload, *, idempotency_key: str | None = None) -> Submitted:
+    def submit(
+        self,
+        payload: Payload,
+        *,
+        idempotency_key: str | None = None,
+        check_in_time: Check = unlimited,
+    ) -> Submitted:
         """Record a pending job for the image and publish it.
 
         Recording comes first, so that no consumer meets a job that the store does not know.
@@ -56,9 +63,10 @@ class Submission:
         Args:
             payload: The image, and what is asked for.
             idempotency_key: A submission that repeats an earlier one's gets that one's job.
+            check_in_time: Called right before the job is recorded.
 
         Raises:
-            ProblemError: The image or a field is not acceptable.
+            ProblemError: The image or a field is not acceptable, or nobody waits any more.
             StoreUnavailableError: Nothing was accepted.
         """
         image = accept(payload.image, source=payload.source, limits=self.limits)
@@ -76,6 +84,7 @@ class Submission:
             idempotency=idempotency,
         )
         structlog.contextvars.bind_contextvars(job_id=job.job_id)
+        check_in_time()
         try:
             self.store.add(job, payload.image)
         except RepeatedSubmissionError:  # it came in the same moment, and was first
@@ -85,15 +94,17 @@ class Submission:
         self._publish(job)
         return Submitted(job, is_replayed=False)
 
-    def retry(self, job_id: JobId) -> Job:
+    def retry(self, job_id: JobId, *, check_in_time: Check = unlimited) -> Job:
         """Give a failed job a new start.
 
         Raises:
-            ProblemError: There is no such job (404), or it has not failed (409).
+            ProblemError: There is no such job (404), it has not failed (409), or nobody waits
+                any more (503).
         """
         failed = find_job(self.store, job_id)
         try:
             retried = failed.retry()
+            check_in_time()
             self.store.save(retried, previous=failed)
         except (IllegalMoveError, StaleJobError) as exc:
             raise ProblemError(

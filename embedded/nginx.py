@@ -22,6 +22,8 @@ _SYSTEM_PATH: Final = "/usr/sbin:/sbin"
 _NO_PROXY: Final = "unix:"
 # Asked for names only, and the api has an address here.
 _RESOLVER: Final = HOST
+# Less than uWSGI gives a request before it ends the process (uwsgi.ini).
+REQUEST_LIMIT_S: Final = 60
 _UNLIMITED: Final = 1_000_000
 # nginx knows no larger limit of connections.
 _MOST_CONNECTIONS: Final = 65_535
@@ -47,6 +49,7 @@ class EmbeddedNginx:
     rate_limit: int = _UNLIMITED
     connection_limit: int = _MOST_CONNECTIONS
     trusted_proxy: str = ""
+    request_limit_s: int = REQUEST_LIMIT_S
 
     def prepare(self) -> None:
         (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
@@ -57,6 +60,7 @@ class EmbeddedNginx:
             "DARKROOM_MAX_BODY_BYTES": str(self.max_body_bytes),
             "DARKROOM_RATE_LIMIT": str(self.rate_limit),
             "DARKROOM_CONNECTION_LIMIT": str(self.connection_limit),
+            "DARKROOM_REQUEST_LIMIT_S": str(self.request_limit_s),
             "DARKROOM_TRUSTED_PROXY": self.trusted_proxy or _NO_PROXY,
         }
         write_private(self.folder / "nginx.conf", render(_TEMPLATE.read_text(), values))

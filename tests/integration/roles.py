@@ -10,7 +10,7 @@ from pathlib import Path
 
 from common.mongo.connection import connect, open_database
 from embedded import roles
-from embedded.nginx import EmbeddedNginx
+from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
 from embedded.programs import HOST, Program
 from embedded.sockets import socket_path
 from tests.e2e.client import Client
@@ -249,6 +249,7 @@ def running_roles(
             folder=folder / "nginx",
             port=port,
             api_socket=api_socket(chosen),
+            request_limit_s=int(settings.get("DARKROOM_REQUEST_LIMIT_S", REQUEST_LIMIT_S)),
             max_body_bytes=_MAX_BODY_BYTES,
         )
         nginx.prepare()

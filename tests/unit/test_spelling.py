@@ -17,8 +17,8 @@ READERS = (
     *("nginx/start", "nginx/nginx.conf.template", "nginx/tls.conf", "nginx/management.conf"),
     "embedded/launch.py",
 )
-# nginx/start works these out by itself.
-WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES"}
+# nginx/start works the one out by itself, and nginx tells the api the other.
+WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES", "DARKROOM_SENT_AT"}
 
 
 def unknown(*names: str) -> list[str]:

@@ -1,0 +1,51 @@
+"""Requests that nginx has given up: what comes too late records nothing.
+
+nginx answers 503 when the api takes too long, and the client sends its request again. The api may
+still have the first one in its queue. Recorded then, it would be a job that nobody asks for.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from api.problems import ProblemError
+
+Check = Callable[[], None]
+
+# By nginx, as variables of the uwsgi protocol: no header of a client can be taken for them.
+SENT_AT = "DARKROOM_SENT_AT"
+LIMIT_S = "DARKROOM_REQUEST_LIMIT_S"
+
+
+def unlimited() -> None:
+    """Pass: there is no deadline."""
+
+
+def in_time(environ: Mapping[str, Any], *, margin_s: float) -> Check:
+    """Make a check that the client of this request still waits.
+
+    Without nginx in front there is no deadline, and the check passes.
+
+    Args:
+        environ: The WSGI environment of the request.
+        margin_s: How long what follows the check may take.
+    """
+    sent_at, limit_s = environ.get(SENT_AT), environ.get(LIMIT_S)
+    if not sent_at or not limit_s:
+        return unlimited
+    latest_s = float(sent_at) + float(limit_s) - margin_s
+    return lambda: _refuse_after(latest_s)
+
+
+def _refuse_after(latest_s: float) -> None:
+    # The time of day: nginx is another process, perhaps on another machine.
+    if time.time() > latest_s:
+        raise ProblemError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "request-expired",
+            "The request waited too long",
+            "The service was too busy to take this request in time. Nothing was changed. Try "
+            "again after the number of seconds in Retry-After.",
+            headers={"Retry-After": "2"},
+        )
