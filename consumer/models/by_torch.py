@@ -28,7 +28,7 @@ def served_by_torch(model: Pretrained, computing: Computing, *, remark: str = ""
         network, told = _in_half_precision(model, computing, exact)
     elif computing.compiles:
         network, told = _compiled(model, computing, exact)
-    remarks = "; ".join(filter(None, (remark, told)))
+    remarks = "; ".join(filter(None, (model.remark, remark, told)))
     return Classifier(network=network, kit=model.kit, remark=remarks)
 
 

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from consumer.models import torchvision_zoo
+from consumer.models.errors import ModelUnavailableError
 from consumer.models.folder import ModelFile, files_of, object_at
-from consumer.models.kits import kit_of
+from consumer.models.kits import kit_of, labels_of
 from consumer.models.pretrained import Pretrained
+from consumer.models.states import read_state
 
 _TORCHVISION = "torchvision:"
+_OF_IMAGENET = 1000
 
 
 def load(folder: Path, described: ModelFile) -> Pretrained:
@@ -18,24 +20,40 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
     weights = folder / (described.program or described.weights or "")
     if described.program is not None:
         network: torch.nn.Module = torch.export.load(weights).module()
+        told = ""
     else:
-        network = _network(folder, described.architecture or "", weights).eval()
+        network, told = _network(folder, described, weights)
     return Pretrained(
-        module=network,
+        module=network.eval() if described.program is None else network,
+        remark=told,
         kit=kit_of(folder, described, weights=weights),
         sources=files_of(folder),
     )
 
 
-def _network(folder: Path, architecture: str, weights: Path) -> torch.nn.Module:
-    if architecture.startswith(_TORCHVISION):
-        network = torchvision_zoo.architecture(architecture.removeprefix(_TORCHVISION))
-    else:
-        network = object_at(folder, architecture)()
-    if weights.suffix == ".safetensors":
-        state = load_file(weights)
-    else:
-        # weights_only: a pickle could run any code.
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-    network.load_state_dict(state)
-    return network
+def _network(folder: Path, described: ModelFile, weights: Path) -> tuple[torch.nn.Module, str]:
+    """Make the architecture, and fill in its weights; return what was done to them, too."""
+    architecture = described.architecture or ""
+    if not architecture.startswith(_TORCHVISION):
+        network: torch.nn.Module = object_at(folder, architecture)()
+        return network, _filled(network, weights)
+    name = architecture.removeprefix(_TORCHVISION)
+    network = torchvision_zoo.architecture(name)
+    classes = len(labels_of(folder, described))
+    if classes == _OF_IMAGENET:
+        return network, _filled(network, weights)
+    network = torchvision_zoo.architecture(name, classes=classes)
+    told = f"{name} with {classes} classes instead of {_OF_IMAGENET}"
+    return network, "; ".join(filter(None, (told, _filled(network, weights))))
+
+
+def _filled(network: torch.nn.Module, weights: Path) -> str:
+    state, told = read_state(weights, network.state_dict())
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as exc:
+        reason = str(exc).partition("\n\t")[2].strip() or str(exc)
+        raise ModelUnavailableError(
+            f"{weights.name} does not fit its architecture: {reason}"
+        ) from exc
+    return told

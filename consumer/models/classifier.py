@@ -8,7 +8,9 @@ import PIL.Image
 
 from common.jobs import Prediction
 from consumer.models.errors import NotFiniteError
+from consumer.models.output import Output, probabilities_of
 from consumer.preprocessing import Preprocessing
+from consumer.runtimes.adapting import Layout
 from consumer.runtimes.network import Floats, Network, Precision
 
 
@@ -21,6 +23,8 @@ class Kit:
     version: str
     description: str = ""
     precision: Precision = "float32"
+    output: Output = "logits"
+    layout: Layout = "NCHW"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +73,24 @@ class Classifier:
         """Name the *top_k* most probable labels of each image, the most probable first."""
         batch = np.stack(prepared) if len(prepared) > 1 else prepared[0][np.newaxis]
         logits = self.network(batch)
-        return [top_k_predictions(row, self.kit.labels, top_k) for row in logits]
+        output = self.kit.output
+        return [top_k_predictions(row, self.kit.labels, top_k, output=output) for row in logits]
 
 
-def top_k_predictions(logits: Floats, labels: Sequence[str], k: int) -> tuple[Prediction, ...]:
+def top_k_predictions(
+    logits: Floats, labels: Sequence[str], k: int, *, output: Output = "logits"
+) -> tuple[Prediction, ...]:
     """Name the *k* most probable labels, the most probable first.
 
     Args:
         logits: Raw output of the network for one image, shape ``(len(labels),)``.
         labels: In the order that the weights were trained with.
         k: How many to return, at least 1; all, if there are fewer.
+        output: What the numbers mean.
 
     Returns:
-        Predictions whose probabilities are the softmax over *all* labels, so they sum to
-        less than one when ``k < len(labels)``.
+        Predictions whose probabilities are those over *all* labels: the softmax, unless *output*
+        says otherwise. So they sum to less than one when ``k < len(labels)``.
 
     Raises:
         ValueError: The logits and the labels disagree on the number of classes.
@@ -93,7 +101,5 @@ def top_k_predictions(logits: Floats, labels: Sequence[str], k: int) -> tuple[Pr
     if not np.isfinite(logits).all():
         raise NotFiniteError("some of its logits are not finite numbers (NaN or infinite)")
     best = np.argsort(-logits, kind="stable")[:k]
-    # In double precision: probabilities shall not sum to more than one.
-    exponentials = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities = exponentials / exponentials.sum()
+    probabilities = probabilities_of(logits, output)
     return tuple(Prediction(labels[index], float(probabilities[index])) for index in best)

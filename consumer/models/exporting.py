@@ -78,6 +78,8 @@ def _export(name: str, model: "Pretrained", places: Places) -> None:
             file=None if reason else file,
             reason=reason,
             largest_difference=difference,
+            remark=model.remark,
+            from_folder=places.folder(name) is not None,
         ),
     )
 

@@ -24,17 +24,21 @@ class Export(BaseModel):
         file: The network; None: torch serves it.
         reason: Why torch serves it.
         largest_difference: From torch's logits, in their standard deviations.
+        remark: What was done to the weights, for people.
+        from_folder: Whether a folder of that name was exported, and not torchvision's model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     kit: Kit
     sources: Mapping[str, str]
     torchvision: str
     file: str | None
     reason: str = ""
     largest_difference: float | None = None
+    remark: str = ""
+    from_folder: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import digest
+from consumer.models.output import Output
 from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
+from consumer.runtimes.adapting import Layout
 from consumer.runtimes.network import Precision
 
 DESCRIPTION_FILE = "model.toml"
+# Editors on Windows put a mark at the beginning, which is no text.
+TEXT = "utf-8-sig"
 
 Side = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -52,6 +56,8 @@ class ModelFile(BaseModel):
     program: str | None = None
     network: str | None = None
     precision: Precision = "float32"
+    output: Output | None = None
+    layout: Layout = "NCHW"
     predictor: str | None = None
     labels: str | tuple[str, ...] | None = None
     preprocessing: str | PreprocessingTable | None = None
@@ -61,6 +67,8 @@ class ModelFile(BaseModel):
     def _is_of_one_kind(self) -> Self:
         if self.precision != "float32" and self.network is None:
             raise ValueError("precision belongs to a network")
+        if self.layout != "NCHW" and self.network is None:
+            raise ValueError("layout belongs to a network, an ONNX file")
         if self.predictor is not None:
             return self
         kinds = (self.program, self.network, self.architecture and self.weights)
@@ -79,9 +87,9 @@ def read(folder: Path) -> ModelFile:
     """
     try:
         return ModelFile.model_validate(
-            tomllib.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+            tomllib.loads((folder / DESCRIPTION_FILE).read_text(encoding=TEXT))
         )
-    except (tomllib.TOMLDecodeError, ValidationError, OSError) as exc:
+    except (tomllib.TOMLDecodeError, ValidationError, OSError, UnicodeDecodeError) as exc:
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from consumer.models.classifier import Kit
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.folder import DESCRIPTION_FILE, ModelFile, PreprocessingTable
+from consumer.models.folder import DESCRIPTION_FILE, TEXT, ModelFile, PreprocessingTable
 from consumer.models.model import digest
 from consumer.preprocessing import Preprocessing
 
@@ -15,15 +15,23 @@ _TORCHVISION: Final = "torchvision:"
 def kit_of(folder: Path, described: ModelFile, *, weights: Path) -> Kit:
     """Gather what belongs to *weights*, a file in *folder*."""
     return Kit(
-        labels=_labels(folder, described.labels or ()),
+        labels=labels_of(folder, described),
         preprocessing=_preprocessing(described.preprocessing),
         version=digest(weights),
         description=described.description,
         precision=described.precision,
+        output=described.output or "logits",
+        layout=described.layout,
     )
 
 
-def _labels(folder: Path, labels: str | tuple[str, ...]) -> tuple[str, ...]:
+def labels_of(folder: Path, described: ModelFile) -> tuple[str, ...]:
+    """Return the labels, in the order of the network's outputs.
+
+    Raises:
+        ModelUnavailableError: Their file cannot be read.
+    """
+    labels = described.labels or ()
     if not isinstance(labels, str):
         return labels
     if labels.startswith(_TORCHVISION):
@@ -31,7 +39,13 @@ def _labels(folder: Path, labels: str | tuple[str, ...]) -> tuple[str, ...]:
 
         named = labels.removeprefix(_TORCHVISION)
         return torchvision_zoo.labels_of(torchvision_zoo.weights_by_name(named))
-    return tuple((folder / labels).read_text(encoding="utf-8").splitlines())
+    try:
+        lines = (folder / labels).read_text(encoding=TEXT).rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ModelUnavailableError(
+            f"{labels}, the file of labels, cannot be read: {exc}; it has a label a line, in UTF-8"
+        ) from exc
+    return tuple(line.rstrip() for line in lines)
 
 
 def _preprocessing(described: str | PreprocessingTable | None) -> Preprocessing:

@@ -15,8 +15,11 @@ from consumer.models import folder, onnx_file
 from consumer.models.classifier import Classifier, Kit
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.exporting import UNAVAILABLE
+from consumer.models.exports import Export
 from consumer.models.model import Model
+from consumer.models.output import check_output
 from consumer.models.places import Places
+from consumer.models.probe import probe
 from consumer.runtimes.agreement import NotTheSameError
 from consumer.runtimes.computing import Computing
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:  # torch only where it is needed: it takes a second to import
     from consumer.models.pretrained import Pretrained
 
 _AS_IT_COMES: Final = Computing()
+
+_ALONE: Final = "its folder is not here: served from its export alone"
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -48,16 +53,30 @@ def load_model(
             return folder.load_predictor(place, described.predictor, described.description)
         if place is not None and described is not None and described.network is not None:
             return onnx_file.load(place, described, runtime=runtime, threads=threads)
-        if runtime == "torch":
-            return _served_by_torch(name, places, computing)
-        if computing.wants_torch:
-            return _served_by_torch(name, places, computing, remark=f"{runtime} is for CPUs")
-        served = _served_by_export(name, places, runtime, threads, computing)
-        return _telling_what_is_left_undone(served, computing)
+        return _checked(_served(name, places, runtime, threads, computing), described)
     except ModelUnavailableError:
         raise
     except Exception as exc:  # weights and code of users fail in any way they like
         raise ModelUnavailableError(text_of(exc)) from exc
+
+
+def _checked(served: Classifier, described: folder.ModelFile | None) -> Classifier:
+    """See that the outputs of a network are what its folder says; torchvision's are known."""
+    if described is not None:
+        check_output(served.network(probe(served.kit.preprocessing)[:2]), described.output)
+    return served
+
+
+def _served(
+    name: str, places: Places, runtime: Runtime, threads: int, computing: Computing
+) -> Classifier:
+    """Serve a network that torch has made, by torch or from its export."""
+    if runtime == "torch":
+        return _served_by_torch(name, places, computing)
+    if computing.wants_torch:
+        return _served_by_torch(name, places, computing, remark=f"{runtime} is for CPUs")
+    served = _served_by_export(name, places, runtime, threads, computing)
+    return _telling_what_is_left_undone(served, computing)
 
 
 def load_pretrained(name: str, places: Places) -> "Pretrained":
@@ -88,28 +107,40 @@ def exported(name: str, places: Places) -> tuple[Path, Kit]:
         NotTheSameError: Only torch can compute it; the text says why.
         ModelUnavailableError: It cannot be had.
     """
-    export = places.valid_export(name)
-    if export is None:
-        if find_spec("torch") is None:
-            raise ModelUnavailableError("there is no export of it, and no torch to make one with")
-        log.info("exporting", model=name)
-        failure = _export_in_a_process(name, places)
-        export = places.valid_export(name)
-        if export is None:
-            raise NotTheSameError(failure)
+    export = _found_or_made(name, places)
     if export.file is None:
         raise NotTheSameError(export.reason)
     return places.exports.path(export.file), export.kit
+
+
+def _found_or_made(name: str, places: Places) -> Export:
+    export = places.valid_export(name)
+    if export is not None:
+        return export
+    if find_spec("torch") is None:
+        raise ModelUnavailableError("there is no export of it, and no torch to make one with")
+    log.info("exporting", model=name)
+    failure = _export_in_a_process(name, places)
+    export = places.valid_export(name)
+    if export is None:
+        raise NotTheSameError(failure)
+    return export
 
 
 def _served_by_export(
     name: str, places: Places, runtime: Runtime, threads: int, computing: Computing
 ) -> Classifier:
     try:
-        file, kit = exported(name, places)
+        export = _found_or_made(name, places)
     except NotTheSameError as exc:
         return _served_by_torch(name, places, computing, remark=str(exc))
-    return onnx_file.serve(file, kit, runtime=runtime, threads=threads)
+    if export.file is None:
+        return _served_by_torch(name, places, computing, remark=export.reason)
+    file = places.exports.path(export.file)
+    served = onnx_file.serve(file, export.kit, runtime=runtime, threads=threads)
+    alone = _ALONE if export.from_folder and places.folder(name) is None else ""
+    remarks = "; ".join(filter(None, (served.remark, export.remark, alone)))
+    return replace(served, remark=remarks)
 
 
 def _served_by_torch(

@@ -8,7 +8,9 @@ from consumer.models.classifier import Classifier, Kit
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.folder import ModelFile
 from consumer.models.kits import kit_of
+from consumer.models.output import check_output
 from consumer.models.probe import probe
+from consumer.runtimes.adapting import AdaptedNetwork, adapted
 from consumer.runtimes.agreement import NotTheSameError, check_roughly, difference
 from consumer.runtimes.network import Network
 from consumer.runtimes.on_onnx import OnnxNetwork
@@ -27,11 +29,13 @@ def load(folder: Path, described: ModelFile, *, runtime: Runtime, threads: int) 
     file = folder / (described.network or "")
     kit = kit_of(folder, described, weights=file)
     classifier = serve(file, kit, runtime=runtime, threads=threads)
-    shape = classifier.network(probe(kit.preprocessing)[:2]).shape
-    if shape != (2, len(kit.labels)):
+    outputs = classifier.network(probe(kit.preprocessing)[:2])
+    if outputs.shape != (2, len(kit.labels)):
         raise ModelUnavailableError(
-            f"of 2 images its logits have the shape {shape}, but there are {len(kit.labels)} labels"
+            f"{file.name}: of 2 images its outputs have the shape {outputs.shape}, but model.toml "
+            f"has {len(kit.labels)} labels; it must have as many labels as there are outputs"
         )
+    check_output(outputs, described.output)
     return classifier
 
 
@@ -43,15 +47,30 @@ def serve(file: Path, kit: Kit, *, runtime: Runtime, threads: int) -> Classifier
     """
     if kit.precision == "bf16":
         return _in_bf16(file, kit, runtime, threads)
-    network = OnnxNetwork(file, threads=threads)
+    network, told = _adapted(file, kit, threads)
     if runtime != "openvino":
         remark = "torch does not compute ONNX files" if runtime == "torch" else ""
-        return Classifier(network=network, kit=kit, remark=remark)
+        remarks = "; ".join(filter(None, (remark, told)))
+        return Classifier(network=network, kit=kit, remark=remarks)
+    if isinstance(network, AdaptedNetwork):
+        remark = f"OpenVINO gets only the usual form of images: computed by onnxruntime; {told}"
+        return Classifier(network=network, kit=kit, remark=remark.removesuffix("; "))
     try:
         other = _by_openvino(file, network, kit, threads)
     except NotTheSameError as exc:
         return Classifier(network=network, kit=kit, remark=f"OpenVINO: {exc}")
     return Classifier(network=other, kit=kit)
+
+
+def _adapted(file: Path, kit: Kit, threads: int) -> tuple[Network, str]:
+    """Load a file into onnxruntime, and give it the images as it wants them."""
+    exact = OnnxNetwork(file, threads=threads)
+    channels = len(kit.preprocessing.mean)
+    try:
+        network = adapted(exact, exact.input, layout=kit.layout, channels=channels)
+    except NotTheSameError as exc:
+        raise ModelUnavailableError(f"{file.name}: {exc}") from exc
+    return network, network.remark if isinstance(network, AdaptedNetwork) else ""
 
 
 def _by_openvino(file: Path, reference: Network, kit: Kit, threads: int) -> Network:

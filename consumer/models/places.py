@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from consumer.models.exports import Export, Exports, digests
@@ -44,6 +45,10 @@ class Places:
 
     def _is_made_of_what_is_here(self, name: str, export: Export) -> bool:
         folder = self.folder(name)
+        if folder is None and export.from_folder:
+            # A folder that was removed serves no more. Where there is no torch, exports are
+            # meant to travel alone.
+            return find_spec("torch") is None
         if folder is None:
             # A download has a hash in its name: one that is not there would be the same again.
             files = [path for source in export.sources if (path := self.weights / source).exists()]

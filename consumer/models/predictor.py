@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import PIL.Image
 
 from common.jobs import Prediction
+
+_ROUNDING: Final = 1e-4
 
 
 class Predictor(Protocol):
@@ -55,8 +57,11 @@ class PredictorModel:
 
 
 def _checked(pairs: Iterable[tuple[str, float]]) -> list[Prediction]:
-    predictions = [Prediction(str(label), float(probability)) for label, probability in pairs]
-    for one in predictions:
-        if not 0 <= one.probability <= 1:
-            raise ValueError(f"the probability of {one.label!r} is {one.probability}, not in 0..1")
-    return predictions
+    return [Prediction(str(label), _in_range(label, float(number))) for label, number in pairs]
+
+
+def _in_range(label: str, probability: float) -> float:
+    """Take off what rounding in single precision adds."""
+    if not -_ROUNDING <= probability <= 1 + _ROUNDING:  # nor is NaN
+        raise ValueError(f"the probability of {label!r} is {probability}, not in 0..1")
+    return min(1.0, max(0.0, probability))

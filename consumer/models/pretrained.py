@@ -16,8 +16,10 @@ class Pretrained:
         module: Takes floats of shape (n, channels, height, width), returns logits.
         kit: Its labels, its preprocessing and so on.
         sources: The files that it was made of.
+        remark: What was done to its weights, for people; empty if nothing was.
     """
 
     module: torch.nn.Module
     kit: Kit
     sources: tuple[Path, ...]
+    remark: str = ""

@@ -88,9 +88,10 @@ def weights_by_name(name: str) -> Any:
     return torchvision_models().get_weight(name)
 
 
-def architecture(name: str) -> torch.nn.Module:
-    """Make the torchvision network *name*, without weights."""
-    network: torch.nn.Module = torchvision_models().get_model(name)
+def architecture(name: str, *, classes: int | None = None) -> torch.nn.Module:
+    """Make the torchvision network *name*, without weights, for ImageNet's or other classes."""
+    options = {} if classes is None else {"num_classes": classes}
+    network: torch.nn.Module = torchvision_models().get_model(name, **options)
     return network
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import onnxruntime
 
+from consumer.runtimes.adapting import Input
 from consumer.runtimes.network import Floats
 
 INPUT: Final = "images"
@@ -32,7 +33,9 @@ class OnnxNetwork:
         self._session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
-        self._input = self._session.get_inputs()[0].name
+        first = self._session.get_inputs()[0]
+        self._input = first.name
+        self.input = Input(tuple(first.shape), first.type)
         self._output = self._session.get_outputs()[0].name
 
     def __call__(self, images: Floats) -> Floats:

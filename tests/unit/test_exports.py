@@ -239,7 +239,9 @@ def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: Place
     download.parent.mkdir()
     download.write_bytes(b"weights")
     sources = digests([download], base=exported.weights)
-    exported.exports.put("net", described.model_copy(update={"sources": sources}))
+    exported.exports.put(
+        "net", described.model_copy(update={"sources": sources, "from_folder": False})
+    )
     assert exported.valid_export("net") is not None
 
     download.write_bytes(b"others")

@@ -119,7 +119,7 @@ def test_an_exported_program_classifies(tmp_path: Path, write: Write) -> None:
     class Bright(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             brightness = images.mean(dim=(1, 2, 3))
-            return torch.stack([1 - brightness, brightness], dim=1)
+            return torch.stack([4 - 4 * brightness, 4 * brightness], dim=1)
 
     write(
         model_toml=CLASSIFIER.replace('architecture = "network:Tiny"', "").replace(

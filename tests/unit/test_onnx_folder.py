@@ -47,7 +47,7 @@ def test_a_network_that_was_brought_along_is_served_whatever_its_input_is_called
 def test_a_network_with_another_number_of_labels_is_unavailable(places: Places) -> None:
     bring_along(places, **{'"8", "9"]': '"8"]'})
 
-    with pytest.raises(ModelUnavailableError, match=r"\(2, 10\), but there are 9 labels"):
+    with pytest.raises(ModelUnavailableError, match=r"\(2, 10\), but model.toml has 9 labels"):
         load_model("brought", places, runtime="onnx", threads=1)
 
 
@@ -64,14 +64,17 @@ def test_a_description_of_two_kinds_is_refused(places: Places, described: str) -
         load_model("mixed", places, runtime="onnx", threads=1)
 
 
-def test_a_network_that_takes_one_image_only_is_unavailable(places: Places) -> None:
+def test_a_network_that_takes_one_image_only_is_served_one_by_one(places: Places) -> None:
     folder = bring_along(places)
     model = onnx.load(folder / "mine.onnx")
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, folder / "mine.onnx")
 
-    with pytest.raises(ModelUnavailableError, match="invalid dimensions"):
-        load_model("brought", places, runtime="onnx", threads=1)
+    model = load_model("brought", places, runtime="onnx", threads=1)
+
+    images = [PIL.Image.open(DIGITS / "samples" / f"{digit}.png") for digit in (3, 7)]
+    assert [best.label for [best] in classify(model, images, top_k=1)] == ["3", "7"]
+    assert "one by one" in model.remark
 
 
 def test_labels_of_a_network_may_lie_in_a_file(places: Places) -> None:

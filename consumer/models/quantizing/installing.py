@@ -50,6 +50,7 @@ def describe(draft: Path, source: str, kit: Kit, precision: Precision) -> None:
         "network": NETWORK_FILE,
         "precision": precision,
         "labels": _LABELS_FILE,
+        "output": kit.output,
     }
     lines = [*_lines(described), "", "[preprocessing]", *_lines(_spelled_out(kit.preprocessing))]
     (draft / DESCRIPTION_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
