@@ -1,6 +1,6 @@
 """From whatever pixels a file has to RGB, or a refusal that says why not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,38 +17,74 @@ _PAPER: Final = (255, 255, 255, 255)
 _BITS: Final = 258
 _PHOTOMETRIC: Final = 262
 _SAMPLE_FORMAT: Final = 339
-_WHITE_IS_ZERO: Final = 0
 _SIGNED: Final = 2
 
+_COLOUR_MAP: Final = 320
+
+_8_BITS: Final = 2**8
 _16_BITS: Final = 2**16
+
+# By Pillow's modes.
+_UNCLEAR: Final = {
+    "F": "it has floating-point pixels, whose range is not known",
+    "LAB": "its colours are L*a*b*; save it in RGB",
+}
+
+LowBytes = Callable[[], PIL.Image.Image]
 
 
 class UndecodableImageError(PermanentError):
     """The bytes are no image that can be decoded: the client's mistake, not an outage."""
 
 
-def to_rgb(image: PIL.Image.Image, *, png_bits: int = 0) -> PIL.Image.Image:
+def to_rgb(
+    image: PIL.Image.Image, *, png_bits: int = 0, low_bytes: LowBytes | None = None
+) -> PIL.Image.Image:
     """Convert a loaded image to mode ``RGB``; transparent areas become white.
 
     Args:
         image: As Pillow loaded it.
         png_bits: The bits of a sample, if it is a PNG file.
+        low_bytes: Loads the lower halves of samples of 16 bits, whose upper ones *image* has.
 
     Raises:
         UndecodableImageError: Nobody can tell which of its numbers mean black and white.
     """
-    if image.mode == "RGB" and "transparency" not in image.info:
+    colour = image.info.get("transparency")
+    if image.mode == "RGB" and colour is None:
         return image
-    if image.mode == "F":
-        raise UndecodableImageError("it has floating-point pixels, whose range is not known")
-    if image.mode == "LAB":
-        raise UndecodableImageError("its colours are L*a*b*; save it in RGB")
+    if image.mode in _UNCLEAR:
+        raise UndecodableImageError(_UNCLEAR[image.mode])
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _deep_grey(image).convert("RGB")
     if image.mode == "L" and _tag(image, _SAMPLE_FORMAT) == _SIGNED:
         return _scaled(np.asarray(image).astype(np.int8), bits=8, is_signed=True).convert("RGB")
+    if image.mode == "RGB" and low_bytes is not None and isinstance(colour, tuple):
+        return _without_colour(image, low_bytes(), colour)
+    if image.mode in {"P", "PA"}:
+        _mend_palette(image)
     _scale_transparency(image, png_bits)
-    return _on_paper(image)
+    return _on_paper(image.convert("LA") if image.mode == "La" else image)
+
+
+def _without_colour(
+    upper: PIL.Image.Image, lower: PIL.Image.Image, colour: tuple[int, ...]
+) -> PIL.Image.Image:
+    """Make one colour of 16 bits a sample white."""
+    levels = np.array(upper)
+    rest = np.asarray(lower)
+    is_paper = np.ones(levels.shape[:2], bool)
+    for band, level in enumerate(colour):
+        is_paper &= (levels[..., band] == level >> 8) & (rest[..., band] == level & 0xFF)
+    levels[is_paper] = _PAPER[:3]
+    return PIL.Image.fromarray(levels)
+
+
+def _mend_palette(image: PIL.Image.Image) -> None:
+    """Take the colours of a TIFF palette as they are where its writer had 8 bits, not 16."""
+    colours = getattr(image, "tag_v2", {}).get(_COLOUR_MAP, ())
+    if colours and max(colours) < _8_BITS:
+        image.putpalette(np.array(colours, np.uint8).reshape(3, -1).T.tobytes())
 
 
 def _on_paper(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -68,12 +104,11 @@ def _is_bmp_without_alpha(image: PIL.Image.Image) -> bool:
 
 
 def _scale_transparency(image: PIL.Image.Image, png_bits: int) -> None:
-    """Have the transparent colour of a PNG in the 8 bits that Pillow gives its pixels."""
-    colour = image.info.get("transparency")
-    if image.mode == "L" and isinstance(colour, int) and png_bits in {2, 4}:
-        image.info["transparency"] = colour * 255 // (2**png_bits - 1)
-    if image.mode == "RGB" and isinstance(colour, tuple) and png_bits == 16:  # noqa: PLR2004
-        image.info["transparency"] = tuple(level >> 8 for level in colour)
+    """Have the transparent grey of a PNG in the 8 bits that Pillow gives its pixels."""
+    grey = image.info.get("transparency")
+    if image.mode == "L" and isinstance(grey, int) and png_bits in {2, 4}:
+        white = 2**png_bits - 1
+        image.info["transparency"] = (grey & white) * 255 // white
 
 
 def _deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -82,7 +117,8 @@ def _deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
     if _tag(image, _SAMPLE_FORMAT) == _SIGNED:
         return _scaled(levels, bits=_bits_of(image, levels), is_signed=True)
     if image.mode == "I":
-        return _scaled(levels.astype(np.int32).view(np.uint32), bits=32)
+        levels = levels.astype(np.int32).view(np.uint32)
+        return _scaled(~levels if _is_white_zero(image) else levels, bits=32)
     white = 2 ** _bits_of(image, levels) - 1
     return PIL.Image.fromarray(_table(image, white)[levels])
 
@@ -90,7 +126,7 @@ def _deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
 def _table(image: PIL.Image.Image, white: int) -> Levels:
     """Map each of 65,536 levels to one of 256, with *white* as the brightest."""
     levels = np.minimum(np.arange(_16_BITS), white)
-    if _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO:
+    if _is_white_zero(image):
         levels = white - levels
     table: Levels = ((levels * 255 + white // 2) // white).astype(np.uint8)
     transparent = image.info.get("transparency")
@@ -112,6 +148,11 @@ def _scaled(
     white = 2 ** (bits - is_signed) - 1
     scaled = levels.astype(np.float32) * np.float32(255 / white)
     return PIL.Image.fromarray(np.rint(scaled, out=scaled).astype(np.uint8))
+
+
+def _is_white_zero(image: PIL.Image.Image) -> bool:
+    """Tell the polarity of a TIFF file; one that says nothing has Pillow's and libtiff's, 0."""
+    return hasattr(image, "tag_v2") and not _tag(image, _PHOTOMETRIC)
 
 
 def _bits_of(image: PIL.Image.Image, levels: npt.NDArray[np.integer]) -> int:

@@ -4,32 +4,33 @@ import hashlib
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from functools import cache
-from io import BytesIO
 from typing import Final
 
 import PIL.Image
+import structlog
 from PIL.Image import Transpose
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL.ImageFile import ImageFile
 
 from common.formats import FORMATS
 from consumer.colours import UndecodableImageError, to_rgb
 from consumer.exif import UPRIGHT, orientation_of
-from consumer.metadata import stripped
+from consumer.metadata import jpeg, png
+from consumer.metadata.stripping import stripped
+from consumer.opening import HEIF, low_bytes, opened
 
 __all__ = ["UndecodableImageError", "decode"]
 
-# Our own limit is checked below, before a pixel is decoded.
-PIL.Image.MAX_IMAGE_PIXELS = None
+log = structlog.stdlib.get_logger(__name__)
 
-_HEIF: Final = "HEIF"
-_JPEG: Final = b"\xff\xd8\xff"
-_END_OF_JPEG: Final = b"\xff\xd9"
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-_PNG_BITS_AT: Final = 24  # of the file: in the chunk IHDR
-_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*")
-_ISO_MEDIA: Final = re.compile(rb"....ftyp", re.DOTALL)
-_TIFF_ORIENTATION: Final = 0x0112
+_16_BITS: Final = 16
+_KIND: Final = "it is of a kind that cannot be decoded here; save it as a plain JPEG or PNG"
+# What Pillow and its libraries say, and what it means to whoever sent the file. The first counts.
+_WORDS: Final = (
+    (r"truncated|not enough|end of file", "it is truncated: some of its pixels are missing"),
+    (r"checksum", "one of its checksums is wrong: it was damaged on its way"),
+    (r"pixel mode|data organization|unsupported|not supported|cannot handle", _KIND),
+    (r"limit", "it takes more memory than its header says"),
+)
 
 _TURNS: Final[Mapping[int, Transpose]] = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -67,6 +68,7 @@ def decode(image: bytes, *, max_pixels: int, enough_px: int = 0) -> PIL.Image.Im
     except (UndecodableImageError, MemoryError):
         raise
     except Exception as exc:  # Pillow's parsers raise anything at all on rubbish
+        log.info("an image could not be decoded", error=repr(exc))
         raise UndecodableImageError(_in_words(exc)) from exc
 
 
@@ -74,94 +76,66 @@ def _decoded(image: bytes, max_pixels: int, enough_px: int) -> PIL.Image.Image:
     file = stripped(image)
 
     def load(content: bytes) -> PIL.Image.Image:
-        opened = _opened(content)
-        if opened.width * opened.height > max_pixels:
+        opened_file = opened(content)
+        if opened_file.width * opened_file.height > max_pixels:
             raise UndecodableImageError(f"it has more than {max_pixels} pixels")
         if enough_px:
-            opened.draft(None, (enough_px, enough_px))
-        turn = _TURNS.get(_orientation(opened) if file.orientation is None else file.orientation)
-        opened.load()
-        rgb = to_rgb(opened, png_bits=image[_PNG_BITS_AT] if image.startswith(_PNG) else 0)
+            opened_file.draft(None, (enough_px, enough_px))
+        turn = _TURNS.get(file.orientation or _orientation(opened_file))
+        rgb = _loaded(opened_file, content)
         return rgb if turn is None else rgb.transpose(turn)
 
     try:
         return load(file.image)
     except OSError as exc:
-        if not (image.startswith(_JPEG) and "truncated" in str(exc)):
+        if not (jpeg.is_one(image) and "truncated" in str(exc)):
             raise
-        return _with_an_end(file.image, load) or _refuse_truncated(exc)
+        ended = _with_an_end(file.image, load)
+        if ended is None:
+            raise
+        return ended
 
 
-def _with_an_end(jpeg: bytes, load: Callable[[bytes], PIL.Image.Image]) -> PIL.Image.Image | None:
-    """Decode a JPEG that lacks its end marker; None if it lacks pixels too.
-
-    libjpeg makes up pixels that are missing, without an error. It makes up others if there are
-    other bytes before the end, which count for nothing where all pixels are there.
-    """
-    body = jpeg.removesuffix(b"\xff")
-    made_up = hashlib.sha256(load(body + b"\x55" * 64 + _END_OF_JPEG).tobytes()).digest()
-    image = load(body + _END_OF_JPEG)
-    return image if hashlib.sha256(image.tobytes()).digest() == made_up else None
-
-
-def _refuse_truncated(error: OSError) -> PIL.Image.Image:
-    raise UndecodableImageError(_in_words(error)) from error
+def _loaded(file: ImageFile, content: bytes) -> PIL.Image.Image:
+    frame = file.tile[0].extents if file.format == "GIF" else None
+    file.load()
+    bits = png.bits_of(content)
+    halves = (lambda: low_bytes(content)) if bits == _16_BITS else None
+    rgb = to_rgb(file, png_bits=bits, low_bytes=halves)
+    if frame is None or frame == (0, 0, *rgb.size):
+        return rgb
+    # What a GIF frame leaves free is transparent.
+    paper = PIL.Image.new("RGB", rgb.size, "white")
+    paper.paste(rgb.crop(frame), frame)
+    return paper
 
 
-def _opened(image: bytes) -> PIL.Image.Image:
-    if image.startswith(_TIFF):
-        return _PlainTiff(BytesIO(image))
-    if not _ISO_MEDIA.match(image):
-        return PIL.Image.open(BytesIO(image), formats=_formats())
-    try:
-        return PIL.Image.open(BytesIO(image), formats=_formats())
-    except Exception:  # noqa: BLE001 (the plugins write EXIF data anew, and raise what they like)
-        return PIL.Image.open(BytesIO(_without_exif(image)), formats=_formats())
+def _with_an_end(image: bytes, load: Callable[[bytes], PIL.Image.Image]) -> PIL.Image.Image | None:
+    """Decode a JPEG that lacks its end marker; None if it lacks pixels too."""
+    if not jpeg.has_all_scans(image):
+        return None
+    probes = jpeg.probes(image)
+    decoded = load(next(probes))
+    digest = _digest(decoded)
+    return decoded if all(_digest(load(probe)) == digest for probe in probes) else None
 
 
-class _PlainTiff(TiffImageFile):
-    """A TIFF file that does not turn itself: Pillow writes all of its EXIF data anew for that."""
-
-    def getexif(self) -> PIL.Image.Exif:
-        return PIL.Image.Exif()
+def _digest(image: PIL.Image.Image) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
 
 
-def _orientation(image: PIL.Image.Image) -> int:
-    """Return the orientation of an image that is open and not loaded, as Pillow has it.
+def _orientation(file: ImageFile) -> int:
+    """Return the orientation of a file that is open and not loaded, as Pillow has it.
 
     For AVIF that is the rotation of the container; libheif has turned a HEIF image already.
     """
-    if isinstance(image, TiffImageFile):
-        found = image.tag_v2.get(_TIFF_ORIENTATION)
-        return found if isinstance(found, int) else UPRIGHT
-    return UPRIGHT if image.format == _HEIF else orientation_of(image.info.get("exif", b""))
-
-
-def _without_exif(image: bytes) -> bytes:
-    """Empty the first directory of any EXIF data; nothing else in the file moves.
-
-    AVIF and HEIF have the orientation that counts outside of EXIF.
-    """
-    for header in (rb"II\*\0\x08\0\0\0", rb"MM\0\*\0\0\0\x08"):
-        image = re.sub(b"(" + header + rb")..", rb"\1" + bytes(2), image, flags=re.DOTALL)
-    return image
-
-
-@cache
-def _formats() -> tuple[str, ...]:
-    """Return the formats that can be decoded here, after teaching Pillow HEIF."""
-    try:
-        import pillow_heif  # noqa: PLC0415 (an extra)
-    except ImportError:
-        return tuple(name for name in FORMATS if name != _HEIF)
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-    return FORMATS
+    return UPRIGHT if file.format == HEIF else orientation_of(file.info.get("exif", b""))
 
 
 def _in_words(error: Exception) -> str:
-    """Say what is wrong to whoever sent the file, who has never heard of Pillow."""
     if isinstance(error, PIL.UnidentifiedImageError):
-        return f"its header is broken, or it is in none of the formats {', '.join(_formats())}"
-    if "truncated" in str(error):
-        return "it is truncated: some of its pixels are missing"
-    return f"it is broken, or of a kind that cannot be decoded ({error})"
+        return f"it has a broken header, or is in none of the formats {', '.join(FORMATS)}"
+    for pattern, words in _WORDS:
+        if re.search(pattern, str(error), re.IGNORECASE):
+            return words
+    return "it is damaged, or of a kind that cannot be decoded here"

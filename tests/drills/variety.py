@@ -6,10 +6,14 @@ from io import BytesIO
 from typing import Final
 
 import PIL.Image
+import pillow_heif
 
 from common.formats import FORMATS
 from tests.drills.images import Order, numbered
 from tests.drills.ledger import Expectation
+
+# Pillow writes HEIF only with it.
+pillow_heif.register_heif_opener()
 
 _SIZE_PX: Final = (32, 32)
 _LARGE_PX: Final = (400, 300)

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from functools import lru_cache
 from io import BytesIO
 
 import PIL.Image
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL.Image import Exif, Transpose
 
+from common.headers.boxes import Box
 from consumer.exif import orientation_of
 from consumer.pixels import decode
 from tests.examples import an_image
@@ -32,6 +34,9 @@ for number, colour in enumerate(["red", "lime", "blue", "white"]):
 
 # The number of a type, and the bytes of one value of it.
 TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 99: 4}
+
+# Tags of a TIFF file that say where its pixels are and what they mean, or contradict those.
+TIFF_PIXELS = frozenset(range(256, 350)) | frozenset(range(512, 533))
 
 ENTRIES = st.lists(
     st.tuples(
@@ -90,6 +95,22 @@ def _png(kind: bytes, content: bytes) -> bytes:
     checksum = zlib.crc32(kind + content)
     chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
     return plain[:after_ihdr] + chunk + plain[after_ihdr:]
+
+
+def a_tiff(order: str, entries: list[tuple[int, int, int, bytes]], orientation: int) -> bytes:
+    """Write the picture as a TIFF file with odd entries beside those that it needs."""
+    pixels = PICTURE.tobytes()
+    needed = {256: 48, 257: 32, 258: 8, 259: 1, 262: 2, 273: 8, 277: 3, ORIENTATION: orientation}
+    tags = [(tag, 3, 1, struct.pack(f"{order}HH", value, 0)) for tag, value in needed.items()]
+    tags.append((279, 4, 1, struct.pack(f"{order}I", len(pixels))))
+    directory = b"".join(
+        struct.pack(f"{order}HHI", tag, kind, count) + value
+        for tag, kind, count, value in sorted([*tags, *entries])
+    )
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    places = struct.pack(f"{order}I", 8 + len(pixels))
+    count = struct.pack(f"{order}H", len(tags) + len(entries))
+    return mark + places + pixels + count + directory + bytes(4)
 
 
 def looks_like(image: PIL.Image.Image, expected: PIL.Image.Image) -> bool:
@@ -159,27 +180,116 @@ def test_rubbish_instead_of_exif_data_fails_no_image(image_format: str, rubbish:
     assert sorted(image.size) == [32, 48]
 
 
+@given(st.sampled_from("<>"), ENTRIES, st.sampled_from(sorted(TURNS)))
+def test_odd_tags_of_a_tiff_change_nothing(
+    order: str, entries: list[tuple[int, int, int, bytes]], orientation: int
+) -> None:
+    odd = [entry for entry in entries if entry[0] not in TIFF_PIXELS]
+
+    image = decode(a_tiff(order, odd, orientation), max_pixels=10**6)
+
+    assert looks_like(image, turned(orientation))
+
+
+@pytest.mark.parametrize("tag", [282, 283, 296, 305, 330, 700, 33432, 34377, 34665, 34675])
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_known_tag_of_a_tiff_may_be_of_any_type(tag: int, kind: int) -> None:
+    """Resolution, its unit, software, and where text, profiles and other directories are."""
+    for count in (0, 1, 2, 2**31):
+        image = decode(a_tiff("<", [(tag, kind, count, b"\3\0\0\0")], 6), max_pixels=10**6)
+
+        assert looks_like(image, turned(6))
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_bigtiff_is_turned_by_its_orientation(orientation: int) -> None:
+    exif = Exif()
+    exif[ORIENTATION] = orientation
+    buffer = BytesIO()
+    PICTURE.save(buffer, "TIFF", exif=exif, big_tiff=True)
+
+    assert looks_like(decode(buffer.getvalue(), max_pixels=10**6), turned(orientation))
+
+
 @given(st.binary(max_size=100))
 def test_any_bytes_have_an_orientation(rubbish: bytes) -> None:
     assert orientation_of(rubbish) in TURNS
     assert orientation_of(b"II*\0\x08\0\0\0" + rubbish) in TURNS
 
 
-@pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
-def test_exif_data_that_no_plugin_can_write_anew_fail_no_image(image_format: str) -> None:
-    odd = exif_of("<", [(0x011A, 10, 1, b"\x7f\0\0\0"), (0x0132, 5, 0, bytes(4))], 6)
+@lru_cache
+def with_room_for_exif(image_format: str) -> tuple[bytes, slice]:
+    """Return a file, and where its EXIF data are."""
     holder = Exif()
-    holder[0x010E] = "x" * (len(odd) + 40)
+    holder[0x010E] = "x" * 200
     buffer = BytesIO()
     PICTURE.save(buffer, image_format, exif=holder, quality=95)
     file = buffer.getvalue()
-    start = max(file.find(b"II*\0\x08\0\0\0"), file.find(b"MM\0*\0\0\0\x08"))
-    assert start > 0
-    patched = file[:start] + odd + file[start + len(odd) :]
+    start = max(file.find(b"II*\0"), file.find(b"MM\0*"))
+    return file, slice(start, file.index(b"x" * 200) + 200)
 
-    image = decode(patched, max_pixels=10**6)
+
+def with_exif(image_format: str, exif: bytes) -> bytes:
+    file, room = with_room_for_exif(image_format)
+    return file[: room.start] + exif.ljust(room.stop - room.start, b"\0") + file[room.stop :]
+
+
+@given(st.sampled_from(["AVIF", "HEIF"]), st.binary(max_size=200))
+def test_rubbish_instead_of_the_exif_data_of_a_container_fails_no_image(
+    image_format: str, rubbish: bytes
+) -> None:
+    image = decode(with_exif(image_format, rubbish), max_pixels=10**6)
 
     assert looks_like(image, PICTURE)
+
+
+@given(st.sampled_from(["AVIF", "HEIF"]), st.sampled_from("<>"), ENTRIES)
+def test_odd_tags_and_the_orientation_of_a_container_change_nothing(
+    image_format: str, order: str, entries: list[tuple[int, int, int, bytes]]
+) -> None:
+    image = decode(with_exif(image_format, exif_of(order, entries, 6)), max_pixels=10**6)
+
+    assert looks_like(image, PICTURE)
+
+
+def box(kind: bytes, *content: bytes) -> bytes:
+    body = b"".join(content)
+    return struct.pack(">I4s", len(body) + 8, kind) + body
+
+
+@pytest.mark.parametrize(("quarters", "orientation"), [(1, 8), (2, 3), (3, 6)])
+def test_a_heic_that_its_container_turns_is_turned_once_whatever_its_exif_data_say(
+    quarters: int, orientation: int
+) -> None:
+    file = with_exif("HEIF", exif_of(">", [], orientation))
+
+    image = decode(turned_by_container(file, quarters), max_pixels=10**6)
+
+    assert looks_like(image, turned(orientation))
+
+
+def turned_by_container(heif: bytes, quarters: int) -> bytes:
+    """Turn a HEIF image to the left, by a property more of all of its items.
+
+    What comes before the pixels keeps its length, and a new meta box comes behind them.
+    """
+    meta = Box(heif, 0, len(heif)).first(b"meta")
+    old = heif[meta.start : meta.end]
+    _, _, content = meta.versioned()
+    properties = content.first(b"iprp")
+    shared = properties.first(b"ipco")
+    kept = heif[shared.start : shared.end]
+    primary = content.first(b"pitm").versioned()[2].unpack(">H")[0]
+    used = bytes(range(1, len(list(shared.boxes())) + 2))
+    association = box(b"ipma", struct.pack(">IIHB", 0, 1, primary, len(used)), used)
+    iprp = box(b"iprp", box(b"ipco", kept, box(b"irot", bytes([quarters]))), association)
+    others = [
+        box(other.kind, heif[other.start : other.end])
+        for other in content.boxes()
+        if other.kind != b"iprp"
+    ]
+    hidden = heif[: meta.start - 4] + b"free" + heif[meta.start :]
+    return hidden + box(b"meta", old[:4], *others, iprp)
 
 
 def test_an_orientation_behind_a_megabyte_of_other_segments_is_found_quickly() -> None:

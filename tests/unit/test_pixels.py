@@ -1,5 +1,6 @@
 """Every image that a camera or a program makes becomes upright RGB; rubbish is refused."""
 
+import sys
 from io import BytesIO
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from PIL.Image import Exif
 
 from common.formats import FORMATS
+from consumer.opening import formats_here
 from consumer.pixels import UndecodableImageError, decode
 from tests.examples import an_image
 
@@ -110,6 +112,20 @@ def test_a_truncated_image_is_refused() -> None:
 def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(UndecodableImageError, match="more than 47 pixels"):
         decode(an_image(size=(8, 6)), max_pixels=47)
+
+
+def test_a_heic_that_cannot_be_decoded_here_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    formats_here.cache_clear()
+
+    try:
+        with pytest.raises(UndecodableImageError, match=r"HEIC.*`heic`"):
+            decoded(an_image("HEIF"))
+        assert decoded(an_image("AVIF")).mode == "RGB"
+    finally:
+        formats_here.cache_clear()
 
 
 def test_floating_point_pixels_are_refused_for_their_range_is_not_known() -> None:
