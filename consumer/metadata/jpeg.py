@@ -27,7 +27,7 @@ _PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _RESTART_INTERVAL: Final = 0xDD
 _RESTART: Final = re.compile(rb"\xff([\xd0-\xd7])")
 _COEFFICIENTS: Final = range(64)
-_PROBES: Final = 4
+_PROBES: Final = 3
 
 
 # Marker, where the segment starts (with the marker), and where it ends: plain, for there may be
