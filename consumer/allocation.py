@@ -1,10 +1,11 @@
 """What a process does with memory that it has freed: it keeps some, for the next image."""
 
 import ctypes
+import os
 from contextlib import suppress
 from typing import Final
 
-from common.memory import MEBIBYTE
+from common.memory import MEBIBYTE, resident_bytes
 
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD: Final = -1
@@ -30,3 +31,19 @@ def keep_freed_memory() -> None:
         options.mallopt(_TOP_PAD, _KEPT_BYTES)
         # One heap: each thread's own would keep as much.
         options.mallopt(_ARENA_MAX, 1)
+
+
+class FreedMemory:
+    """Returns to the kernel what very large images took, and what glibc would keep for ever.
+
+    What it keeps between others lies below what is in use, so its own threshold does not see it.
+    """
+
+    def __init__(self) -> None:
+        self._usual_bytes = resident_bytes(os.getpid())
+
+    def return_excess(self) -> None:
+        """Return what was freed, if the process holds far more than at its start."""
+        if resident_bytes(os.getpid()) - self._usual_bytes > 2 * _KEPT_BYTES:
+            with suppress(OSError, AttributeError):  # another C library
+                ctypes.CDLL(None).malloc_trim(0)

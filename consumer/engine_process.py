@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from common import logs
-from consumer.allocation import keep_freed_memory
+from consumer.allocation import FreedMemory, keep_freed_memory
 from consumer.decode_watch import DecodeWatch
 from consumer.outgoing import cleaned_models, cleaned_reply
 from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Overdue, Question, Ready, Reply
@@ -92,10 +92,13 @@ def _answer(
     for connection in connections:
         listen = partial(_listen, connection, asked, prepare, beside=beside)
         Thread(target=listen, name="listener", daemon=True).start()
+    freed = FreedMemory()
     while (batch := asked.get()) is not None:
         with _ending_without_memory():
             replies = batch.prepare().answer()
         batch.connection.send(tuple(map(cleaned_reply, replies)))
+        del batch, replies  # an image may be large, and the next one far away
+        freed.return_excess()
 
 
 def _listen(
@@ -116,6 +119,7 @@ def _listen(
             return
         prepared = partial(prepare, connection, questions)
         asked.put(_Asked(connection, _outcome(prepared) if beside else prepared))
+        del questions, prepared
 
 
 def _outcome(prepare: Callable[[], _Batch]) -> Callable[[], _Batch]:

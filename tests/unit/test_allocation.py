@@ -28,3 +28,31 @@ def test_a_second_large_image_needs_no_new_pages() -> None:
     )
 
     assert int(ended.stdout) < 100
+
+
+RETURNING = """
+import os
+from consumer.allocation import FreedMemory, keep_freed_memory
+from common.memory import resident_bytes
+
+keep_freed_memory()
+freed = FreedMemory()
+usual = resident_bytes(os.getpid())
+# Blocks that stay in use keep glibc from returning what lies between them.
+taken = [(bytearray(b"x") * 2**24, bytes(1000)) for _ in range(32)]
+blocks = [small for _, small in taken]
+del taken
+before = resident_bytes(os.getpid())
+freed.return_excess()
+print((resident_bytes(os.getpid()) - usual) // 2**20, (before - usual) // 2**20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it asks glibc")
+def test_what_very_large_images_took_is_returned() -> None:
+    ended = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", RETURNING], check=True, capture_output=True, text=True
+    )
+
+    after_mib, _ = map(int, ended.stdout.split())
+    assert after_mib < 150

@@ -70,11 +70,11 @@ def test_a_network_that_takes_one_image_only_is_served_one_by_one(places: Places
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     onnx.save(model, folder / "mine.onnx")
 
-    model = load_model("brought", places, runtime="onnx", threads=1)
+    served = load_model("brought", places, runtime="onnx", threads=1)
 
     images = [PIL.Image.open(DIGITS / "samples" / f"{digit}.png") for digit in (3, 7)]
-    assert [best.label for [best] in classify(model, images, top_k=1)] == ["3", "7"]
-    assert "one by one" in model.remark
+    assert [best.label for [best] in classify(served, images, top_k=1)] == ["3", "7"]
+    assert "one by one" in served.remark
 
 
 def test_labels_of_a_network_may_lie_in_a_file(places: Places) -> None:
