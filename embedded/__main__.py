@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -17,8 +17,10 @@ from embedded.addresses import Addresses
 from embedded.console import say
 from embedded.errors import CannotStartError
 from embedded.facts import Facts
+from embedded.leftovers import Leftover, describe
 from embedded.remembered import differences
 from embedded.settings import EmbeddedSettings
+from embedded.state import in_one_line, prepare
 from embedded.status import NOTHING_RUNS, greeting, status_document, status_text
 from embedded.supervision import Supervisor
 from embedded.system import System
@@ -39,11 +41,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     settings = load_or_exit(EmbeddedSettings)
     state_dir = settings.state_folder
-    try:
-        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.chdir(state_dir)  # where the supervisor's paths begin
-    except OSError as exc:
-        sys.exit(f"darkroom: DARKROOM_STATE_DIR={state_dir} cannot be used: {exc.strerror}")
+    os.umask(0o077)  # all that lies in the state is for its owner alone
     verbs: Mapping[str, Callable[[], int]] = {
         "up": lambda: _up(settings, stays=_stays_in_foreground(arguments)),
         "stop": lambda: _stop(Supervisor(state_dir)),
@@ -51,9 +49,14 @@ def main() -> int:
         "logs": lambda: _logs(arguments.role, follow=arguments.follow),
     }
     try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chdir(state_dir)  # where the supervisor's paths begin
         return verbs[arguments.verb]()
     except CannotStartError as exc:
         say(f"darkroom: {exc}")
+        return 1
+    except OSError as exc:
+        say(f"darkroom: {in_one_line(exc)}")
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -86,6 +89,12 @@ def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
     supervisor = Supervisor(settings.state_folder)
     if supervisor.is_running():
         return _say_that_it_runs(settings, supervisor)
+    if leftovers := supervisor.leftovers():
+        raise CannotStartError(
+            f"the supervisor is gone, but some of its programs still run: {describe(leftovers)}; "
+            "end them first: ./start.sh stop"
+        )
+    prepare(settings.state_folder)
     system = System(settings, supervisor)
     _end_by_exception()
     with ExitStack() as undo:
@@ -155,7 +164,10 @@ def _wait_for_the_end(supervisor: Supervisor) -> None:
 
 def _stop(supervisor: Supervisor) -> int:
     if not supervisor.is_running():
-        say(_NOT_RUNNING_HERE)
+        if ended := supervisor.end_leftovers():
+            say(f"Ended what had outlived its supervisor: {describe(ended)}.")
+        else:
+            say(_NOT_RUNNING_HERE)
         return 0
     supervisor.stop()
     say("Stopped.")
@@ -164,8 +176,7 @@ def _stop(supervisor: Supervisor) -> int:
 
 def _status(supervisor: Supervisor, *, as_json: bool) -> int:
     if not supervisor.is_running():
-        say(json.dumps(NOTHING_RUNS, indent=2) if as_json else _NOT_RUNNING_HERE)
-        return _NOT_RUNNING
+        return _status_of_nothing(supervisor.leftovers(), as_json=as_json)
     processes, addresses = supervisor.processes(), Addresses.kept()
     facts = _facts(supervisor)
     if as_json:
@@ -176,6 +187,18 @@ def _status(supervisor: Supervisor, *, as_json: bool) -> int:
     else:
         say(status_text(processes, addresses=addresses, facts=facts))
     return 0
+
+
+def _status_of_nothing(leftovers: Sequence[Leftover], *, as_json: bool) -> int:
+    if as_json:
+        left = {one.name: list(one.pids) for one in leftovers}
+        say(json.dumps({**NOTHING_RUNS, **({"leftovers": left} if left else {})}, indent=2))
+    else:
+        say(_NOT_RUNNING_HERE)
+        if leftovers:
+            say(f"Its supervisor is gone, but these still run: {describe(leftovers)}.")
+            say("./start.sh stop ends them.")
+    return _NOT_RUNNING
 
 
 def _logs(role: str, *, follow: bool) -> int:

@@ -31,6 +31,6 @@ class Addresses:
 
     @classmethod
     def kept(cls) -> Self | None:
-        with suppress(FileNotFoundError):
+        with suppress(OSError, ValueError, TypeError):  # not there, or damaged
             return cls(**json.loads(_FILE.read_text()))
         return None

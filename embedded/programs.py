@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import Final
 
 
@@ -41,6 +42,8 @@ class Program:
     ready_within_s: float = 30
     stop_signal: str = "TERM"
     stop_within_s: int = 10
+    # The folder whose disk must have space for a start; None: that of the state.
+    writes_to: Path | None = None
 
 
 HOST: Final = "127.0.0.1"

@@ -60,7 +60,13 @@ class Credentials:
     def kept_in(cls, path: Path) -> Self:
         """Read the credentials in *path*, or make some and keep them there."""
         if path.exists():
-            return cls(**json.loads(path.read_text()))
+            try:
+                return cls(**json.loads(path.read_text()))
+            except (ValueError, TypeError) as exc:
+                raise CannotStartError(
+                    f"{path} is damaged; move it away together with the folder mnesia beside it: "
+                    "RabbitMQ then starts empty, and waiting jobs are published again"
+                ) from exc
         made = cls("darkroom", secrets.token_hex(16), secrets.token_hex(16).upper())
         write_private(path, json.dumps(asdict(made)))
         return made
@@ -186,6 +192,7 @@ class EmbeddedRabbitMQ:
             ready_within_s=90,
             # It takes three. In its first tenth of a second it hears no SIGTERM at all.
             stop_within_s=15,
+            writes_to=self.folder,
         )
 
 

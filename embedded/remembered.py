@@ -24,7 +24,7 @@ def keep_settings(settings: EmbeddedSettings) -> None:
 def differences(settings: EmbeddedSettings) -> list[str]:
     """Say in which settings the running system differs from *settings*; a line for each."""
     kept: Mapping[str, str] = {}
-    with suppress(FileNotFoundError):
+    with suppress(OSError, ValueError):  # not there, or damaged
         kept = json.loads(_FILE.read_text())
     return [
         _difference(name, kept[name], asked, is_secret=_is_secret(settings, name))

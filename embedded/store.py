@@ -42,6 +42,7 @@ class EmbeddedStore:
             ports=(Port(self.port, "DARKROOM_MONGO_PORT"),),
             is_ready=lambda: listens(self.port),
             needed_by=Stage.WORKERS,
+            writes_to=self.folder,
         )  # fmt: skip
 
     @property

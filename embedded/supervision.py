@@ -9,78 +9,39 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
-from itertools import groupby
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
-from xmlrpc.client import Fault, ServerProxy, Transport
+from xmlrpc.client import Fault, ServerProxy
 
+from embedded.configuration import configuration
 from embedded.errors import CannotStartError
 from embedded.files import write_private
-from embedded.launch import PROGRAMS_FILE, RUN_DIR
+from embedded.launch import PROGRAMS_FILE, RECORD, RUN_DIR
+from embedded.leftovers import Leftover, end_leftovers, find_leftovers
+from embedded.processes import Recorded
 from embedded.programs import Program, Stage
+from embedded.rpc import UnixTransport
+from embedded.supervisord import SUPERVISOR
 
 _ROOT: Final = Path(__file__).parent.parent
 _SOCKET: Final = Path("run/supervisor.sock")
 # supervisord makes the path absolute and, at first, adds its process id. macOS allows 103
 # bytes, Linux 107.
 _LONGEST_SOCKET_PATH: Final = 92
-_PID_FILE: Final = "run/supervisor.pid"
+_RECORD_FILE: Final = Path("run", f"{SUPERVISOR}{RECORD}")
 _LOCK_FILE: Final = "run/lock"
 _CONFIGURATION_FILE: Final = "run/supervisord.conf"
 _ANSWERS_WITHIN_S: Final = 15
 _STOPS_WITHIN_S: Final = 180
 _PAUSE_S: Final = 0.05
-
-_HEAD: Final = f"""\
-[supervisord]
-nodaemon = true
-silent = true
-logfile = log/supervisor.log
-logfile_maxbytes = 10MB
-logfile_backups = 3
-pidfile = {_PID_FILE}
-user = {{user}}
-
-[unix_http_server]
-file = {{socket}}
-chmod = 0600
-
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-"""
-
-_GROUP: Final = """
-[group:{stage}]
-programs = {names}
-priority = {priority}
-"""
-
-# A program that keeps dying is started again after 1, 2, 3, ... 60 seconds, half an hour in all.
-_PROGRAM: Final = """
-[program:{name}]
-command = python -m embedded.launch {name}
-directory = %(ENV_DARKROOM_ROOT)s
-autostart = false
-autorestart = true
-startsecs = 1
-startretries = 60
-stopsignal = {stop_signal}
-stopwaitsecs = {stop_within_s}
-killasgroup = true
-redirect_stderr = true
-stdout_logfile = log/{name}.log
-stdout_logfile_maxbytes = 10MB
-stdout_logfile_backups = 3
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +67,9 @@ class Supervisor:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self.is_ours = False  # whether this process started it
-        self._rpc: Any = ServerProxy("http://supervisor", transport=_UnixTransport()).supervisor
+        self._rpc: Any = ServerProxy(
+            "http://supervisor", transport=UnixTransport(_SOCKET)
+        ).supervisor
 
     def launch(self, programs: Sequence[Program]) -> None:
         """Start the supervisor, with all of *programs* known and none started.
@@ -147,33 +110,46 @@ class Supervisor:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
-        except OSError:
+        except BlockingIOError:
             return True
         return False
 
     def uptime_s(self) -> float | None:
-        """Say how long the supervisor has run, if it runs and has written its process id."""
-        if self.pid() is None:
-            return None
-        return max(0.0, time.time() - Path(_PID_FILE).stat().st_mtime)
+        """Say how long the supervisor has run, if it runs and has written its record."""
+        with suppress(OSError):
+            started_s = _RECORD_FILE.stat().st_mtime
+            return None if self.pid() is None else max(0.0, time.time() - started_s)
+        return None
 
     def pid(self) -> int | None:
-        """Give the supervisor's process id, if it runs and has written it."""
+        """Give the supervisor's process id, if it runs and can be found."""
         if not self.is_running():
             return None
-        with suppress(OSError, ValueError):
-            return int(Path(_PID_FILE).read_text())
+        recorded = Recorded.read(_RECORD_FILE)
+        if recorded is not None and recorded.is_alive:
+            return recorded.pid
+        with suppress(OSError, HTTPException, Fault):  # somebody damaged the file
+            return int(self._rpc.getPID())
         return None
 
     def stop(self) -> None:
         """End the supervisor, which first ends the programs, last stage first.
 
         It kills the ones that do not end in their time; one that is stuck itself is killed.
+
+        Raises:
+            CannotStartError: It cannot be found, though its lock is held.
         """
         deadline = time.monotonic() + _STOPS_WITHIN_S
+        unseen_until = time.monotonic() + _ANSWERS_WITHIN_S
         asked = None
         while self.is_running():
             pid = self.pid()
+            if pid is None and asked is None and time.monotonic() > unseen_until:
+                raise CannotStartError(
+                    f"a process holds {self._state_dir / _LOCK_FILE}, but its number is unknown: "
+                    "find it with fuser or lsof, and end it"
+                )
             if pid is not None and time.monotonic() > deadline:
                 _signal(pid, signal.SIGKILL)
             elif pid is not None and pid != asked:
@@ -184,10 +160,19 @@ class Supervisor:
             time.sleep(_PAUSE_S)
         self._remove_socket()
 
+    def leftovers(self) -> list[Leftover]:
+        """List what outlived its supervisor; nothing while one runs."""
+        return [] if self.is_running() else find_leftovers(Path("run"))
+
+    def end_leftovers(self) -> list[Leftover]:
+        """End what outlived its supervisor; return what that was."""
+        return [] if self.is_running() else end_leftovers(Path("run"))
+
     def _forget_the_last_run(self) -> None:
         """Remove its process ids: after a reboot, or in a new container, others have them."""
-        for pid_file in Path("run").glob("*.pid"):
-            pid_file.unlink()
+        for pattern in ("*.pid", f"*{RECORD}"):
+            for file in Path("run").glob(pattern):
+                file.unlink()
 
     def _write_configuration(self, programs: Sequence[Program]) -> None:
         commands = {
@@ -195,6 +180,7 @@ class Supervisor:
                 "command": program.command,
                 "environment": dict(program.environment),
                 "directory": str(_ROOT),
+                "writes_to": program.writes_to and str(program.writes_to),
             }
             for program in programs
         }
@@ -225,7 +211,7 @@ class Supervisor:
         }
         with Path("log/supervisor.err").open("w") as errors:
             subprocess.Popen(  # noqa: S603 (every word is ours)
-                [sys.executable, "-m", "supervisor.supervisord", "-c", _CONFIGURATION_FILE],
+                [sys.executable, "-m", "embedded.supervisord", "-c", _CONFIGURATION_FILE],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
@@ -243,42 +229,7 @@ class Supervisor:
             time.sleep(_PAUSE_S)
 
 
-def configuration(programs: Iterable[Program], socket_path: Path) -> str:
-    """Write supervisord's configuration for *programs*."""
-    head = _HEAD.format(socket=socket_path, user=os.geteuid())
-    ordered = sorted(programs, key=lambda program: program.stage)
-    groups = (
-        _GROUP.format(
-            stage=stage.name.lower(),
-            names=",".join(program.name for program in members),
-            priority=stage.value,
-        )
-        for stage, members in groupby(ordered, key=lambda program: program.stage)
-    )
-    sections = (
-        _PROGRAM.format(
-            name=program.name,
-            stop_signal=program.stop_signal,
-            stop_within_s=program.stop_within_s,
-        )
-        for program in ordered
-    )
-    return "".join((head, *groups, *sections))
-
-
 def _signal(pid: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)  # a frozen process hears nothing
-
-
-class _UnixTransport(Transport):
-    """XML-RPC over the supervisor's socket."""
-
-    def make_connection(self, host: Any) -> HTTPConnection:
-        self.close()  # one for each question: the supervisor may be another by the next
-        connection = HTTPConnection("supervisor")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        self._connection = host, connection  # which is closed if anything fails
-        connection.sock.connect(str(_SOCKET))
-        return connection

@@ -1,8 +1,7 @@
 """The system as a whole: what belongs to it, and how it is started and stopped."""
 
-import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -14,9 +13,10 @@ from embedded.addresses import Addresses
 from embedded.console import say
 from embedded.errors import CannotStartError
 from embedded.nginx import EmbeddedNginx
-from embedded.programs import HOST, Port, Program, Stage
+from embedded.ports import refuse_taken_ports
+from embedded.programs import Program, Stage
 from embedded.rabbitmq import EmbeddedRabbitMQ
-from embedded.readiness import ask, listens
+from embedded.readiness import ask
 from embedded.remembered import keep_settings
 from embedded.settings import ROOT, EmbeddedSettings
 from embedded.sockets import socket_path
@@ -24,7 +24,6 @@ from embedded.store import EmbeddedStore
 from embedded.supervision import Supervisor
 
 _PAUSE_S: Final = 0.05
-_ANOTHER_PORT: Final = 9080
 _READINESS_PAUSE_S: Final = 0.2  # each time is a line in the access log
 _LOG_LINES: Final = 15
 # Beyond the time that an engine may take: to connect, and to be noticed.
@@ -186,29 +185,3 @@ class System:
     @property
     def _state(self) -> Path:
         return self.settings.state_folder
-
-
-def refuse_taken_ports(ports: Iterable[Port]) -> None:
-    """Make sure that nobody has one of *ports*.
-
-    Raises:
-        CannotStartError: The first port that is taken, and the setting that moves it.
-    """
-    for port in ports:
-        if _is_taken(port.number):
-            raise CannotStartError(
-                f"port {port.number} is taken by another program; move it with {port.setting}, "
-                f"or all ports at once: DARKROOM_PORT={_ANOTHER_PORT} ./start.sh"
-            )
-
-
-def _is_taken(number: int) -> bool:
-    with socket.socket() as probe:
-        # As the servers do: connections that were closed a moment ago do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, number))
-        except OSError:
-            return True
-    # macOS lets two bind where one listens on all addresses.
-    return listens(number)

@@ -11,6 +11,7 @@ import requests
 
 from tests.e2e.client import Client
 from tests.e2e.conftest import ROOT, Darkroom, Terminal, ports_of_the_machine, wait_until
+from tests.servers import stand_still
 
 ROLES = {"nginx", "api", "consumer", "courier", "rabbitmq", "store", "epmd"}
 SAMPLE = ROOT / "models" / "digits" / "samples" / "7.png"
@@ -202,7 +203,7 @@ def test_a_taken_port_gives_one_line_that_names_it_and_its_setting(
 
     assert refused.returncode == 1
     [line] = refused.stdout.splitlines()
-    assert f"port {stopped_darkroom.port + 3} is taken" in line
+    assert f"port {stopped_darkroom.port + 3} is taken by process {os.getpid()} " in line
     assert "DARKROOM_AMQP_PORT" in line
     assert not stopped_darkroom.status()["running"]
 
@@ -263,6 +264,40 @@ def test_a_killed_supervisor_takes_everything_with_it(stopped_darkroom: Darkroom
 
     stopped_darkroom.assert_gone(processes)
     assert not stopped_darkroom.status()["running"]
+
+
+def test_what_outlives_the_supervisor_is_named_and_stopped(stopped_darkroom: Darkroom) -> None:
+    stopped_darkroom.start()
+    processes = stopped_darkroom.processes()
+    api, *_ = stopped_darkroom.pids("api")
+    stand_still(api)  # so that it does not hear that its supervisor dies
+    os.kill(stopped_darkroom.status()["supervisor"], signal.SIGKILL)
+    wait_until(lambda: not stopped_darkroom.status()["running"], "the supervisor lives on")
+
+    status = stopped_darkroom.run("status")
+    refused = stopped_darkroom.run("-d")
+    stopped = stopped_darkroom.run("stop")
+
+    assert status.returncode == 3
+    assert str(api) in status.stdout
+    assert refused.returncode == 1
+    [line] = refused.stdout.splitlines()
+    assert str(api) in line
+    assert "./start.sh stop" in line
+    assert stopped.returncode == 0
+    assert str(api) in stopped.stdout
+    stopped_darkroom.assert_gone(processes)
+
+
+def test_a_supervisor_whose_records_are_gone_is_stopped(stopped_darkroom: Darkroom) -> None:
+    stopped_darkroom.start()
+    processes = stopped_darkroom.processes()
+    for name in ("supervisor.pid", "supervisor.process"):
+        (stopped_darkroom.state_dir / "run" / name).write_bytes(b"\0" * 9)
+
+    assert stopped_darkroom.run("stop").stdout == "Stopped.\n"
+
+    stopped_darkroom.assert_gone(processes)
 
 
 def test_ctrl_c_after_the_greeting_stops_everything(

@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+
+from embedded import launch
+from embedded.processes import Recorded, started
 
 ROOT: Final = Path(__file__).parents[2]
 TELL: Final = """
 import json, os, sys
 told = {"arguments": sys.argv[1:], "environment": dict(os.environ), "directory": os.getcwd()}
-print(json.dumps(told | {"pid": os.getpid()}))
+print(json.dumps(told | {"pid": os.getpid(), "umask": os.umask(0)}))
 """
 
 
@@ -69,25 +74,40 @@ def test_a_program_runs_in_its_directory_and_is_the_process_that_was_launched(
     told = launched(tmp_path)
 
     assert Path(told["directory"]).samefile(tmp_path)
-    assert (tmp_path / "it.pid").read_text() == f"{told['pid']} {os.getpid()}"
+    recorded = Recorded.read(tmp_path / "it.process")
+    assert recorded is not None
+    assert (recorded.pid, recorded.session) == (told["pid"], os.getsid(0))
+
+
+def test_what_a_program_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    told = launched(tmp_path)
+
+    assert told["umask"] == 0o077
 
 
 def test_what_is_left_of_the_last_run_is_ended_first(
     tmp_path: Path, left_over: subprocess.Popen[bytes]
 ) -> None:
-    (tmp_path / "it.pid").write_text(f"{left_over.pid} {os.getpid()}")
+    recorded(left_over).write(tmp_path / "it.process")
 
     launched(tmp_path)
 
     assert left_over.wait(timeout=60) == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("name", ["it", "other"])
-def test_a_number_that_was_noted_under_another_supervisor_or_for_another_program_is_let_live(
-    tmp_path: Path, left_over: subprocess.Popen[bytes], name: str
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"session": 1},  # under another supervisor
+        {"started": "another-boot/1"},  # the number was given again since
+        {"started": ""},
+    ],
+    ids=str,
+)
+def test_another_process_with_the_number_of_the_last_run_is_let_live(
+    tmp_path: Path, left_over: subprocess.Popen[bytes], other: dict[str, Any]
 ) -> None:
-    supervisor = os.getppid() if name == "it" else os.getpid()
-    (tmp_path / f"{name}.pid").write_text(f"{left_over.pid} {supervisor}")
+    replace(recorded(left_over), **other).write(tmp_path / "it.process")
 
     launched(tmp_path)
 
@@ -95,12 +115,63 @@ def test_a_number_that_was_noted_under_another_supervisor_or_for_another_program
     assert left_over.poll() is None
 
 
-@pytest.mark.parametrize("noted", ["", "12", "a b", "999999999 {supervisor}"])
+def test_the_record_of_another_program_is_none_of_its_business(
+    tmp_path: Path, left_over: subprocess.Popen[bytes]
+) -> None:
+    recorded(left_over).write(tmp_path / "other.process")
+
+    launched(tmp_path)
+
+    assert left_over.poll() is None
+
+
+@pytest.mark.parametrize("noted", ["", "12", "a b c", "999999999 1 x"])
 def test_a_note_of_the_last_run_that_is_of_no_use_keeps_no_program_from_starting(
     tmp_path: Path, noted: str
 ) -> None:
-    (tmp_path / "it.pid").write_text(noted.format(supervisor=os.getpid()))
+    (tmp_path / "it.process").write_text(noted)
 
     told = launched(tmp_path)
 
-    assert (tmp_path / "it.pid").read_text() == f"{told['pid']} {os.getpid()}"
+    now = Recorded.read(tmp_path / "it.process")
+    assert now is not None
+    assert now.pid == told["pid"]
+
+
+def test_a_program_waits_until_the_disk_that_it_writes_to_has_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    free = iter([0, launch.ENOUGH_TO_START_BYTES - 1, launch.ENOUGH_TO_START_BYTES])
+    asked: list[Path] = []
+
+    def usage(folder: Path) -> SimpleNamespace:
+        asked.append(folder)
+        return SimpleNamespace(free=next(free))
+
+    class ExecutedError(Exception):
+        """The process would be another program now."""
+
+    def execute(*_: object) -> None:
+        raise ExecutedError
+
+    (tmp_path / "programs.json").write_text(
+        json.dumps(
+            {"it": {"command": ["x"], "environment": {}, "directory": "/", "writes_to": "/d"}}
+        )
+    )
+    monkeypatch.setattr(launch.shutil, "disk_usage", usage)
+    monkeypatch.setattr(launch.time, "sleep", lambda _: None)
+    monkeypatch.setattr(launch.os, "execvpe", execute)
+    monkeypatch.setattr(launch.os, "umask", lambda _: 0)
+    monkeypatch.setattr(launch.os, "chdir", lambda _: None)
+    monkeypatch.setattr(launch, "_end_with_the_supervisor", lambda: None)
+
+    with pytest.raises(ExecutedError):
+        launch.main("it", tmp_path)
+
+    assert asked == [Path("/d")] * 3
+    assert capsys.readouterr().out == "it waits: the disk of /d is full\n"
+
+
+def recorded(process: subprocess.Popen[bytes]) -> Recorded:
+    return Recorded(process.pid, os.getsid(process.pid), started(process.pid) or "")

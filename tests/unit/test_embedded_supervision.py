@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from supervisor.options import ServerOptions
 
+from embedded.configuration import configuration
 from embedded.errors import CannotStartError
 from embedded.programs import Program, Stage
-from embedded.supervision import Process, Supervisor, configuration
+from embedded.supervision import Process, Supervisor
 
 SOCKET = Path("run/supervisor.sock")
 
@@ -152,12 +153,12 @@ def test_a_supervisor_that_does_not_start_is_told_with_its_own_words(state_dir: 
 @pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.usefixtures("no_supervisord")
 def test_process_ids_of_the_last_run_are_forgotten_with_it(state_dir: Path) -> None:
-    for name in ("supervisor", "nginx"):
-        Path("run", f"{name}.pid").write_text("1")
+    for file in ("supervisor.pid", "nginx.pid", "nginx.process"):
+        Path("run", file).write_text("1")
 
     refuse_to_launch(Supervisor(state_dir), a_program("nginx"))
 
-    assert list(Path("run").glob("*.pid")) == []
+    assert [*Path("run").glob("*.pid"), *Path("run").glob("*.process")] == []
 
 
 def test_where_nothing_was_started_nothing_runs(state_dir: Path) -> None:
