@@ -105,6 +105,8 @@ work_on_models() {
     quantize) use_venv quantize ;;
     *) need_python_packages ;;
   esac
+  # As all of the state; in a container other users read what the build wrote.
+  if [ -x "$VENV/bin/python" ]; then umask 077; fi
   exec python3 -m consumer.models --relative-to "$CALLED_FROM" "$@"
 }
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import stat
 from http import HTTPStatus
 from pathlib import Path
 
@@ -157,6 +158,38 @@ def test_secrets_are_readable_by_their_owner_only(darkroom: Darkroom) -> None:
 
     assert holders
     assert [path for path in holders if path.stat().st_mode & 0o077] == []
+
+
+def test_nobody_else_may_read_what_the_system_wrote_nor_what_was_there_before(
+    tmp_path: Path,
+) -> None:
+    state_dir = tmp_path / "state"
+    for name in ("log/api.log", "weights/exports/old.onnx", "rabbitmq/mnesia/old", "mine/a/b"):
+        file = state_dir / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+        file.chmod(0o644)
+    for folder in (state_dir, *(path for path in state_dir.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    system = Darkroom(state_dir)
+    system.start()
+    try:
+        # Large enough for files of nginx's and uWSGI's own.
+        noise = os.urandom(3_000_000)
+        requests.post(system.url + "/jobs", files={"image": ("a.png", noise)}, timeout=60)
+        Client(system.url).classify(SAMPLE.read_bytes())
+        paths = [state_dir, *state_dir.rglob("*")]
+        rights = {path: path.lstat().st_mode for path in paths if not path.is_symlink()}
+    finally:
+        system.run("stop")
+
+    open_to_others = {
+        str(path): oct(mode)
+        for path, mode in rights.items()
+        if stat.S_IMODE(mode) != (0o700 if stat.S_ISDIR(mode) else 0o600)
+    }
+    assert open_to_others == {}
+    assert len(rights) > 80
 
 
 def test_the_api_under_nginx_has_the_headers_of_a_careful_server(darkroom: Darkroom) -> None:
