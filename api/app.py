@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from api import cors, health, jobs, models, openapi, page, problems
 from api.catalog import ModelCatalog
 from api.problems import ProblemError
+from api.room import Room
 from api.submission import Submission
 from api.waiting import Waits
 from common.intake import Limits
@@ -62,6 +63,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     store: JobStore,
     registry: WorkerRegistry,
     publisher: OpenPublisher,
+    room: Room,
     note_published: Callable[[Job], None],
     waits: Waits,
 ) -> Flask:
@@ -79,6 +81,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
         publisher=publisher,
         catalog=catalog,
         limits=Limits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels),
+        room=room,
         note_published=note_published,
     )
     app.before_request(structlog.contextvars.clear_contextvars)
@@ -86,7 +89,9 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     cors.allow(app, settings.cors_origins)
     app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
     app.register_blueprint(models.create_blueprint(catalog))
-    app.register_blueprint(health.create_blueprint(registry, lambda: publisher.is_open))
+    app.register_blueprint(
+        health.create_blueprint(registry, lambda: publisher.is_open, room.shortage)
+    )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())
     return app

@@ -1,6 +1,7 @@
 """Liveness and readiness, for load balancers and for people."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify
@@ -13,7 +14,11 @@ from common.ports import WorkerRegistry
 OK = "ok"
 
 
-def create_blueprint(registry: WorkerRegistry, broker_is_open: Callable[[], bool]) -> Blueprint:
+def create_blueprint(
+    registry: WorkerRegistry,
+    broker_is_open: Callable[[], bool],
+    shortage: Callable[[], str],
+) -> Blueprint:
     """Make the views of health."""
     health = Blueprint("health", __name__)
 
@@ -28,6 +33,8 @@ def create_blueprint(registry: WorkerRegistry, broker_is_open: Callable[[], bool
         store, consumer = _store_and_consumer(registry)
         broker = OK if broker_is_open() else "RabbitMQ takes no messages now"
         checks = {"store": store, "broker": broker, "consumer": consumer}
+        if store == OK and (lack := _lack(shortage)):
+            checks["storage"] = lack
         wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
         if wrong:
             raise ProblemError(
@@ -41,6 +48,13 @@ def create_blueprint(registry: WorkerRegistry, broker_is_open: Callable[[], bool
         return jsonify(as_json(ReadinessView(checks=checks)))
 
     return health
+
+
+def _lack(shortage: Callable[[], str]) -> str:
+    """Say why no new image would be accepted; empty if one would, or nobody knows."""
+    with suppress(StoreUnavailableError):  # it answered a moment ago, and will again
+        return shortage()
+    return ""
 
 
 def _store_and_consumer(registry: WorkerRegistry) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from common.errors import (
     StoreForbiddenError,
+    StoreFullError,
     StoreRefusedError,
     StoreUnavailableError,
     UnreadableRecordError,
@@ -25,6 +26,8 @@ MEDIA_TYPE = "application/problem+json"
 _STORE_RETRY_AFTER_S = 2
 # Another version must be started first.
 _UNREADABLE_RETRY_AFTER_S = 30
+# Space comes back when jobs expire, or when somebody makes some.
+_FULL_RETRY_AFTER_S = 10
 _REFUSED_RETRY_AFTER_S = 30
 _MAX_ERRORS = 20
 MAX_NAME_CHARACTERS = 100
@@ -129,10 +132,23 @@ def body_too_large(limit_bytes: int) -> ProblemError:
     )
 
 
+def storage_full(what: str) -> ProblemError:
+    """Say that there is no space to write to, and *what* that keeps from being done."""
+    # 503, not 507: RFC 4918 forbids to repeat a request that was answered with a 507.
+    return ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "storage-full",
+        "The storage is full",
+        f"{what} Try again after the number of seconds in Retry-After.",
+        headers={"Retry-After": str(_FULL_RETRY_AFTER_S)},
+    )
+
+
 def register(app: Flask) -> None:
     """Answer every error of *app* with a problem."""
     app.register_error_handler(ProblemError, ProblemError.response)
     app.register_error_handler(StoreUnavailableError, _store_unavailable)
+    app.register_error_handler(StoreFullError, _store_full)
     app.register_error_handler(UnreadableRecordError, _record_unreadable)
     app.register_error_handler(StoreRefusedError, _store_refused)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _body_too_large(app))
@@ -159,6 +175,11 @@ def _store_unavailable(error: StoreUnavailableError) -> Response:
         "Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
     ).response()
+
+
+def _store_full(error: StoreFullError) -> Response:
+    log.error("the store is full", error=str(error))
+    return storage_full("The database has no space to record this request.").response()
 
 
 def _record_unreadable(_: UnreadableRecordError) -> Response:

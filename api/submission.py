@@ -12,7 +12,8 @@ from api.deadlines import Check, unlimited
 from api.idempotency import check_same, identify
 from api.intake import accept
 from api.payload import Payload
-from api.problems import ProblemError
+from api.problems import ProblemError, storage_full
+from api.room import Room
 from common.errors import (
     RepeatedSubmissionError,
     StaleJobError,
@@ -47,6 +48,7 @@ class Submission:
     publisher: Publisher
     catalog: ModelCatalog
     limits: Limits
+    room: Room
     note_published: Callable[[Job], None]
 
     def submit(
@@ -74,6 +76,7 @@ class Submission:
         # Before the model is looked at: what was accepted stays so when that is gone.
         if (earlier := self._find_repeated(idempotency)) is not None:
             return Submitted(earlier, is_replayed=True)
+        self._refuse_without_room(len(payload.image))
         job = Job(
             job_id=new_job_id(),
             model=self.catalog.choose(payload.options.model),
@@ -91,6 +94,7 @@ class Submission:
             if (earlier := self._find_repeated(idempotency)) is not None:
                 return Submitted(earlier, is_replayed=True)
             raise StoreUnavailableError("the job with this key has just expired") from None
+        self.room.note_stored(len(payload.image))
         self._publish(job)
         return Submitted(job, is_replayed=False)
 
@@ -128,6 +132,11 @@ class Submission:
             return None
         earlier = self.store.find_by_key(idempotency.key)
         return None if earlier is None else check_same(earlier, idempotency)
+
+    def _refuse_without_room(self, image_bytes: int) -> None:
+        if shortage := self.room.shortage(image_bytes):
+            log.warning("refused: there is no room", shortage=shortage)
+            raise storage_full(f"The image was not accepted: {shortage}.")
 
     def _publish(self, job: Job) -> None:
         try:

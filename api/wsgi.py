@@ -8,10 +8,12 @@ from flask import Flask
 
 from api import request_threads
 from api.app import create_app
+from api.room import Room
 from api.stamps import Stamps
 from api.waiting import Waits
 from common import logs
 from common.errors import StoreRefusedError, StoreUnavailableError
+from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
@@ -49,6 +51,12 @@ def compose(settings: Settings) -> Flask:
         store=stores.jobs,
         registry=stores.workers,
         publisher=publisher,
+        room=Room(
+            stores.usage,
+            folders=settings.disk_folders,
+            min_free_bytes=settings.min_free_mb * MEBIBYTE,
+            max_stored_bytes=settings.max_stored_bytes,
+        ),
         note_published=stamps.note,
         waits=Waits(
             stores.jobs,

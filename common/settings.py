@@ -128,6 +128,24 @@ class Settings(BaseSettings):
         "`*` for all; empty: none but our own page",
         json_schema_extra=_says("comma-separated origins such as https://example.com:8443, or *"),
     )
+    max_stored_bytes: int = Field(
+        0,
+        ge=0,
+        le=2**60,
+        description="most that stored images and records may take; above it new images are "
+        "refused until some have expired or were deleted; in bytes, 0: no limit",
+    )
+    min_free_mb: int = Field(
+        512,
+        ge=0,
+        le=_MOST_MIB,
+        description="new images are refused while a disk has less space left; in MiB, 0: never",
+    )
+    disks: str = Field(
+        "",
+        description="folders on the disks that must have `DARKROOM_MIN_FREE_MB` left, separated by "
+        "`:`; empty: the disk of MongoDB, as it says itself; in `./start.sh`: those of the state",
+    )
     retention_s: int = Field(
         86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job can be asked for"
     )
@@ -266,6 +284,11 @@ class Settings(BaseSettings):
                 f"allowed: one of {PREFIX}MODELS ({', '.join(self.models)})"
             )
         return self
+
+    @property
+    def disk_folders(self) -> tuple[Path, ...]:
+        """The folders in ``disks``."""
+        return tuple(Path(folder) for folder in self.disks.split(os.pathsep) if folder)
 
     @property
     def model(self) -> str:

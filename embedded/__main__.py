@@ -100,7 +100,10 @@ def _up(settings: EmbeddedSettings, *, stays: bool) -> int:
     with ExitStack() as undo:
         undo.callback(_clear_up, supervisor)
         system.start()
-        say(greeting(system.addresses, _settled_facts(supervisor)))
+        facts = _settled_facts(supervisor)
+        say(greeting(system.addresses, facts))
+        if facts.obstacle:
+            say(f"It takes no images now: {facts.obstacle}")
         if stays:
             say("Ctrl-C stops everything.")
             _wait_for_the_end(supervisor)

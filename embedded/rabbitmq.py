@@ -38,7 +38,7 @@ log.console.level = info
 # A node for one machine: the write-ahead log of quorum queues is held in memory too,
 # and takes up to 512 MB by default.
 raft.wal_max_size_bytes = 33554432
-disk_free_limit.absolute = 200MB
+disk_free_limit.absolute = {disk_free_limit_mb}MB
 """
 
 # Signals reach the Erlang machine itself (below), which then must not read a terminal. Two
@@ -81,6 +81,8 @@ class EmbeddedRabbitMQ:
     management_port: int
     dist_port: int
     epmd_port: int
+    # Below this much free space RabbitMQ takes no more messages.
+    disk_free_limit_mb: int = 200
 
     @cached_property
     def credentials(self) -> Credentials:
@@ -119,6 +121,7 @@ class EmbeddedRabbitMQ:
                 host=HOST,
                 amqp_port=self.amqp_port,
                 management_port=self.management_port,
+                disk_free_limit_mb=self.disk_free_limit_mb,
                 user=self.credentials.user,
                 password=self.credentials.password,
             ),

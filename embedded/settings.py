@@ -121,6 +121,14 @@ class EmbeddedSettings(Settings):
         return max(1, self.cores // self.consumers)
 
     @property
+    def broker_alarm_mb(self) -> int:
+        """The free space at which RabbitMQ takes no more messages: after images are refused.
+
+        Of what must be free for those, half is the very least (api/room.py).
+        """
+        return max(1, min(200, self.min_free_mb * 2 // 5))
+
+    @property
     def state_folder(self) -> Path:
         """``state_dir`` as an absolute path; a relative one is relative to the code's folder."""
         return ROOT / self.state_dir

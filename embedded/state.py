@@ -113,8 +113,12 @@ def _refuse_full(folder: Path) -> None:
 
 def _try_to_write(folder: Path) -> None:
     probe = folder / ".writable"
-    probe.write_bytes(b"")
-    probe.unlink()
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as exc:
+        exc.filename = str(folder)
+        raise
 
 
 def _refuse_damaged(databases: Iterable[Path]) -> None:

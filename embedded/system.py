@@ -1,12 +1,13 @@
 """The system as a whole: what belongs to it, and how it is started and stopped."""
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from embedded import roles
 from embedded.addresses import Addresses
@@ -47,6 +48,7 @@ class System:
             management_port=self.settings.management_port,
             dist_port=self.settings.dist_port,
             epmd_port=self.settings.epmd_port,
+            disk_free_limit_mb=self.settings.broker_alarm_mb,
         )
 
     @cached_property
@@ -128,6 +130,7 @@ class System:
             "DARKROOM_STATE_DIR": str(self._state),
             "DARKROOM_WEIGHTS_DIR": str(self.settings.weights_folder),
             "DARKROOM_MODELS_DIR": str(ROOT / self.settings.models_dir),
+            "DARKROOM_DISKS": self.settings.disks or self._disks,
             "DARKROOM_CORES": str(self.settings.cores_a_consumer),
         }
         if self.rabbitmq:
@@ -135,6 +138,12 @@ class System:
         if self.store:
             environment["DARKROOM_MONGO_URL"] = self.store.url
         return environment
+
+    @property
+    def _disks(self) -> str:
+        """Name the folders of all that accepted jobs are written to: each may be a disk."""
+        servers = [one.folder for one in (self.store, self.rabbitmq) if one is not None]
+        return os.pathsep.join(map(str, (self._state, *servers)))
 
     def _start_stage(self, stage: Stage, names: Sequence[str]) -> None:
         if names:
@@ -153,7 +162,7 @@ class System:
         deadline = time.monotonic() + self.settings.engine_start_limit_s + _CONSUMER_MARGIN_S
         while True:
             status, answer = ask(self.settings.port, "/readyz")
-            if status == HTTPStatus.OK:
+            if status == HTTPStatus.OK or _lacks_only_storage(answer):
                 return
             self._refuse_failing_programs()
             self._refuse_unavailable_models()
@@ -185,3 +194,11 @@ class System:
     @property
     def _state(self) -> Path:
         return self.settings.state_folder
+
+
+def _lacks_only_storage(answer: Mapping[str, Any]) -> bool:
+    """Tell whether all is well but for space: results can be had, and space may come back."""
+    checks = answer.get("checks", {})
+    return "storage" in checks and all(
+        state == "ok" for name, state in checks.items() if name != "storage"
+    )

@@ -16,7 +16,7 @@ from common.errors import (
 )
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
-from common.ports import DeadLetter, Sight, Sweep
+from common.ports import DeadLetter, Sight, StoreUsage, Sweep
 from common.workers import Worker
 from consumer.protocol import Answer, Outcome, Question
 from tests.examples import TABBY
@@ -332,3 +332,18 @@ class CannedClassifier:
         for _ in questions:
             self.before_outcome()
             yield self.outcome
+
+
+class FixedUsage:
+    """A store that takes what a test says."""
+
+    def __init__(self, usage: StoreUsage | None = None) -> None:
+        self.usage = usage or StoreUsage(used_bytes=0)
+        self.error: Exception | None = None
+        self.measured = 0
+
+    def measure(self) -> StoreUsage:
+        self.measured += 1
+        if self.error is not None:
+            raise self.error
+        return self.usage

@@ -16,11 +16,13 @@ from werkzeug.test import TestResponse
 from api import schemas
 from api.app import create_app
 from api.openapi import describe
+from api.room import Room
 from api.waiting import Waits
+from common.memory import MEBIBYTE
 from common.settings import Settings
 from common.workers import ModelState
 from tests.examples import OWNER, a_model, a_worker
-from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
+from tests.fakes import FixedUsage, InMemoryRegistry, InMemoryStore, RecordingPublisher
 
 # Whoever runs the tests may have settings of their own.
 _NO_PREFIX = "NO_VARIABLE_BEGINS_LIKE_THIS_"
@@ -42,6 +44,7 @@ class Api:
             )
         )
         self.publisher = RecordingPublisher()
+        self.usage = FixedUsage()
         self.is_stopping = False
         self.settings = Settings(_env_prefix=_NO_PREFIX, **settings)
         self.app = create_app(
@@ -49,6 +52,12 @@ class Api:
             store=self.store,
             registry=self.registry,
             publisher=self.publisher,
+            room=Room(
+                self.usage,
+                folders=self.settings.disk_folders,
+                min_free_bytes=self.settings.min_free_mb * MEBIBYTE,
+                max_stored_bytes=self.settings.max_stored_bytes,
+            ),
             note_published=self.store.mark_published,
             waits=Waits(
                 self.store,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
+from common.mongo.usage import MongoUsage
 from common.mongo.workers import MongoWorkerRegistry
 from common.settings import Settings
 
@@ -18,6 +19,7 @@ class Stores:
     jobs: MongoJobStore
     images: MongoImages
     workers: MongoWorkerRegistry
+    usage: MongoUsage
     now_ms: Callable[[], int]
 
     def ensure_indexes(self) -> None:
@@ -38,5 +40,6 @@ def opened_stores(settings: Settings) -> Iterator[Stores]:
             MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s),
             MongoImages(database),
             MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s),
+            MongoUsage(database),
             now_ms,
         )

@@ -64,7 +64,8 @@ class MovableClock:
 
 
 _REAL = ["real"] if os.environ.get("DARKROOM_TEST_MONGO_URL") else []
-_MONGO = ["mongomock", "nx-27017", *_REAL]
+SERVERS = ["nx-27017", *_REAL]
+_MONGO = ["mongomock", *SERVERS]
 
 
 @pytest.fixture(params=["fake", *_MONGO])

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.drills import (
     deep,
+    disks,
     engines,
     lanes,
     network,
@@ -18,7 +19,7 @@ from tests.drills import (
 from tests.drills.drill import Drill
 
 _MODULES: Final = (
-    processes, engines, stuck, lanes, network, servers, queue, deep, restarts, upgrade, soak
+    processes, engines, stuck, lanes, network, servers, queue, disks, deep, restarts, upgrade, soak
 )  # fmt: skip
 
 DRILLS: Final[dict[str, Drill]] = {

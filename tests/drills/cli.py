@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.drills import report
 from tests.drills.all import DRILLS
 from tests.drills.drill import Outcome, run_drill
-from tests.drills.system import System
 from tests.drills.without import GUARANTEES
 
 
@@ -78,5 +77,5 @@ def _run_all(asked: argparse.Namespace, folder: Path) -> list[Outcome]:
 
 def _run(name: str, seed: int, without: str | None, *, folder: Path, short: bool) -> Outcome:
     place = folder / "-".join(map(str, (name, seed, *([without] if without else []))))
-    make_system = partial(System, place)
+    make_system = partial(DRILLS[name].makes, place)
     return run_drill(DRILLS[name], make_system, seed=seed, short=short, without=without)

@@ -3,9 +3,10 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -33,6 +34,7 @@ class Clients:
         self.url = url
         self.ledger = ledger
         self.repeats = 0  # requests that were not answered, or not with 202
+        self.refusals: Counter[str] = Counter()  # the problems among them
         self._accepted: list[tuple[bytes, str, Expectation]] = []
         self._chance = chance
         self._lock = threading.Lock()
@@ -100,6 +102,8 @@ class Clients:
             HTTPStatus.GATEWAY_TIMEOUT,
         ), f"{response.status_code}: {response.text}"
         self.repeats += 1
+        with suppress(ValueError):  # a proxy's own page
+            self.refusals[str(response.json().get("type")).rpartition(":")[2]] += 1
         return None
 
     def status_of(self, image: bytes) -> int:

@@ -1,5 +1,6 @@
 """A whole system of its own: ports, broker, store and roles, each to be harmed alone."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from embedded.programs import HOST, Program
 from embedded.rabbitmq import EmbeddedRabbitMQ
 from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
+from tests.disks import SmallDisk, see_mounts_alone
 from tests.drills.without import VARIABLE
 from tests.e2e.client import Client
 from tests.namespaces import Namespace
@@ -30,6 +32,9 @@ from tests.waiting import wait_for
 
 _READY_WITHIN_S: Final = 180
 _MAX_BODY_BYTES: Final = 20 * 1024**2
+_DISK_ALARM_MIB: Final = 40
+# The disk of a store is often out of sight: that of another machine.
+_WATCHED: Final = {"rabbitmq/mnesia"}
 MODELS: Final = Path(__file__).parent / "models"
 
 # Shorter than the defaults, so that a drill waits seconds where a service has half a minute.
@@ -58,12 +63,14 @@ class Plan:
         consumers: How many there are.
         couriers: How many there are.
         settings: Beyond those that all drills share.
+        disks: Folders that are disks of their own, and how many MiB they have.
         without: The guarantee that is missing, see ``tests/drills/without.py``.
     """
 
     consumers: int = 1
     couriers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+    disks: Mapping[str, int] = field(default_factory=dict)
     without: str | None = None
 
 
@@ -74,12 +81,14 @@ class System:
         folder.mkdir(parents=True)
         self.folder = folder
         self._plan = plan
+        self.disks: dict[str, SmallDisk] = {}
         self.node = EmbeddedRabbitMQ(
             folder=folder / "rabbitmq",
             amqp_port=free_port(),
             management_port=free_port(),
             dist_port=free_port(),
             epmd_port=free_port(),
+            disk_free_limit_mb=_DISK_ALARM_MIB if "rabbitmq/mnesia" in plan.disks else 200,
         )
         self.node.prepare()
         self._port_mapper = self._server(self.node.programs()[0])
@@ -120,7 +129,15 @@ class System:
         return [self._port_mapper, self.broker, self.store, *self.roles, self.nginx]
 
     def start(self) -> None:
-        """Start all of it, and wait until a job would be classified."""
+        """Start all of it, and wait until a job would be classified.
+
+        Raises:
+            NoMountsError: It is to have disks of its own, and cannot here.
+        """
+        if self._plan.disks:
+            see_mounts_alone()
+        for name, mib in self._plan.disks.items():
+            self.disks[name] = SmallDisk.mounted_at(self.folder / name, mib=mib)
         for server in self.servers:
             server.launch()
             if server is self._port_mapper:
@@ -136,6 +153,8 @@ class System:
     def stop(self) -> dict[str, int | None]:
         """Stop what runs; return the exit statuses of our roles, by name."""
         statuses = {server: _stopped(server) for server in reversed(self.servers)}
+        for disk in self.disks.values():
+            disk.unmount()
         return {server.program.name: statuses[server] for server in self.roles}
 
     def remove(self) -> None:
@@ -215,12 +234,16 @@ class System:
         return port
 
     def _environment(self) -> dict[str, str]:
+        disks = os.pathsep.join(
+            str(self.folder / name) for name in self._plan.disks if name in _WATCHED
+        )
         missing = {} if self._plan.without is None else {VARIABLE: self._plan.without}
         return {
             "DARKROOM_AMQP_URL": self.broker.url,
             "DARKROOM_MONGO_URL": self.store.url,
             "DARKROOM_MONGO_DATABASE": self.database_name,
             "DARKROOM_STATE_DIR": str(self.folder),
+            "DARKROOM_DISKS": disks,
             **BRISK,
             **self._plan.settings,
             **missing,

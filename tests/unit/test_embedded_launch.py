@@ -159,11 +159,11 @@ def test_a_program_waits_until_the_disk_that_it_writes_to_has_space(
             {"it": {"command": ["x"], "environment": {}, "directory": "/", "writes_to": "/d"}}
         )
     )
-    monkeypatch.setattr(launch.shutil, "disk_usage", usage)
-    monkeypatch.setattr(launch.time, "sleep", lambda _: None)
-    monkeypatch.setattr(launch.os, "execvpe", execute)
-    monkeypatch.setattr(launch.os, "umask", lambda _: 0)
-    monkeypatch.setattr(launch.os, "chdir", lambda _: None)
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("os.execvpe", execute)
+    monkeypatch.setattr("os.umask", lambda _: 0)
+    monkeypatch.setattr("os.chdir", lambda _: None)
     monkeypatch.setattr(launch, "_end_with_the_supervisor", lambda: None)
 
     with pytest.raises(ExecutedError):

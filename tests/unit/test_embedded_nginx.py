@@ -18,8 +18,11 @@ LOCATIONS: Final = (400, 404, 405, 408, 411, 413, 414, 429, 439, 431, 500, 501, 
 
 
 def status_of(location: int) -> int:
-    """Return what clients get: 439 is nginx's own name for the 429 of too many connections."""
-    return 429 if location == 439 else location
+    """Return what clients get: some locations are nginx's own names for what happened.
+
+    439 is the 429 of too many connections, 500 a disk that is full.
+    """
+    return {439: 429, 500: 503}.get(location, location)
 
 
 pytestmark = pytest.mark.usefixtures("no_settings")

@@ -48,6 +48,7 @@ def test_a_line_that_does_not_fit_is_lost_without_a_word(
 
     say(handler, b"kept\n")
 
+    handler.close()
     assert log_file.read_bytes() == b"kept\n"
     assert capsys.readouterr().err == ""
 
@@ -62,6 +63,7 @@ def test_a_log_that_cannot_be_rotated_goes_on_once_it_can(
 
     say(handler, b"second\n")
 
+    handler.close()
     assert log_file.with_name("api.log.1").read_bytes() == b"first\nsecond\n"
 
 

@@ -4,6 +4,7 @@ import structlog
 
 from api.catalog import ModelCatalog
 from api.payload import Payload
+from api.room import Room
 from api.schemas import JobOptions
 from api.submission import Submission
 from common.errors import BrokerUnavailableError, StoreUnavailableError
@@ -12,7 +13,7 @@ from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
 from tests.examples import a_worker, an_image
-from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
+from tests.fakes import FixedUsage, InMemoryRegistry, InMemoryStore, RecordingPublisher
 
 IMAGE = an_image()
 PAYLOAD = Payload(IMAGE, "body", JobOptions(top_k=3, metadata={"album": "x"}))
@@ -24,6 +25,7 @@ def a_submission(store: JobStore, publisher: Publisher) -> Submission:
         publisher=publisher,
         catalog=ModelCatalog(InMemoryRegistry(a_worker()), configured=["digits"], default="digits"),
         limits=Limits(bytes=100_000, pixels=10_000),
+        room=Room(FixedUsage()),
         note_published=store.mark_published,
     )
 
