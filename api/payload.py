@@ -88,8 +88,8 @@ def _form_options(fields: MultiDict[str, str], *, but: Collection[str] = ()) -> 
         if name not in but
     }
     for name, values in given.items():
-        if len(set(values)) > 1:
-            raise _contradicted(name, "it is given more than once, with different values")
+        if len(values) > 1:
+            raise _contradicted(name, "it is given more than once")
     try:
         return FormOptions.model_validate({name: vs[0] for name, vs in given.items() if vs})
     except ValidationError as exc:

@@ -77,15 +77,7 @@ class Submission:
         if (earlier := self._find_repeated(idempotency)) is not None:
             return Submitted(earlier, is_replayed=True)
         self._refuse_without_room(len(payload.image))
-        job = Job(
-            job_id=new_job_id(),
-            model=self.catalog.choose(payload.options.model),
-            top_k=payload.options.top_k,
-            image=image,
-            metadata=payload.options.metadata,
-            created_at=_now(),
-            idempotency=idempotency,
-        )
+        job = self._new_job(payload, image, idempotency)
         structlog.contextvars.bind_contextvars(job_id=job.job_id)
         check_in_time()
         try:
@@ -120,6 +112,17 @@ class Submission:
         structlog.contextvars.bind_contextvars(job_id=job_id)
         self._publish(retried)
         return retried
+
+    def _new_job(self, payload: Payload, image: Image, idempotency: Idempotency | None) -> Job:
+        return Job(
+            job_id=new_job_id(),
+            model=self.catalog.choose(payload.options.model),
+            top_k=payload.options.top_k,
+            image=image,
+            metadata=payload.options.metadata,
+            created_at=_now(),
+            idempotency=idempotency,
+        )
 
     def _identify(self, payload: Payload, image: Image, key: str | None) -> Idempotency | None:
         if key is None:

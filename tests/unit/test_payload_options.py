@@ -87,13 +87,14 @@ def test_null_in_json_does_not_contradict_the_query(api: Api) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_an_option_given_twice_with_different_values_is_refused(api: Api, form: str) -> None:
-    response = submit(api, form, "top_k=2&top_k=3")
+@pytest.mark.parametrize("again", [2, 3])
+def test_an_option_given_twice_is_refused(api: Api, form: str, again: int) -> None:
+    response = submit(api, form, f"top_k=2&top_k={again}")
 
     assert wrong_fields(response) == ["top_k"]
 
 
-def test_a_field_of_a_form_given_twice_with_different_values_is_refused(api: Api) -> None:
+def test_a_field_of_a_form_given_twice_is_refused(api: Api) -> None:
     response = submit(api, "form", top_k=["2", "3"])
 
     assert wrong_fields(response) == ["top_k"]
