@@ -18,8 +18,8 @@ from common.formats import FORMATS
 from common.headers.reading import UnreadableHeaderError, read_header
 from tests.examples import an_image
 
-# What no input may cost, of 10 MB and beside itself. The time is that of the issue, several times
-# over: a test runs beside others.
+# What no input may cost, of 10 MB and beside itself. The time is five times what is promised,
+# since a test runs beside others.
 MOST_CPU_S = 0.25
 MOST_BYTES = 16 * 1024**2
 SIZE = 10 * 1024**2
