@@ -63,7 +63,8 @@ def test_a_text_file_shows_the_problem_in_words(page: Page, tmp_path: Path) -> N
 
     [ticket] = page.tickets("failed")
 
-    assert ticket.headline == "notes.txt: This is no image that can be read"
+    assert ticket.headline == "notes.txt: The image cannot be read"
+    assert "It looks like plain text." in ticket.detail
     assert "JPEG, PNG" in ticket.detail
 
 
