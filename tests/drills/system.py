@@ -218,6 +218,7 @@ class System:
         """Speak to RabbitMQ past the service."""
         parameters = pika.URLParameters(self.broker.url)
         parameters.heartbeat = 0  # nobody serves them while a drill does something else
+        parameters.blocked_connection_timeout = 10  # an alarm must not hold a drill for ever
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
