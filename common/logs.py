@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import sys
 from typing import Any, Literal
 
@@ -48,7 +49,31 @@ def _as_json(event: object, **options: Any) -> str:
     try:
         return json.dumps(event, allow_nan=False, **options)
     except ValueError:
-        return json.dumps({"event": repr(event)}, **options)
+        return json.dumps(_in_text(event), allow_nan=False, **options)
+
+
+def _in_text(value: object) -> object:
+    """Return *value* with numbers that JSON lacks as text."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {str(key): _in_text(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_in_text(one) for one in value]
+        case _:
+            return value
+
+
+def _traceback(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Add the traceback, if the error lets itself be shown: user code may raise anything there."""
+    try:
+        return structlog.processors.dict_tracebacks(logger, method, event)
+    except BaseException as exc:  # noqa: BLE001 (of user code, and a log line must not end us)
+        event.pop("exc_info", None)
+        return {**event, "exception": f"cannot be shown: {type(exc).__name__}"}
 
 
 def _naming(role: str) -> Processor:
@@ -63,7 +88,7 @@ def _naming(role: str) -> Processor:
 def _renderers(style: Literal["console", "json"]) -> tuple[Processor, ...]:
     if style == "json":
         renderer = structlog.processors.JSONRenderer(serializer=_as_json)
-        return (structlog.processors.dict_tracebacks, renderer)
+        return (_traceback, renderer)
     return (
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback

@@ -24,7 +24,7 @@ def text_of(error: BaseException) -> str:
     """Return kind and message of an error of user code, which may have no message to give."""
     try:
         message = str(error)
-    except Exception as exc:  # noqa: BLE001 (user code may raise anything, here too)
+    except BaseException as exc:  # noqa: BLE001 (user code may raise anything, here too)
         message = f"(its message cannot be read: {type(exc).__name__})"
     return f"{type(error).__name__}: {message}"
 

@@ -2,11 +2,13 @@
 
 import ctypes
 import os
+import time
 from contextlib import suppress
 from typing import Final
 
 from common.memory import MEBIBYTE, resident_bytes
 
+_BUSY_PAUSE_S: Final = 1.0
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD: Final = -1
 _TOP_PAD: Final = -2
@@ -41,9 +43,19 @@ class FreedMemory:
 
     def __init__(self) -> None:
         self._usual_bytes = resident_bytes(os.getpid())
+        self._due_s = 0.0
 
-    def return_excess(self) -> None:
-        """Return what was freed, if the process holds far more than at its start."""
+    def return_excess(self, *, is_idle: bool) -> None:
+        """Return what was freed, if the process holds far more than at its start.
+
+        Args:
+            is_idle: Whether nothing waits. Otherwise memory is returned once a second at most:
+                it takes milliseconds, and a process may have grown for good.
+        """
+        now_s = time.monotonic()
+        if not is_idle and now_s < self._due_s:
+            return
         if resident_bytes(os.getpid()) - self._usual_bytes > 2 * _KEPT_BYTES:
+            self._due_s = now_s + _BUSY_PAUSE_S
             with suppress(OSError, AttributeError):  # another C library
                 ctypes.CDLL(None).malloc_trim(0)

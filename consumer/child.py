@@ -19,6 +19,8 @@ import structlog
 
 from common.memory import MEBIBYTE, resident_bytes
 from common.workers import ServedModel
+from consumer.decode_clock import DecodeClock
+from consumer.engine_process import Line as EngineLine
 from consumer.engine_process import serve
 from consumer.errors import (
     DecodeOverdueError,
@@ -27,7 +29,7 @@ from consumer.errors import (
     EngineMemoryError,
     EngineTimeoutError,
 )
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Overdue, Question, Ready, Reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -63,8 +65,11 @@ class RetiredError(Exception):
 class _Line:
     """One connection to the process, for one batch of questions at a time."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, clock: DecodeClock) -> None:
         self.connection = connection
+        self.clock = clock
+        # Why the process was killed over an image of these questions, if it was.
+        self.guilty: DecodeOverdueError | None = None
         # Guarded by the child's lock: a reply may arrive in the moment in which its time is up.
         self.due_s = math.inf
         self.overdue = ""
@@ -86,15 +91,16 @@ class Child:
     def __init__(self, config: EngineConfig, limits: Limits) -> None:
         # Spawned: a fork would carry the parent's connections and threads' locks along.
         context = multiprocessing.get_context("spawn")
-        pipes = [context.Pipe() for _ in range(config.lines)]
-        self._lines = [_Line(ours) for ours, _ in pipes]
+        pipes = [(*context.Pipe(), DecodeClock(context)) for _ in range(config.lines)]
+        self._lines = [_Line(ours, clock) for ours, _, clock in pipes]
+        theirs = [EngineLine(theirs, clock) for _, theirs, clock in pipes]
         self._process: SpawnProcess = context.Process(
-            target=serve, args=([theirs for _, theirs in pipes], config), name="engine", daemon=True
+            target=serve, args=(theirs, config), name="engine", daemon=True
         )
         with _keeping_signals_blocked():
             self._process.start()
-        for _, theirs in pipes:
-            theirs.close()
+        for end in theirs:
+            end.connection.close()
         self._limits = limits
         self._decode_limit_s = config.decode_limit_s
         self._answers = 0
@@ -136,7 +142,8 @@ class Child:
         """Send some questions and wait for the replies, which come in the same order.
 
         Raises:
-            DecodeOverdueError: One image took too long to decode; the process was killed.
+            DecodeOverdueError: One of these images took too long to decode, alone or held up by
+                what other lines asked; the process was killed.
             EngineLostError: The process ended, or was killed.
             RetiredError: It takes no more questions; it did not get these.
         """
@@ -145,18 +152,11 @@ class Child:
         try:
             with self._within(limit_s, f"took longer than {limit_s:g} s", line) as connection:
                 connection.send(tuple(questions))
-                replies: Sequence[Reply] | Overdue = connection.recv()
-            if isinstance(replies, Overdue):
-                raise self._overdue(replies)
+                replies: Sequence[Reply] = connection.recv()
             self._retire_if_worn(len(questions))
         finally:
             self._free.put(line)
         return replies
-
-    def _overdue(self, overdue: Overdue) -> DecodeOverdueError:
-        error = DecodeOverdueError(overdue.place, self._decode_limit_s)
-        self.kill(EngineDiedError(f"was ended: {error}"))
-        return error
 
     def kill(self, verdict: EngineLostError) -> None:
         """End the process now, whatever it does; *verdict* is what is told of it."""
@@ -185,7 +185,8 @@ class Child:
         try:
             yield line.connection
         except (EOFError, OSError):
-            raise self._end() from None
+            end = self._end()
+            raise line.guilty or end from None
         finally:
             with self._judging:
                 line.due_s = math.inf
@@ -212,6 +213,9 @@ class Child:
             for line in self._lines:
                 if time.monotonic() > line.due_s:
                     self.kill(EngineTimeoutError(f"{line.overdue} and was killed"))
+                elif (place := line.clock.overdue(self._decode_limit_s)) is not None:
+                    line.guilty = line.guilty or DecodeOverdueError(place, self._decode_limit_s)
+                    self.kill(EngineDiedError(f"was killed: {line.guilty}"))
 
     def _enforce_memory(self) -> None:
         limit = self._limits.memory_bytes

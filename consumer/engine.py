@@ -100,7 +100,7 @@ class Engine:
             yield from self._asked_together(questions)
         except DecodeOverdueError as exc:  # the others are asked again
             yield from self.ask(questions[: exc.place])
-            yield _refused(exc)
+            yield _refused(exc) if exc.is_certain else self._asked_alone(questions[exc.place])
             yield from self.ask(questions[exc.place + 1 :])
         except _SharedLossError:
             for question in questions:
@@ -112,6 +112,10 @@ class Engine:
                 return self._ask_child(questions)
             except EngineNotReadyError as exc:
                 return [exc] * len(questions)
+            except DecodeOverdueError as exc:
+                # Another lane's native code may have held the interpreter's lock all the time.
+                is_certain = not turn.was_shared
+                raise DecodeOverdueError(exc.place, exc.limit_s, is_certain=is_certain) from None
             except EngineLostError as exc:
                 is_alone = len(questions) == 1 and not turn.was_shared
                 if is_alone or self._closing.is_set():  # then there is no child to ask again

@@ -18,9 +18,9 @@ import structlog
 
 from common import logs
 from consumer.allocation import FreedMemory, keep_freed_memory
-from consumer.decode_watch import DecodeWatch
+from consumer.decode_clock import DecodeClock
 from consumer.outgoing import cleaned_models, cleaned_reply
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Overdue, Question, Ready, Reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -34,7 +34,15 @@ class _Batch(Protocol):
     def answer(self) -> tuple[Reply, ...]: ...
 
 
-def serve(connections: Sequence[Connection], config: EngineConfig) -> None:
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How the parent asks: one batch of questions at a time, and it sees what is decoded."""
+
+    connection: Connection
+    clock: DecodeClock
+
+
+def serve(lines: Sequence[Line], config: EngineConfig) -> None:
     """Load the models, say so, and answer questions until the parent hangs up."""
     die_with_parent()
     die_first()
@@ -53,20 +61,12 @@ def serve(connections: Sequence[Connection], config: EngineConfig) -> None:
     models = Models.load(config)
     # Not what loading took, too.
     keep_freed_memory()
-    connections[0].send(Ready(cleaned_models(models.served)))
-    watch = DecodeWatch(config.decode_limit_s)
+    lines[0].connection.send(Ready(cleaned_models(models.served)))
 
-    def prepare(connection: Connection, questions: _Questions) -> _Batch:
-        report = partial(_report_overdue, connection)
-        return models.prepare(questions, watching=partial(watch.over, report))
+    def prepare(line: Line, questions: _Questions) -> _Batch:
+        return models.prepare(questions, decoding=line.clock.decoding)
 
-    _answer(connections, prepare, beside=config.threads > 1)
-
-
-def _report_overdue(connection: Connection, place: int) -> None:
-    # Nobody else sends over it now: its questions are still being prepared.
-    with suppress(OSError):
-        connection.send(Overdue(place))
+    _answer(lines, prepare, beside=config.threads > 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,19 @@ class _Asked:
 
 
 def _answer(
-    connections: Sequence[Connection],
-    prepare: Callable[[Connection, _Questions], _Batch],
+    lines: Sequence[Line],
+    prepare: Callable[[Line, _Questions], _Batch],
     *,
     beside: bool,
 ) -> None:
-    """Answer what comes over any connection, in the main thread: predictors may depend on it.
+    """Answer what comes over any line, in the main thread: predictors may depend on it.
 
     Images are decoded *beside*, while it computes, if there is a core for that. On one core
     that would only make the batch in hand take longer.
     """
     asked: SimpleQueue[_Asked | None] = SimpleQueue()
-    for connection in connections:
-        listen = partial(_listen, connection, asked, prepare, beside=beside)
+    for line in lines:
+        listen = partial(_listen, line, asked, prepare, beside=beside)
         Thread(target=listen, name="listener", daemon=True).start()
     freed = FreedMemory()
     while (batch := asked.get()) is not None:
@@ -98,16 +98,17 @@ def _answer(
             replies = batch.prepare().answer()
         batch.connection.send(tuple(map(cleaned_reply, replies)))
         del batch, replies  # an image may be large, and the next one far away
-        freed.return_excess()
+        freed.return_excess(is_idle=asked.empty())
 
 
 def _listen(
-    connection: Connection,
+    line: Line,
     asked: SimpleQueue[_Asked | None],
-    prepare: Callable[[Connection, _Questions], _Batch],
+    prepare: Callable[[Line, _Questions], _Batch],
     *,
     beside: bool,
 ) -> None:
+    connection = line.connection
     while True:
         try:
             questions: _Questions = connection.recv()
@@ -117,7 +118,7 @@ def _listen(
         except MemoryError as exc:
             asked.put(_Asked(connection, partial(_raise, exc)))
             return
-        prepared = partial(prepare, connection, questions)
+        prepared = partial(prepare, line, questions)
         asked.put(_Asked(connection, _outcome(prepared) if beside else prepared))
         del questions, prepared
 

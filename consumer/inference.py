@@ -23,10 +23,10 @@ log = structlog.stdlib.get_logger(__name__)
 
 _WARM_UP_PX = (64, 64)
 
-Watching = Callable[[int], AbstractContextManager[None]]
+Decoding = Callable[[int], AbstractContextManager[None]]
 
 
-def _unwatched(_place: int) -> AbstractContextManager[None]:
+def _untimed(_place: int) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -75,19 +75,19 @@ class Models:
             )
         return cls(tuple(served), ready, config.max_image_pixels, config.dct_scaling)
 
-    def prepare(self, questions: Sequence[Question], *, watching: Watching = _unwatched) -> "Batch":
+    def prepare(self, questions: Sequence[Question], *, decoding: Decoding = _untimed) -> "Batch":
         """Decode and preprocess the image of every question.
 
         Args:
             questions: What is asked together.
-            watching: Watches how long an image takes to decode, by the place of its question.
+            decoding: Entered while an image is decoded, with the place of its question.
         """
         return Batch(
-            tuple(self._prepare(one, watching(place)) for place, one in enumerate(questions))
+            tuple(self._prepare(one, decoding(place)) for place, one in enumerate(questions))
         )
 
     def _prepare(
-        self, question: Question, watched: AbstractContextManager[None]
+        self, question: Question, timed: AbstractContextManager[None]
     ) -> "_Prepared | Refusal":
         with structlog.contextvars.bound_contextvars(job_id=question.job_id):
             model = self.ready.get(question.model)
@@ -95,7 +95,7 @@ class Models:
                 return _refuse("model-unavailable", "The model is unavailable", question.model)
             started_s = time.perf_counter()
             try:
-                with watched:
+                with timed:
                     image = decode(
                         question.image,
                         max_pixels=self.max_image_pixels,
@@ -106,7 +106,7 @@ class Models:
                 return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
             except MemoryError:
                 raise  # the engine is in no state to go on; the next one gets the job
-            except Exception as exc:
+            except BaseException as exc:  # also what user code raises to end a program
                 log.exception("the image could not be preprocessed", model=question.model)
                 return _model_failed(exc)
             return _Prepared(question, model, pixels, _since_ms(started_s))
@@ -184,8 +184,11 @@ def _load(name: str, config: EngineConfig) -> Model:
             threads=config.threads,
             computing=config.computing,
         )
-    except SystemExit as exc:  # of its own code; other models are to be served
-        raise ModelUnavailableError(f"its code ends the program: {text_of(exc)}") from exc
+    except (ModelUnavailableError, MemoryError):
+        raise
+    except BaseException as exc:  # also what its code raises to end a program; others are served
+        log.exception("the model failed while it was loaded", model=name)
+        raise ModelUnavailableError(f"its code failed: {text_of(exc)}") from exc
 
 
 def _model_failed(error: BaseException) -> Refusal:

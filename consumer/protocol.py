@@ -45,17 +45,6 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Overdue:
-    """One image takes too long to decode; the engine waits to be ended.
-
-    Args:
-        place: That of its question, among those that were asked together.
-    """
-
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
 class Question:
     """What is in this image?"""
 

@@ -25,9 +25,12 @@ def difference(
     """Compare two networks on *probe*, all images at once and the first alone.
 
     Raises:
-        NotTheSameError: The most probable labels differ, or a logit by too much.
+        NotTheSameError: The most probable labels differ, or a logit by too much, or logits are
+            not finite: then nothing can be compared.
     """
     expected = reference(probe)
+    if not np.isfinite(expected).all():
+        raise NotTheSameError("the logits to compare with are not finite numbers")
     scale = float(expected.std()) or 1.0
     largest = 0.0
     for images, wanted in ((probe, expected), (probe[:1], expected[:1])):

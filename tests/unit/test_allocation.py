@@ -3,8 +3,13 @@
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from common.memory import MEBIBYTE
+from consumer import allocation
+from consumer.allocation import FreedMemory
 
 PROGRAM = """
 import resource
@@ -43,7 +48,7 @@ taken = [(bytearray(b"x") * 2**24, bytes(1000)) for _ in range(32)]
 blocks = [small for _, small in taken]
 del taken
 before = resident_bytes(os.getpid())
-freed.return_excess()
+freed.return_excess(is_idle=True)
 print((resident_bytes(os.getpid()) - usual) // 2**20, (before - usual) // 2**20)
 """
 
@@ -56,3 +61,21 @@ def test_what_very_large_images_took_is_returned() -> None:
 
     after_mib, _ = map(int, ended.stdout.split())
     assert after_mib < 150
+
+
+def test_a_busy_process_that_has_grown_for_good_is_not_trimmed_after_each_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trimmed: list[int] = []
+    library = SimpleNamespace(malloc_trim=trimmed.append)
+    monkeypatch.setattr(allocation, "ctypes", SimpleNamespace(CDLL=lambda _name: library))
+    held = iter([100, *[900] * 100])
+    monkeypatch.setattr(allocation, "resident_bytes", lambda _pid: next(held) * MEBIBYTE)
+    monkeypatch.setattr(allocation, "time", SimpleNamespace(monotonic=lambda: 7.0))
+
+    freed = FreedMemory()
+    for _ in range(50):
+        freed.return_excess(is_idle=False)
+    freed.return_excess(is_idle=True)
+
+    assert len(trimmed) == 2

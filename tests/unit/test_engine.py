@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import bson
 import pytest
@@ -167,7 +167,8 @@ class Predictor:
         with_torch = "with torch" if "torch" in sys.modules else "without torch"
         return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
 """
-# Decodes as ever, but for one image, over which native code hangs.
+# Decodes as ever, but for two images, over which native code hangs: with the interpreter's lock
+# released, and with it held.
 DECODING = """
 import ctypes
 
@@ -180,6 +181,41 @@ def decode_or_hang(image, **options):
     decoded = decode(image, **options)
     if decoded.width == 14:
         ctypes.CDLL(None).sleep(3600)
+    if decoded.width == 15:
+        ctypes.PyDLL(None).sleep(3600)
+    return decoded
+
+
+consumer.inference.decode = decode_or_hang
+
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        return [[("cat", 1.0)] for _ in images]
+"""
+# One image is being decoded when another takes the interpreter's lock and keeps it.
+WAITING_FOR_THE_LOCK = """
+import ctypes
+import threading
+
+import consumer.inference
+
+decode = consumer.inference.decode
+began, held = threading.Event(), threading.Event()
+
+
+def decode_or_hang(image, **options):
+    decoded = decode(image, **options)
+    if decoded.width == 8:
+        began.set()
+        held.wait(1)
+    if decoded.width == 15:
+        began.wait(1)
+        held.set()
+        ctypes.PyDLL(None).sleep(3600)
     return decoded
 
 
@@ -201,6 +237,11 @@ import sys
 class Secretive(Exception):
     def __str__(self):
         raise RuntimeError("no comment")
+
+
+class MoreSecretive(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
 
 
 class Label(str):
@@ -231,11 +272,25 @@ class Predictor:
                 raise ExceptionGroup("several", [ValueError("one \udfff"), TypeError("two")])
             case 9:
                 raise KeyboardInterrupt
+            case 10:
+                raise MoreSecretive
         return [[(Label("cat"), 1.0)] for _ in images]
+"""
+RAISING_AT_LOAD = """
+class Secretive(Exception):
+    def __str__(self):
+        raise KeyboardInterrupt
+
+class Predictor:
+    def load(self):
+        raise {raised}
+
+    def predict(self, images):
+        return []
 """
 CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5, 6, 7
 ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK, SLEEP = 9, 10, 11, 12, 13
-DECODE_FOR_EVER = 14
+DECODE_FOR_EVER, DECODE_WITH_THE_LOCK = 14, 15
 MEMORY_LIMIT: Final = 640 * MEBIBYTE
 # More than a connection holds that nobody reads.
 MUCH = bytes(4 * 1024**2)
@@ -260,6 +315,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             job_s: float = 60,
             threads: int = 1,
             decode_s: float = 60,
+            style: Literal["console", "json"] = "console",
             **limits: int,
         ) -> Engine:
             folder = tmp_path / "m"
@@ -276,7 +332,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     runtime="onnx",
                     max_image_pixels=10_000,
                     log_level="WARNING",
-                    log_format="console",
+                    log_format=style,
                     decode_limit_s=decode_s,
                 ),
                 limits=Limits(start_s=start_s, job_s=job_s, **limits),
@@ -372,12 +428,13 @@ def test_an_engine_that_hangs_is_killed_and_the_next_one_answers(start: Start) -
 
 
 @pytest.mark.parametrize("threads", [1, 2], ids=["alone", "beside"])
+@pytest.mark.parametrize("width", [DECODE_FOR_EVER, DECODE_WITH_THE_LOCK])
 def test_an_image_that_takes_too_long_to_decode_is_refused_and_the_others_are_answered(
-    start: Start, threads: int
+    start: Start, threads: int, width: int
 ) -> None:
     engine = start(DECODING, decode_s=2, threads=threads)
 
-    first, guilty, last = engine.ask([question(8), question(DECODE_FOR_EVER), question(9)])
+    first, guilty, last = engine.ask([question(8), question(width), question(9)])
 
     assert isinstance(first, Answer)
     assert isinstance(guilty, Refusal)
@@ -386,16 +443,31 @@ def test_an_image_that_takes_too_long_to_decode_is_refused_and_the_others_are_an
     assert isinstance(last, Answer)
 
 
-def test_a_lane_beside_one_whose_image_hangs_is_asked_again(start: Start) -> None:
-    engine = start(DECODING, decode_s=2)
+@pytest.mark.parametrize("threads", [1, 2], ids=["alone", "beside"])
+@pytest.mark.parametrize("width", [DECODE_FOR_EVER, DECODE_WITH_THE_LOCK])
+def test_a_lane_beside_one_whose_image_hangs_is_asked_again(
+    start: Start, threads: int, width: int
+) -> None:
+    engine = start(DECODING, decode_s=2, threads=threads)
 
     with ThreadPoolExecutor(max_workers=2) as lanes:
-        hangs = lanes.submit(ask, engine, question(DECODE_FOR_EVER))
+        hangs = lanes.submit(ask, engine, question(width))
         wait_for(lambda: engine.busy == 1)
         beside = lanes.submit(ask, engine, question(8))
 
     assert isinstance(hangs.result(), Refusal)
     assert isinstance(beside.result(), Answer)
+
+
+def test_an_image_that_waited_for_the_interpreters_lock_is_not_to_blame(start: Start) -> None:
+    engine = start(WAITING_FOR_THE_LOCK, decode_s=2, threads=2)
+
+    with ThreadPoolExecutor(max_workers=2) as lanes:
+        waits = lanes.submit(ask, engine, question(8))
+        holds = lanes.submit(ask, engine, question(DECODE_WITH_THE_LOCK))
+
+    assert isinstance(waits.result(), Answer)
+    assert isinstance(holds.result(), Refusal)
 
 
 @pytest.mark.parametrize(
@@ -408,6 +480,7 @@ def test_a_lane_beside_one_whose_image_hangs_is_asked_again(start: Start) -> Non
         (6, "is nan, not in 0..1"),
         (7, "ExceptionGroup: several"),
         (9, "KeyboardInterrupt"),
+        (10, "its message cannot be read: KeyboardInterrupt"),
     ],
 )
 def test_whatever_user_code_raises_fails_its_image_alone_in_text_that_can_be_stored(
@@ -592,6 +665,27 @@ def test_a_model_that_cannot_be_loaded_is_unavailable_with_the_reason(start: Sta
     wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
 
     assert engine.models[0].reason == "RuntimeError: no licence key"
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("SystemExit('enough')", "SystemExit: enough"),
+        ("BaseExceptionGroup('all', [KeyboardInterrupt()])", "BaseExceptionGroup: all"),
+        ("Secretive", "its message cannot be read: KeyboardInterrupt"),
+    ],
+)
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_whatever_a_model_raises_while_it_is_loaded_costs_that_model_alone(
+    start: Start, raised: str, words: str, style: Literal["console", "json"]
+) -> None:
+    engine = start(RAISING_AT_LOAD.format(raised=raised), ready=False, style=style)
+
+    wait_for(lambda: engine.models[0].state is ModelState.UNAVAILABLE, within_s=180)
+
+    assert words in engine.models[0].reason
+    assert "the engine" not in engine.models[0].reason
 
 
 def test_an_engine_that_dies_over_its_start_is_reported_and_not_ready(start: Start) -> None:

@@ -73,14 +73,24 @@ def test_a_runtime_that_gives_nan_does_not_agree() -> None:
         difference(lambda x: x, lambda x: nan[: len(x)], probe)
 
 
-def test_a_log_line_with_nan_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_agrees_with_logits_that_are_not_finite() -> None:
+    probe = np.full((2, 3), np.nan, np.float32)
+
+    with pytest.raises(NotTheSameError, match="not finite"):
+        difference(lambda x: x, np.zeros_like, probe)
+
+
+def test_a_log_line_with_nan_is_json_and_keeps_its_other_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     handlers, level, config = logging.root.handlers, logging.root.level, structlog.get_config()
     try:
         logs.configure(role="api", level="INFO", style="json")
-        logging.getLogger("test").info("odd", extra={"number": float("nan")})
+        logging.getLogger("test").info("odd", extra={"of": [{"number": float("nan")}], "job": 7})
     finally:
         logging.root.handlers, logging.root.level = handlers, level
         structlog.configure(**config)
 
     [line] = capsys.readouterr().err.splitlines()
-    json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    told = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert (told["event"], told["of"], told["job"]) == ("odd", [{"number": "nan"}], 7)

@@ -1,11 +1,12 @@
 """A model is made of another in fewer bits, compared with it, and installed if it agrees."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -350,38 +351,50 @@ def test_memory_that_cannot_be_told_is_left_out_of_the_report(
     assert "memory" not in untold.as_markdown()
 
 
-def answering(logits: list[list[float]]) -> Callable[[Floats], Floats]:
-    answers = iter(logits)
-    return lambda _images: np.array([next(answers)], np.float32)
+class Answering:
+    """A network that gives the same logits, one photograph after another."""
+
+    runtime = "onnx"
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        self._answers = iter(logits)
+
+    def __call__(self, images: Floats) -> Floats:
+        return np.array([next(self._answers)], np.float32)
+
+
+def photographs_in(folder: Path, labels: Sequence[str]) -> Photographs:
+    for name in ("1", "2", "3"):
+        PIL.Image.new("L", (1, 1)).save(folder / f"{name}.png")
+    (folder / "labels.csv").write_text("1.png,b\n3.png,a\n")
+    preprocessing = Preprocessing(mode="L", mean=(0.0,), std=(1.0,))
+    return Photographs.in_folder(folder, labels=labels, preprocessing=preprocessing, max_pixels=1)
 
 
 def test_agreement_and_accuracy_are_shares_of_the_photographs(tmp_path: Path) -> None:
-    for name in ("1", "2", "3"):
-        PIL.Image.new("L", (1, 1)).save(tmp_path / f"{name}.png")
-    (tmp_path / "labels.csv").write_text("1.png,b\n3.png,a\n")
     labels = ("a", "b", "c", "d", "e", "f", "a")
-    before = [[6, 5, 4, 3, 2, 1, 0], [6, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6]]
-    after = [[5, 6, 4, 3, 2, 1, 0], [6, 5, 4, 3, 1, 2, 0], [0, 1, 2, 3, 4, 5, 6]]
-    preprocessing = Preprocessing(mode="L", mean=(0.0,), std=(1.0,))
-    photographs = Photographs.in_folder(
-        tmp_path, labels=labels, preprocessing=preprocessing, max_pixels=1
-    )
+    before = Answering([[6, 5, 4, 3, 2, 1, 0], [6, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 4, 5, 6]])
+    after = Answering([[5, 6, 4, 3, 2, 1, 0], [6, 5, 4, 3, 1, 2, 0], [0, 1, 2, 3, 4, 5, 6]])
 
-    class Network:
-        runtime = "onnx"
-
-        def __init__(self, logits: list[list[float]]) -> None:
-            self._answer = answering(logits)
-
-        def __call__(self, images: Floats) -> Floats:
-            return self._answer(images)
-
-    seen = compare(Network(before), Network(after), photographs, labels)  # type: ignore[arg-type]  # lists of whole numbers
+    seen = compare(before, after, photographs_in(tmp_path, labels), labels)
 
     assert seen.top_1_agreement == pytest.approx(2 / 3)
     assert seen.top_5_agreement == pytest.approx((1 + 4 / 5 + 1) / 3)
     assert seen.accuracy_before() == Accuracy(top_1=0.5, top_5=1)  # the other "a" counts, too
     assert seen.accuracy_after() == Accuracy(top_1=1, top_5=1)
+
+
+def test_logits_that_are_not_finite_agree_with_nothing_and_are_never_right(tmp_path: Path) -> None:
+    labels = ("a", "b")
+    before = Answering([[0, 1], [math.nan, 1], [1, 0]])
+    after = Answering([[math.nan, 1], [math.nan, 1], [1, 0]])
+
+    seen = compare(before, after, photographs_in(tmp_path, labels), labels)
+
+    assert seen.top_1_agreement == pytest.approx(1 / 3)
+    assert seen.top_5_agreement == pytest.approx(1 / 3)
+    assert seen.accuracy_before() == Accuracy(top_1=1, top_5=1)
+    assert seen.accuracy_after() == Accuracy(top_1=0.5, top_5=0.5)
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ class Comparison:
     Args:
         labels: Of both, in the order of the logits.
         known: The label of each photograph, None where it is not known.
-        before: The best five labels of each photograph by the one, as indices.
+        before: The best five labels of each photograph by the one, as indices; none where its
+            logits are not finite, which agrees with nothing.
         after: The same by the other.
     """
 
@@ -40,12 +41,12 @@ class Comparison:
     @property
     def top_1_agreement(self) -> float:
         """The share of photographs with the same best label."""
-        return float(np.mean([a[0] == b[0] for a, b in self._pairs()]))
+        return float(np.mean([bool(a) and a[:1] == b[:1] for a, b in self._pairs()]))
 
     @property
     def top_5_agreement(self) -> float:
         """The share of the one's best five labels that are among the other's best five."""
-        return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in self._pairs()]))
+        return float(np.mean([_shared(a, b) for a, b in self._pairs()]))
 
     @property
     def labelled(self) -> int:
@@ -73,7 +74,7 @@ class Comparison:
         if not answers:
             return None
         return Accuracy(
-            top_1=float(np.mean([label == told[0] for label, told in answers])),
+            top_1=float(np.mean([told[:1] == [label] for label, told in answers])),
             top_5=float(np.mean([label in told for label, told in answers])),
         )
 
@@ -92,6 +93,12 @@ def compare(
     return seen
 
 
+def _shared(one: Sequence[int], other: Sequence[int]) -> float:
+    return len(set(one) & set(other)) / len(one) if one else 0.0
+
+
 def _best(logits: Floats) -> list[int]:
+    if not np.isfinite(logits).all():
+        return []
     indices: list[int] = np.argsort(-logits[0], kind="stable")[:TOP].tolist()
     return indices

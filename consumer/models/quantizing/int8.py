@@ -48,7 +48,7 @@ def write_int8(source: Path, target: Path, photographs: Sequence[Floats], *, eno
         for kept, left_out in progress("trying", list(_choices(prepared))):
             draft = Path(folder) / f"{kept}.onnx"
             _quantize(prepared, draft, photographs, ranges=ranges, left_out=left_out)
-            agreement = float((_best(draft, photographs) == wanted).mean())
+            agreement = _agreement(_best(draft, photographs), wanted)
             if agreement > best[0]:
                 best = (agreement, kept)
                 target.write_bytes(draft.read_bytes())
@@ -102,9 +102,19 @@ def _input_of(file: Path) -> str:
     return str(onnx.load(file, load_external_data=False).graph.input[0].name)
 
 
-def _best(file: Path, photographs: Sequence[Floats]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _best(file: Path, photographs: Sequence[Floats]) -> list[int | None]:
+    """Return the index of the best label of each photograph; None: its logits are not finite."""
     network = OnnxNetwork(file, threads=1)
-    return np.array([network(images).argmax() for images in photographs])
+    return [_index(network(images)) for images in photographs]
+
+
+def _index(logits: Floats) -> int | None:
+    return int(logits.argmax()) if np.isfinite(logits).all() else None
+
+
+def _agreement(ours: Sequence[int | None], wanted: Sequence[int | None]) -> float:
+    pairs = zip(ours, wanted, strict=True)
+    return float(np.mean([one is not None and one == other for one, other in pairs]))
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types

@@ -1,0 +1,44 @@
+"""When an engine began to decode an image, where the parent can read it at any time.
+
+Decoding may hang in native code that also holds the interpreter's lock. Then no thread of the
+engine runs, not even one that only sends a message. So the engine notes each beginning in memory
+that it shares with its parent, and the parent keeps the time.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext
+from typing import Final
+
+_IDLE: Final = 0.0
+_PLACE, _BEGAN = 0, 1
+
+
+class DecodeClock:
+    """What one line of an engine is decoding, and since when.
+
+    One thread of the engine writes, one thread of the parent reads. ``time.monotonic`` counts
+    from the same moment in all processes of a machine.
+    """
+
+    def __init__(self, context: SpawnContext) -> None:
+        self._shared = context.RawArray("d", [0.0, _IDLE])
+
+    @contextmanager
+    def decoding(self, place: int) -> Iterator[None]:
+        """Note that the image of the question at *place* is decoded while the block runs."""
+        self._shared[_PLACE] = place
+        self._shared[_BEGAN] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._shared[_BEGAN] = _IDLE
+
+    def overdue(self, limit_s: float) -> int | None:
+        """Return the place of an image that has been decoded for longer than *limit_s*."""
+        began_s, place = self._shared[_BEGAN], int(self._shared[_PLACE])
+        # The next image may have begun between the two readings.
+        is_same = began_s == self._shared[_BEGAN]
+        is_over = began_s != _IDLE and time.monotonic() - began_s > limit_s
+        return place if is_same and is_over else None
