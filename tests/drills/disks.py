@@ -18,6 +18,7 @@ _JOBS_BEFORE: Final = 8
 _MESSAGES: Final = 200
 _REFUSALS: Final = 8
 _WITHIN_S: Final = 90.0
+_HEARTBEAT_S: Final = 10
 _FULL: Final = "storage-full"
 # What has to be free for an image to be taken, and at what RabbitMQ raises its alarm.
 _MIN_FREE_MIB: Final = 100
@@ -91,7 +92,7 @@ def _write_beyond_the_end(run: Run) -> None:
 def _publish(run: Run) -> None:
     """Make RabbitMQ write, as long as it lets us."""
     bodies = strangers(run.chance)
-    with suppress(AMQPError, OSError), run.system.channel() as channel:
+    with suppress(AMQPError, OSError), run.system.channel(heartbeat_s=_HEARTBEAT_S) as channel:
         for _ in range(_MESSAGES):
             channel.basic_publish(EXCHANGE, ROUTING_KEY, next(bodies))
 

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import pika
-from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -88,9 +86,7 @@ class Supervised(System):
         ) as client:
             yield client["darkroom"]
 
-    @contextmanager
-    def channel(self) -> Iterator[BlockingChannel]:
+    @property
+    def broker_url(self) -> str:
         kept = Credentials.kept_in(self.state / "rabbitmq" / "credentials.json")
-        url = f"amqp://{kept.user}:{kept.password}@{HOST}:{self._port + _AMQP_STEP}/%2F?heartbeat=0"
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            yield connection.channel()
+        return f"amqp://{kept.user}:{kept.password}@{HOST}:{self._port + _AMQP_STEP}/%2F"

@@ -32,6 +32,7 @@ from tests.waiting import wait_for
 
 _READY_WITHIN_S: Final = 180
 _MAX_BODY_BYTES: Final = 20 * 1024**2
+_BLOCKED_S: Final = 10
 _DISK_ALARM_MIB: Final = 40
 # The disk of a store is often out of sight: that of another machine.
 _WATCHED: Final = {"rabbitmq/mnesia"}
@@ -213,12 +214,22 @@ class System:
         ) as client:
             yield client[self.database_name]
 
+    @property
+    def broker_url(self) -> str:
+        """The address of RabbitMQ, with its user."""
+        return self.broker.url
+
     @contextmanager
-    def channel(self) -> Iterator[BlockingChannel]:
-        """Speak to RabbitMQ past the service."""
-        parameters = pika.URLParameters(self.broker.url)
-        parameters.heartbeat = 0  # nobody serves them while a drill does something else
-        parameters.blocked_connection_timeout = 10  # an alarm must not hold a drill for ever
+    def channel(self, *, heartbeat_s: int = 0) -> Iterator[BlockingChannel]:
+        """Speak to RabbitMQ past the service.
+
+        Args:
+            heartbeat_s: Bounds how long a RabbitMQ that says nothing is waited for. 0 where a
+                drill does something else meanwhile: nobody would serve the heartbeats.
+        """
+        parameters = pika.URLParameters(self.broker_url)
+        parameters.heartbeat = heartbeat_s
+        parameters.blocked_connection_timeout = _BLOCKED_S  # an alarm holds no drill for ever
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 

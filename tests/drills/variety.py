@@ -49,7 +49,8 @@ def _in_some_format(chance: random.Random, number: int) -> Sent:
     return image, Expectation(number=_number_in(image))
 
 
-def _large(chance: random.Random, number: int) -> Sent:
+def large(chance: random.Random, number: int) -> Sent:
+    """Make an image of a few hundred kilobytes."""
     width, height = _LARGE_PX
     noise = bytearray(chance.randbytes(3 * width * height))
     noise[:3] = number.to_bytes(3, "big")
@@ -75,7 +76,7 @@ _SHARES: Final[dict[Callable[[random.Random, int], Sent], int]] = {
     _plain: 40,
     _in_some_format: 25,
     _slow: 8,
-    _large: 5,
+    large: 5,
     _broken: 10,
     _headless: 4,
     _rubbish: 8,
