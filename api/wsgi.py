@@ -13,7 +13,7 @@ from api.stamps import Stamps
 from api.waiting import Waits
 from common import logs
 from common.errors import StoreRefusedError, StoreUnavailableError
-from common.memory import MEBIBYTE
+from common.memory import MEBIBYTE, share_one_heap
 from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
@@ -27,6 +27,7 @@ _FAILED_APP = 22
 
 def compose(settings: Settings) -> Flask:
     """Open the connections of this process, and make the application on them."""
+    share_one_heap()
     logs.configure(role="api", level=settings.log_level, style=settings.log_format)
     opened = ExitStack()
     atexit.register(opened.close)

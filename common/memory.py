@@ -1,5 +1,6 @@
-"""How much memory there is, and how much a process takes of it."""
+"""How much memory there is, how much a process takes of it, and of how many heaps."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ _LIMIT_FILES: Final = ("memory.max", "memory/memory.limit_in_bytes")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _ENOUGH_BYTES: Final = 65_536
 _RESIDENT: Final = 1  # the second number of statm: man proc_pid_statm
+_ARENA_MAX: Final = -8  # https://man7.org/linux/man-pages/man3/mallopt.3.html
 
 
 def total_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -34,6 +36,16 @@ def resident_bytes(pid: int) -> int:
         pages = _read(f"/proc/{pid}/statm").split()[_RESIDENT]
         resident = int(pages) * _PAGE_BYTES
     return resident + sum(map(resident_bytes, _children(pid)))
+
+
+def share_one_heap() -> None:
+    """Have the threads of this process take their memory from one heap.
+
+    By default glibc gives each thread a heap of its own, which keeps most of what that thread's
+    largest piece of work took. Python's threads take turns anyway.
+    """
+    with suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
 
 
 def _children(pid: int) -> Iterator[int]:

@@ -6,14 +6,13 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from common.memory import MEBIBYTE, resident_bytes
+from common.memory import MEBIBYTE, resident_bytes, share_one_heap
 
 _BUSY_PAUSE_S: Final = 1.0
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
 _TRIM_THRESHOLD: Final = -1
 _TOP_PAD: Final = -2
 _MMAP_THRESHOLD: Final = -3
-_ARENA_MAX: Final = -8
 # All pixels of a photograph of 4000 x 3000, at the 4 bytes that Pillow takes for each.
 _KEPT_BYTES: Final = 64 * MEBIBYTE
 _LARGEST_IN_HEAP_BYTES: Final = 32 * MEBIBYTE  # the most that glibc accepts
@@ -31,8 +30,7 @@ def keep_freed_memory() -> None:
         options.mallopt(_MMAP_THRESHOLD, _LARGEST_IN_HEAP_BYTES)
         options.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         options.mallopt(_TOP_PAD, _KEPT_BYTES)
-        # One heap: each thread's own would keep as much.
-        options.mallopt(_ARENA_MAX, 1)
+    share_one_heap()  # each thread's own would keep as much
 
 
 class FreedMemory:

@@ -23,8 +23,8 @@ _AT_ONCE: Final = 4
 _BURST: Final = 250
 # Of so many, that every thread of the API has seen a large image before the judging begins.
 _LARGE: Final = 60
-# In two minutes a heap that settles looks like a small leak: 1.6 MB a minute was seen.
-_MOST_BYTES_A_MINUTE, _SHORT_MOST_BYTES_A_MINUTE = 1e6, 2.5e6
+# In two minutes a heap that settles looks like a small leak.
+_MOST_BYTES_A_MINUTE, _SHORT_MOST_BYTES_A_MINUTE = 1e6, 2e6
 _MEGABYTE: Final = 1e6
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 _FAILED: Final = frozenset({"failed"})

@@ -79,3 +79,35 @@ def test_a_busy_process_that_has_grown_for_good_is_not_trimmed_after_each_job(
     freed.return_excess(is_idle=True)
 
     assert len(trimmed) == 2
+
+
+THREADED = """
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from common.memory import share_one_heap
+
+{before}
+barrier = Barrier(4)
+
+def work(_number):
+    barrier.wait()
+    return bytearray(100_000)
+
+with ThreadPoolExecutor(4) as pool:
+    kept = list(pool.map(work, range(4)))
+ctypes.CDLL(None).malloc_stats()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it asks glibc")
+@pytest.mark.parametrize(("before", "is_one"), [("", False), ("share_one_heap()", True)])
+def test_threads_share_one_heap_if_they_are_told_to(before: str, *, is_one: bool) -> None:
+    ended = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-c", THREADED.format(before=before)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ended.stderr.count("Arena") == 1) is is_one
