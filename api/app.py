@@ -18,7 +18,7 @@ from api.submission import Submission
 from api.waiting import Waits
 from common.intake import Limits
 from common.jobs import Job
-from common.ports import JobStore, Publisher, WorkerRegistry
+from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
 from common.settings import Settings
 
 # A form has an image and a few fields; more parts only cost time.
@@ -29,7 +29,9 @@ class OpenPublisher(Publisher, Protocol):
     """A publisher that knows whether RabbitMQ takes messages."""
 
     @property
-    def is_open(self) -> bool: ...
+    def trouble(self) -> str:
+        """Why a message sent now would not arrive, as far as is known; empty if it would."""
+        ...
 
 
 class _Request(Request):
@@ -63,6 +65,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     store: JobStore,
     registry: WorkerRegistry,
     publisher: OpenPublisher,
+    evidence: BrokerEvidence,
     room: Room,
     note_published: Callable[[Job], None],
     waits: Waits,
@@ -90,7 +93,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
     app.register_blueprint(models.create_blueprint(catalog))
     app.register_blueprint(
-        health.create_blueprint(registry, lambda: publisher.is_open, room.shortage)
+        health.create_blueprint(registry, lambda: publisher.trouble, evidence, room.shortage)
     )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())

@@ -1,6 +1,6 @@
 """Liveness and readiness, for load balancers and for people."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 
@@ -9,17 +9,26 @@ from flask import Blueprint, Response, jsonify
 from api.problems import ProblemError
 from api.schemas import HealthView, ReadinessView, as_json
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
-from common.ports import WorkerRegistry
+from common.ports import BrokerEvidence, WorkerRegistry
+from common.workers import Worker
 
 OK = "ok"
 
 
 def create_blueprint(
     registry: WorkerRegistry,
-    broker_is_open: Callable[[], bool],
+    broker_trouble: Callable[[], str],
+    evidence: BrokerEvidence,
     shortage: Callable[[], str],
 ) -> Blueprint:
-    """Make the views of health."""
+    """Make the views of health.
+
+    Args:
+        registry: The living consumers.
+        broker_trouble: Says why a message sent now would not arrive; empty if it would.
+        evidence: What the courier has found out about RabbitMQ.
+        shortage: Says why no new image would be accepted; empty if one would.
+    """
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
@@ -31,10 +40,11 @@ def create_blueprint(
     def ready() -> Response:
         """Say whether a job handed in now would be classified soon."""
         store, consumer = _store_and_consumer(registry)
-        broker = OK if broker_is_open() else "RabbitMQ takes no messages now"
-        checks = {"store": store, "broker": broker, "consumer": consumer}
-        if store == OK and (lack := _lack(shortage)):
+        checks = {"store": store, "broker": broker_trouble() or OK, "consumer": consumer}
+        if store == OK and (lack := _asked(shortage)):
             checks["storage"] = lack
+        if store == OK and (found := _asked(evidence.latest)):
+            checks["courier"] = found
         wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
         if wrong:
             raise ProblemError(
@@ -50,10 +60,11 @@ def create_blueprint(
     return health
 
 
-def _lack(shortage: Callable[[], str]) -> str:
-    """Say why no new image would be accepted; empty if one would, or nobody knows."""
-    with suppress(StoreUnavailableError):  # it answered a moment ago, and will again
-        return shortage()
+def _asked(question: Callable[[], str | None]) -> str:
+    """Say what is wrong; empty if nothing is, or nobody knows."""
+    # It answered a moment ago, and will again; what it refuses, the log says.
+    with suppress(StoreUnavailableError, StoreRefusedError):
+        return question() or ""
     return ""
 
 
@@ -66,8 +77,15 @@ def _store_and_consumer(registry: WorkerRegistry) -> tuple[str, str]:
         return "MongoDB does not allow it: see DARKROOM_MONGO_URL and its user's rights", "unknown"
     except StoreRefusedError:
         return "MongoDB refuses the question: the log of the API says why", "unknown"
+    return OK, _what_consumers_lack(workers)
+
+
+def _what_consumers_lack(workers: Sequence[Worker]) -> str:
     if not workers:
-        return OK, "no consumer is alive"
-    if not any(worker.is_ready for worker in workers):
-        return OK, "no consumer has a model ready"
-    return OK, OK
+        return "no consumer is alive"
+    ready = [worker for worker in workers if worker.is_ready]
+    if not ready:
+        return "no consumer has a model ready"
+    if all(worker.trouble for worker in ready):
+        return f"no consumer consumes: {ready[0].trouble}"
+    return OK

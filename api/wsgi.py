@@ -52,6 +52,7 @@ def compose(settings: Settings) -> Flask:
         store=stores.jobs,
         registry=stores.workers,
         publisher=publisher,
+        evidence=stores.evidence,
         room=Room(
             stores.usage,
             folders=settings.disk_folders,

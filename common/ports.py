@@ -193,6 +193,21 @@ class WorkerRegistry(Protocol):
         ...
 
 
+class BrokerEvidence(Protocol):
+    """What the couriers find out about RabbitMQ.
+
+    Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``.
+    """
+
+    def note(self, trouble: str) -> None:
+        """Record what is wrong with RabbitMQ now; empty if nothing is."""
+        ...
+
+    def latest(self) -> str | None:
+        """Return what was noted lately; None if nothing was."""
+        ...
+
+
 class Publisher(Protocol):
     def publish(self, message: ClassifyMessage) -> None:
         """Hand *message* to RabbitMQ; return once it is confirmed.
@@ -207,6 +222,7 @@ class Sight(Enum):
     """What a look at the queue showed."""
 
     MISSING = auto()  # there was none; it has been declared again
+    REPLACED = auto()  # it was broken beyond use; it was deleted and declared again
     EMPTY = auto()  # no message waits in it for a consumer
     FILLED = auto()
 

@@ -54,12 +54,22 @@ class ServedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """One consumer process. Its id is new at every start, so a restart is a new owner."""
+    """One consumer process. Its id is new at every start, so a restart is a new owner.
+
+    Args:
+        worker_id: What it holds jobs under.
+        host: Its machine.
+        pid: Its process there.
+        models: What it serves.
+        trouble: Why it does not consume; empty if RabbitMQ has confirmed that it does, and of
+            a worker of an earlier version, which does not say.
+    """
 
     worker_id: OwnerId
     host: str
     pid: int
     models: tuple[ServedModel, ...]
+    trouble: str = ""
 
     @property
     def is_ready(self) -> bool:

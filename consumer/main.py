@@ -28,6 +28,7 @@ from consumer.heartbeat import Heartbeat
 from consumer.lanes import Lanes
 from consumer.protocol import EngineConfig
 from consumer.runtimes.computing import Computing
+from consumer.trouble import Trouble
 from consumer.worker import Worker
 
 log = structlog.stdlib.get_logger(__name__)
@@ -43,10 +44,12 @@ def main() -> int:
     stop = stop_on_signals(grace_s=settings.grace_s)
     with ExitStack() as opened:
         stores = opened.enter_context(opened_stores(settings))
-        engines = _engines(settings, stop.asked)
+        engines, trouble = _engines(settings, stop.asked), Trouble()
+        describe = partial(_describe, owner, engines, trouble)
         heartbeat = opened.enter_context(
-            Heartbeat(stores.workers, partial(_describe, owner, engines), lease_s=settings.lease_s)
+            Heartbeat(stores.workers, describe, lease_s=settings.lease_s)
         )
+        trouble.on_change = heartbeat.beat_now
         handler = Handler(
             store=stores.jobs,
             classifier=engines,
@@ -67,6 +70,7 @@ def main() -> int:
             lanes,
             stop=stop,
             pulse=Pulse(settings.pulse_file),
+            trouble=trouble,
         )
         _wait_for_a_model(engines, stop.asked)
         worker.run(prefetch_count=settings.prefetch_count)
@@ -131,9 +135,13 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _describe(owner: OwnerId, engines: Engines) -> WorkerRecord:
+def _describe(owner: OwnerId, engines: Engines, trouble: Trouble) -> WorkerRecord:
     return WorkerRecord(
-        worker_id=owner, host=socket.gethostname(), pid=os.getpid(), models=engines.models
+        worker_id=owner,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        models=engines.models,
+        trouble=trouble.text,
     )
 
 

@@ -15,10 +15,12 @@ from pika.spec import Basic, BasicProperties
 
 from common.pulse import Pulse
 from common.rabbitmq.topology import QUEUE, connect, declare
+from common.rabbitmq.trouble import explain
 from common.retries import until_stopped
 from common.stopping import Stop
 from consumer.handler import Disposition
 from consumer.lanes import Handled, Lanes
+from consumer.trouble import Trouble
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -42,11 +44,13 @@ class Worker:
         *,
         stop: Stop,
         pulse: Pulse,
+        trouble: Trouble,
     ) -> None:
         self._parameters = parameters
         self._lanes = lanes
         self._pulse = pulse
         self._stop = stop
+        self._trouble = trouble
         # Of all connections: a job outlives the one that its delivery came over.
         self._in_hand: set[Handled] = set()
 
@@ -62,11 +66,18 @@ class Worker:
         patiently = until_stopped(self._stop.asked, AMQPError, OSError)
         while not self._stop.asked.is_set():
             with suppress(AMQPError, OSError):  # raised only when a stop is asked for
-                patiently(self._consume, prefetch_count)
+                patiently(self._try_to_consume, prefetch_count)
             self._stop.asked.wait(_REOPEN_AFTER_S)
         self._lanes.cancel_waiting()
         while self._in_hand and not self._stop.hurried.is_set():
             wait(set(self._in_hand), _TICK_S)
+
+    def _try_to_consume(self, prefetch_count: int) -> None:
+        try:
+            self._consume(prefetch_count)
+        except (AMQPError, OSError) as exc:
+            self._trouble.note(explain(exc, at=QUEUE))
+            raise
 
     def _consume(self, prefetch_count: int) -> None:
         """Consume over one connection; an error before it consumes is the caller's."""
@@ -75,10 +86,14 @@ class Worker:
                 connection, self._take, self._lanes.cancel_waiting, self._stop, self._pulse
             )
             consumption.begin(prefetch_count)
+            self._trouble.note("")
             try:
                 consumption.serve()
             except (AMQPError, OSError) as exc:
                 log.warning("the connection to RabbitMQ was lost", error=repr(exc))
+                self._trouble.note(explain(exc, at=QUEUE))
+            else:
+                self._trouble.note("it has stopped consuming")
 
     def _take(self, body: bytes) -> Handled:
         handled = self._lanes.take(body)

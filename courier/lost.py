@@ -102,6 +102,7 @@ class QueueWatch:
         self._empty_ms.clear()
         if sight is Sight.MISSING:
             log.warning("the queue was missing, with all that was in it")
+        if sight in (Sight.MISSING, Sight.REPLACED):
             self.evidence.note(looked_ms)
 
     def _note_empty(self, looked_ms: int) -> None:

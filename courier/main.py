@@ -21,6 +21,7 @@ from courier.orphans import OrphanedImages
 from courier.relay import relay
 from courier.rescue import Rescuer
 from courier.rounds import Duty, Rounds, every, once, repeat
+from courier.telling import Telling
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +46,16 @@ def main() -> int:
             closing(RabbitPublisher(_connection(settings), timeout_s=_CONFIRM_TIMEOUT_S))
         )
         # RabbitMQ may freeze; the jobs of dead consumers shall not wait for it.
-        queues = RabbitQueues(_connection(settings))
+        queues = RabbitQueues(
+            _connection(settings),
+            patience_s=settings.lease_s,
+            is_suspect=lambda: bool(publisher.trouble),
+        )
+        telling = Telling(
+            evidence=stores.evidence,
+            trouble=lambda: queues.trouble,
+            interval_s=settings.lease_s / HEARTBEATS_A_LEASE,
+        )
         at_the_queues = Rounds(
             "queues",
             stop.asked,
@@ -59,6 +69,7 @@ def main() -> int:
             [
                 at_the_queues.check,
                 *duties_at_the_store(settings, stores, publisher, evidence),
+                telling.tell,
                 Pulse(settings.pulse_file).beat,
             ],
         )

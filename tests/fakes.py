@@ -268,12 +268,42 @@ class InMemoryRegistry:
             raise StoreUnavailableError("the store is down")
 
 
+class InMemoryEvidence:
+    """``BrokerEvidence`` in a variable; time stands still unless moved."""
+
+    def __init__(self, *, lease_s: float = 15.0) -> None:
+        self.now_s = 1000.0
+        self.is_down = False
+        self.noted = 0
+        self._lease_s = lease_s
+        self._latest: tuple[float, str] | None = None
+
+    def note(self, trouble: str) -> None:
+        self._be_reached()
+        self.noted += 1
+        self._latest = (self.now_s, trouble)
+
+    def latest(self) -> str | None:
+        self._be_reached()
+        if self._latest is None or self._latest[0] <= self.now_s - self._lease_s:
+            return None
+        return self._latest[1]
+
+    def _be_reached(self) -> None:
+        if self.is_down:
+            raise StoreUnavailableError("the store is down")
+
+
 class RecordingPublisher:
     """Keeps what is published, while it is open."""
 
     def __init__(self) -> None:
         self.published: list[ClassifyMessage] = []
         self.is_open = True
+
+    @property
+    def trouble(self) -> str:
+        return "" if self.is_open else "RabbitMQ is down"
 
     def publish(self, message: ClassifyMessage) -> None:
         if not self.is_open:

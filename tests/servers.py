@@ -238,6 +238,41 @@ class Broker(Server):
         for queue in self._manage("GET", f"queues/{vhost}").json():
             self._manage("DELETE", f"queues/{vhost}/{queue['name']}")
 
+    def break_queue(self, url: str, queue: str) -> None:
+        """Take a quorum queue's files and process away; it stays declared, and nobody can use it.
+
+        Some ends of a node, and a full disk, leave the same.
+        """
+        self._on_queue("ra:force_delete_server", url, queue)
+
+    def stop_queue(self, url: str, queue: str) -> None:
+        """Stop a quorum queue's process; until it is started nobody can use the queue."""
+        self._on_queue("ra:stop_server", url, queue)
+
+    def start_queue(self, url: str, queue: str) -> None:
+        self._on_queue("ra:restart_server", url, queue)
+
+    def _on_queue(self, call: str, url: str, queue: str) -> None:
+        vhost = url.rpartition("/")[2].replace("%2F", "/")
+        self.control(
+            "eval",
+            f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, '
+            f'<<"{queue}">>)), ok = {call}(quorum_queues, amqqueue:get_pid(Q)).',
+        )
+
+    def give_rights(self, url: str, *, configure: str, write: str, read: str) -> None:
+        """Give our user other rights in a virtual host: patterns of names.
+
+        It also closes the connections there: a channel remembers the rights that it had.
+        """
+        vhost = url.rpartition("/")[2]
+        self._manage(
+            "PUT",
+            f"permissions/{vhost}/{self._node.credentials.user}",
+            {"configure": configure, "write": write, "read": read},
+        )
+        self.control("close_all_connections", "--vhost", vhost, "the rights have changed")
+
     @contextmanager
     def policy(self, url: str, definition: dict[str, int]) -> Iterator[None]:
         """Have the work queue of a virtual host obey *definition* until the end of the block."""

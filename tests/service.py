@@ -22,7 +22,13 @@ from common.memory import MEBIBYTE
 from common.settings import Settings
 from common.workers import ModelState
 from tests.examples import OWNER, a_model, a_worker
-from tests.fakes import FixedUsage, InMemoryRegistry, InMemoryStore, RecordingPublisher
+from tests.fakes import (
+    FixedUsage,
+    InMemoryEvidence,
+    InMemoryRegistry,
+    InMemoryStore,
+    RecordingPublisher,
+)
 
 # Whoever runs the tests may have settings of their own.
 _NO_PREFIX = "NO_VARIABLE_BEGINS_LIKE_THIS_"
@@ -44,6 +50,7 @@ class Api:
             )
         )
         self.publisher = RecordingPublisher()
+        self.evidence = InMemoryEvidence()
         self.usage = FixedUsage()
         self.is_stopping = False
         self.settings = Settings(_env_prefix=_NO_PREFIX, **settings)
@@ -52,6 +59,7 @@ class Api:
             store=self.store,
             registry=self.registry,
             publisher=self.publisher,
+            evidence=self.evidence,
             room=Room(
                 self.usage,
                 folders=self.settings.disk_folders,

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.mongo.connection import ServerClock, connect, open_database
+from common.mongo.evidence import MongoBrokerEvidence
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.usage import MongoUsage
@@ -14,11 +15,12 @@ from common.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The jobs, images and workers of one database, on one client and by one clock."""
+    """What one database holds, on one client and by one clock."""
 
     jobs: MongoJobStore
     images: MongoImages
     workers: MongoWorkerRegistry
+    evidence: MongoBrokerEvidence
     usage: MongoUsage
     now_ms: Callable[[], int]
 
@@ -40,6 +42,7 @@ def opened_stores(settings: Settings) -> Iterator[Stores]:
             MongoJobStore(database, now_ms=now_ms, publish_after_s=settings.publish_after_s),
             MongoImages(database),
             MongoWorkerRegistry(database, now_ms=now_ms, lease_s=settings.lease_s),
+            MongoBrokerEvidence(database, now_ms=now_ms, lease_s=settings.lease_s),
             MongoUsage(database),
             now_ms,
         )

@@ -71,12 +71,13 @@ class MongoWorkerRegistry:
 
     def _from_document(self, document: Document) -> Worker:
         """Read a worker, of which the id is enough: it owns jobs, whatever else it says."""
-        host, pid = document.get("host"), document.get("pid")
+        host, pid, trouble = (document.get(name) for name in ("host", "pid", "trouble"))
         return Worker(
             worker_id=_ID.validate_python(document["_id"]),
             host=host if isinstance(host, str) else "",
             pid=pid if isinstance(pid, int) else 0,
             models=tuple(self._model_reader.readable(_stated_models(document))),
+            trouble=trouble if isinstance(trouble, str) else "",
         )
 
 

@@ -1,10 +1,12 @@
 """The queues as the courier sees them: how full the one is, and what lies in the dead one."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
 import pika
+import structlog
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import BasicProperties
@@ -12,8 +14,16 @@ from pika.spec import BasicProperties
 from common.errors import BrokerUnavailableError
 from common.ports import DeadLetter, Sight
 from common.rabbitmq.topology import DEAD_QUEUE, QUEUE, connect, declare
+from common.rabbitmq.trouble import Kind, explain, kind_of
 
-_NOT_FOUND: Final = 404
+log = structlog.stdlib.get_logger(__name__)
+
+_DECLARE_EVERY_S: Final = 5.0
+_ANSWERS_WITHIN_S: Final = 10.0
+
+
+class _BrokenError(BrokerUnavailableError):
+    """RabbitMQ has the queue and cannot use it."""
 
 
 class RabbitQueues:
@@ -21,26 +31,54 @@ class RabbitQueues:
 
     After an error the next call opens it again. It belongs to the thread that calls, which must
     do so more often than the heartbeat interval. A frozen broker holds a call for two of those.
+
+    Args:
+        parameters: How to connect.
+        patience_s: How long a queue must have been broken, at every try, to be replaced. A node
+            that starts, or a cluster that elects a leader, needs some seconds.
+        is_suspect: Whether others have seen that the queue may be broken.
     """
 
-    def __init__(self, parameters: pika.URLParameters) -> None:
+    def __init__(
+        self,
+        parameters: pika.URLParameters,
+        *,
+        patience_s: float,
+        is_suspect: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._parameters = parameters
+        self._patience_s = patience_s
+        self._is_suspect = is_suspect
+        self._asked_s: float | None = None
+        self._broken_since_s: dict[str, float] = {}
+        self._troubles: dict[str, str] = {}
+        self._declares_at_s = 0.0
         self._connection: pika.BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the queues, as far as is known; empty if nothing is.
+
+        Safe from any thread.
+        """
+        asked_s = self._asked_s
+        if asked_s is not None and time.monotonic() - asked_s > _ANSWERS_WITHIN_S:
+            return "RabbitMQ does not answer the courier"
+        return "; ".join(dict.fromkeys(self._troubles.copy().values()))
+
     def look(self) -> Sight:
-        """Look whether there are messages in the queue; declare it if it is missing.
+        """Look whether there are messages in the queue; declare it if it is missing or broken.
 
         Raises:
-            BrokerUnavailableError: RabbitMQ does not say.
+            BrokerUnavailableError: RabbitMQ does not say, or refuses; the text says what to do.
         """
-        with self._on_channel() as channel:
-            try:
-                declared = channel.queue_declare(QUEUE, passive=True)
-            except ChannelClosedByBroker as exc:
-                self._declare_missing(exc)
-                return Sight.MISSING
-        return Sight.FILLED if declared.method.message_count else Sight.EMPTY
+        try:
+            return self._look()
+        except _BrokenError:
+            if self._replaced(QUEUE):
+                return Sight.REPLACED
+            raise
 
     @contextmanager
     def dead_letter(self) -> Iterator[DeadLetter | None]:
@@ -57,10 +95,10 @@ class RabbitQueues:
         try:
             yield letter
         except BaseException:
-            with suppress(BrokerUnavailableError), self._on_channel() as channel:
+            with suppress(BrokerUnavailableError), self._on_channel(DEAD_QUEUE) as channel:
                 channel.basic_nack(tag, requeue=True)
             raise
-        with self._on_channel() as channel:
+        with self._on_channel(DEAD_QUEUE) as channel:
             channel.basic_ack(tag)
 
     def close(self) -> None:
@@ -69,8 +107,54 @@ class RabbitQueues:
             if self._connection is not None and self._connection.is_open:
                 self._connection.close()
 
+    def _look(self) -> Sight:
+        with self._on_channel(QUEUE) as channel:
+            try:
+                declared = channel.queue_declare(QUEUE, passive=True)
+            except ChannelClosedByBroker as exc:
+                self._declare_missing(exc)
+                return Sight.MISSING
+            self._declare_at_times(channel)
+            is_filled = bool(declared.method.message_count)
+            # RabbitMQ also says 0 of a queue that has no leader, or that is broken.
+            if not is_filled or self._is_suspect():
+                is_filled = _holds_one(channel)
+        return Sight.FILLED if is_filled else Sight.EMPTY
+
+    def _declare_at_times(self, channel: BlockingChannel) -> None:
+        """See whether all is still there, with our properties."""
+        if time.monotonic() >= self._declares_at_s:
+            declare(channel)
+            self._declares_at_s = time.monotonic() + _DECLARE_EVERY_S
+
+    def _replaced(self, queue: str) -> bool:
+        """Replace a queue that has been broken for too long; tell whether it was.
+
+        The jobs' records make its messages again. Only a queue with our name and our properties
+        is ours.
+
+        Raises:
+            BrokerUnavailableError: It is somebody else's, or RabbitMQ refuses.
+        """
+        if time.monotonic() - self._broken_since_s[queue] < self._patience_s:
+            return False
+        with self._on_channel(queue) as channel:
+            declare(channel)  # refused if it has other properties
+            channel.queue_delete(queue)
+            declare(channel)
+        log.error("replaced a queue that RabbitMQ could not use", queue=queue)
+        return True
+
     def _take(self) -> tuple[int, DeadLetter] | None:
-        with self._on_channel() as channel:
+        try:
+            return self._got()
+        except _BrokenError:
+            if self._replaced(DEAD_QUEUE):
+                return None
+            raise
+
+    def _got(self) -> tuple[int, DeadLetter] | None:
+        with self._on_channel(DEAD_QUEUE) as channel:
             try:
                 method, properties, body = channel.basic_get(DEAD_QUEUE)
             except ChannelClosedByBroker as exc:
@@ -82,12 +166,23 @@ class RabbitQueues:
         return cast(int, method.delivery_tag), DeadLetter(body, _reason(properties))
 
     @contextmanager
-    def _on_channel(self) -> Iterator[BlockingChannel]:
+    def _on_channel(self, queue: str) -> Iterator[BlockingChannel]:
+        """Give a channel for a call that concerns *queue*, and learn from how it ends."""
+        self._asked_s = time.monotonic()
         try:
             yield self._open()
         except (AMQPError, OSError) as exc:
             self._channel = None
-            raise BrokerUnavailableError(f"RabbitMQ: {exc!r}") from exc
+            self._troubles[queue] = explain(exc, at=queue)
+            if kind_of(exc) is Kind.BROKEN:
+                self._broken_since_s.setdefault(queue, time.monotonic())
+                raise _BrokenError(self._troubles[queue]) from exc
+            self._broken_since_s.pop(queue, None)
+            raise BrokerUnavailableError(self._troubles[queue]) from exc
+        finally:
+            self._asked_s = None
+        self._troubles.pop(queue, None)
+        self._broken_since_s.pop(queue, None)
 
     def _open(self) -> BlockingChannel:
         if self._connection is None or not self._connection.is_open:
@@ -98,11 +193,18 @@ class RabbitQueues:
         return self._channel
 
     def _declare_missing(self, reason: ChannelClosedByBroker) -> None:
-        if reason.reply_code != _NOT_FOUND:
+        if kind_of(reason) is not Kind.MISSING:
             raise reason
-        # RabbitMQ has closed the channel. It also says 404 of a queue whose node is down, which
-        # cannot be declared.
-        declare(self._open())
+        declare(self._open())  # RabbitMQ has closed the channel
+
+
+def _holds_one(channel: BlockingChannel) -> bool:
+    """Ask the queue itself for a message, and give it back: only a leader can answer."""
+    method, _, _ = channel.basic_get(QUEUE)
+    if method is None:
+        return False
+    channel.basic_nack(cast(int, method.delivery_tag), requeue=True)
+    return True
 
 
 def _reason(properties: BasicProperties | None) -> str | None:

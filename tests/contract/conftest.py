@@ -11,11 +11,12 @@ import pytest
 
 from common.jobs import JobId
 from common.mongo.connection import connect, open_database
+from common.mongo.evidence import MongoBrokerEvidence
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
-from common.ports import Images, JobStore, Outbox, WorkerRegistry
-from tests.fakes import InMemoryRegistry, InMemoryStore
+from common.ports import BrokerEvidence, Images, JobStore, Outbox, WorkerRegistry
+from tests.fakes import InMemoryEvidence, InMemoryRegistry, InMemoryStore
 
 PUBLISH_AFTER_S = 5.0
 LEASE_S = 15.0
@@ -32,6 +33,7 @@ class StoreUnderTest:
     jobs: Store
     images: Images
     registry: WorkerRegistry
+    evidence: BrokerEvidence
     store_image: Callable[[JobId], object]
     now_ms: Callable[[], int]
     pass_time: Callable[[float], None]
@@ -102,15 +104,18 @@ def _opened(
 def _fake() -> StoreUnderTest:
     jobs = InMemoryStore(publish_after_s=PUBLISH_AFTER_S)
     registry = InMemoryRegistry(lease_s=LEASE_S)
+    evidence = InMemoryEvidence(lease_s=LEASE_S)
 
     def pass_time(seconds: float) -> None:
         jobs.now_s += seconds
         registry.now_s += seconds
+        evidence.now_s += seconds
 
     return StoreUnderTest(
         jobs=jobs,
         images=jobs,
         registry=registry,
+        evidence=evidence,
         store_image=lambda job_id: jobs.store_image(job_id, b"pixels"),
         now_ms=lambda: int(jobs.now_s * 1000),
         pass_time=pass_time,
@@ -132,6 +137,7 @@ def _on_database(database: Any) -> StoreUnderTest:
     images.ensure_indexes()
     registry = MongoWorkerRegistry(database, now_ms=clock.now_ms, lease_s=LEASE_S)
     registry.ensure_indexes()
+    evidence = MongoBrokerEvidence(database, now_ms=clock.now_ms, lease_s=LEASE_S)
 
     def store_image(job_id: JobId) -> None:
         image = {"_id": job_id, "bytes": b"pixels", "stored_ms": clock.now_ms()}
@@ -141,6 +147,7 @@ def _on_database(database: Any) -> StoreUnderTest:
         jobs=jobs,
         images=images,
         registry=registry,
+        evidence=evidence,
         store_image=store_image,
         now_ms=clock.now_ms,
         pass_time=clock.pass_time,

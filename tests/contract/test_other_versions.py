@@ -317,7 +317,9 @@ def test_a_model_that_cannot_be_read_hides_no_other(mongo: StoreUnderTest, model
 
 
 @pytest.mark.parametrize(
-    "members", [{"models": "many"}, {"models": None}, {"pid": "one"}, {"host": 7}], ids=str
+    "members",
+    [{"models": "many"}, {"models": None}, {"pid": "one"}, {"host": 7}, {"trouble": 7}],
+    ids=str,
 )
 def test_a_worker_that_can_hardly_be_read_lives_and_keeps_its_jobs(
     mongo: StoreUnderTest, members: Document
@@ -329,6 +331,28 @@ def test_a_worker_that_can_hardly_be_read_lives_and_keeps_its_jobs(
 
     assert {worker.worker_id for worker in mongo.registry.living()} == {OWNER, other}
     assert _rescuer(mongo).rescue() == 0
+
+
+def test_a_worker_of_an_earlier_version_does_not_say_whether_it_consumes(
+    mongo: StoreUnderTest,
+) -> None:
+    document = worker_document(mongo)
+    del document["trouble"]
+    replace_worker(mongo, document)
+
+    assert mongo.registry.living() == (WORKER,)
+
+
+@pytest.mark.parametrize(
+    "members", [{LATER: 1}, {"trouble": 7}, {"noted_ms": "now"}, {"noted_ms": None}], ids=str
+)
+def test_evidence_of_a_later_version_is_read_or_passed_over(
+    mongo: StoreUnderTest, members: Document
+) -> None:
+    mongo.evidence.note("a right is missing")
+    mongo.database["evidence"].update_one({}, {"$set": members})
+
+    assert mongo.evidence.latest() == ("a right is missing" if LATER in members else None)
 
 
 def test_a_document_that_is_no_worker_at_all_is_passed_over(mongo: StoreUnderTest) -> None:

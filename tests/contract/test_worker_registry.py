@@ -1,5 +1,7 @@
 """What every registry of workers does, whatever it is made of."""
 
+from dataclasses import replace
+
 from common.jobs import OwnerId
 from common.workers import ModelState
 from tests.contract.conftest import LEASE_S, StoreUnderTest
@@ -35,6 +37,14 @@ def test_a_heartbeat_renews_the_lease_and_what_was_told(store: StoreUnderTest) -
 
     store.pass_time(LEASE_S - 1)
     assert store.registry.living() == (a_worker(),)
+
+
+def test_a_worker_tells_why_it_does_not_consume(store: StoreUnderTest) -> None:
+    worker = replace(a_worker(), trouble="a right is missing")
+
+    store.registry.beat(worker)
+
+    assert store.registry.living() == (worker,)
 
 
 def test_a_worker_that_says_goodbye_is_gone(store: StoreUnderTest) -> None:

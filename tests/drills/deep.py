@@ -98,7 +98,7 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
     with (
         opened_stores(settings) as stores,
         closing(RabbitPublisher(connection, timeout_s=5)) as publisher,
-        closing(RabbitQueues(connection)) as queues,
+        closing(RabbitQueues(connection, patience_s=settings.lease_s)) as queues,
     ):
         wait_for(lambda: publisher.is_open, what="the courier's publisher is connected")
         evidence = Evidence()

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
 from typing import Any
 
 import pika
@@ -24,6 +25,7 @@ from tests.servers import Broker
 from tests.waiting import wait_for
 
 _HEARTBEAT_S = 2
+_PATIENCE_S = 1.0
 # Far more than some heartbeats, far less than TCP takes to give up.
 _HANGS_AFTER_S = 60.0
 _PERSISTENT = pika.BasicProperties(delivery_mode=2)
@@ -41,7 +43,7 @@ def channel(url: str) -> Iterator[BlockingChannel]:
 @pytest.fixture
 def queues(amqp_url: str) -> Iterator[RabbitQueues]:
     described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described)) as opened:
+    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as opened:
         yield opened
 
 
@@ -177,7 +179,7 @@ def fails_with(queues: RabbitQueues, body: bytes) -> bool:
 
 def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
     described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described)) as queues:
+    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
         queues.look()
         rabbitmq.stop()
         for _ in range(2):
@@ -191,7 +193,7 @@ def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
 
 def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Broker) -> None:
     described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described)) as queues:
+    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
         queues.look()
         rabbitmq.freeze()
         for _ in range(2):
@@ -210,3 +212,118 @@ def answers(queues: RabbitQueues) -> bool:
         return queues.look() is Sight.EMPTY
     except BrokerUnavailableError:
         return False
+
+
+def sights(queues: RabbitQueues) -> Iterator[Sight | str]:
+    """Look again and again; give what RabbitMQ refuses as text."""
+    while True:
+        try:
+            yield queues.look()
+        except BrokerUnavailableError as exc:
+            yield str(exc)
+
+
+def test_a_queue_that_rabbitmq_cannot_use_is_replaced(
+    queues: RabbitQueues, rabbitmq: Broker, amqp_url: str
+) -> None:
+    queues.look()
+    with channel(amqp_url) as opened:
+        publish(opened)
+        rabbitmq.break_queue(amqp_url, QUEUE)
+
+    refused = list(takewhile(lambda sight: sight is not Sight.REPLACED, sights(queues)))
+
+    assert len(refused) > 1  # one refusal proves nothing
+    assert all(f"{QUEUE!r} and cannot use it" in str(words) for words in refused)
+    assert queues.trouble == ""
+    assert queues.look() is Sight.EMPTY
+    with channel(amqp_url) as opened:
+        publish(opened)
+    assert queues.look() is Sight.FILLED
+
+
+def test_a_queue_that_is_usable_again_in_time_is_not_replaced(
+    rabbitmq: Broker, amqp_url: str
+) -> None:
+    described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
+    with closing(RabbitQueues(described, patience_s=600)) as queues, channel(amqp_url) as opened:
+        assert queues.look() is Sight.EMPTY
+        rabbitmq.stop_queue(amqp_url, QUEUE)
+        for _ in range(3):
+            with pytest.raises(BrokerUnavailableError, match="cannot use it"):
+                queues.look()
+        assert "cannot use it" in queues.trouble
+
+        rabbitmq.start_queue(amqp_url, QUEUE)
+
+        wait_for(lambda: answers(queues), what="the queue is found again")
+        assert queues.trouble == ""
+        assert opened.is_open
+
+
+def test_a_dead_letter_queue_that_rabbitmq_cannot_use_is_replaced(
+    queues: RabbitQueues, rabbitmq: Broker, amqp_url: str
+) -> None:
+    queues.look()
+    rabbitmq.break_queue(amqp_url, DEAD_QUEUE)
+    with pytest.raises(BrokerUnavailableError, match=f"{DEAD_QUEUE!r} and cannot use it"):
+        taken(queues)
+    assert DEAD_QUEUE in queues.trouble
+
+    def is_replaced() -> bool:
+        with suppress(BrokerUnavailableError):
+            return taken(queues) is None
+        return False
+
+    wait_for(is_replaced, what="it is replaced")
+
+    assert queues.trouble == ""
+    with channel(amqp_url) as opened:
+        publish(opened)
+        method, _, _ = opened.basic_get(QUEUE)
+        assert method is not None
+        opened.basic_reject(method.delivery_tag or 0, requeue=False)
+    assert taken_in_time(queues).body == b"a message"
+
+
+@pytest.mark.parametrize("name", [QUEUE, DEAD_QUEUE])
+def test_a_queue_that_is_somebody_elses_is_named_and_left_alone(
+    queues: RabbitQueues, amqp_url: str, name: str
+) -> None:
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        theirs = connection.channel()
+        theirs.queue_declare(name, durable=True)
+        theirs.basic_publish("", name, b"theirs", _PERSISTENT)
+
+        for _ in range(3):
+            with pytest.raises(BrokerUnavailableError, match=f"delete_queue {name}"):
+                queues.look()
+
+        assert theirs.queue_declare(name, passive=True).method.message_count == 1
+
+
+def test_a_queue_of_somebody_else_that_is_broken_is_left_alone(
+    queues: RabbitQueues, rabbitmq: Broker, amqp_url: str
+) -> None:
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        theirs = connection.channel()
+        theirs.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        rabbitmq.break_queue(amqp_url, QUEUE)
+
+        refused = list(takewhile(lambda sight: "delete_queue" not in str(sight), sights(queues)))
+
+        assert Sight.REPLACED not in refused
+        theirs.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+
+
+def test_a_queue_that_was_exchanged_behind_our_back_is_noticed(
+    queues: RabbitQueues, amqp_url: str
+) -> None:
+    with channel(amqp_url) as opened:
+        queues.look()
+        opened.queue_delete(DEAD_QUEUE)
+        opened.queue_declare(DEAD_QUEUE, durable=True)
+
+    found = next(sight for sight in sights(queues) if isinstance(sight, str))
+
+    assert f"delete_queue {DEAD_QUEUE}" in found

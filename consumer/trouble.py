@@ -1,0 +1,27 @@
+"""Why this consumer does not consume, if it does not."""
+
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.stdlib.get_logger(__name__)
+
+
+class Trouble:
+    """What is in the way, in words for operators. One thread notes, any may read.
+
+    ``on_change`` is called after each change.
+    """
+
+    def __init__(self) -> None:
+        self.text = "it has not begun to consume"
+        self.on_change: Callable[[], None] = lambda: None
+
+    def note(self, text: str) -> None:
+        """Take *text* for what is in the way now; nothing is, if it is empty."""
+        if text == self.text:
+            return
+        if text:
+            log.warning("not consuming", reason=text)
+        self.text = text
+        self.on_change()

@@ -1,0 +1,38 @@
+"""Tell the API what is wrong with RabbitMQ."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from common.ports import BrokerEvidence
+
+
+@dataclass(slots=True, kw_only=True)
+class Telling:
+    """Records what is wrong when it changes, and else often enough to count.
+
+    Args:
+        evidence: Where it is recorded.
+        trouble: Says what is wrong now; empty if nothing is.
+        interval_s: How long an unchanged answer needs no repetition.
+        clock_s: A clock that never goes back.
+    """
+
+    evidence: BrokerEvidence
+    trouble: Callable[[], str]
+    interval_s: float
+    clock_s: Callable[[], float] = time.monotonic
+    _told: str | None = field(default=None, init=False)
+    _due_s: float = field(default=0.0, init=False)
+
+    def tell(self) -> None:
+        """Record it, if it is due.
+
+        Raises:
+            StoreUnavailableError: The store does not take it; the next round tries again.
+        """
+        trouble, now_s = self.trouble(), self.clock_s()
+        if trouble == self._told and now_s < self._due_s:
+            return
+        self.evidence.note(trouble)
+        self._told, self._due_s = trouble, now_s + self.interval_s
