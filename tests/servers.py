@@ -271,6 +271,15 @@ class Broker(Server):
             f"permissions/{vhost}/{self._node.credentials.user}",
             {"configure": configure, "write": write, "read": read},
         )
+        self._close_connections(vhost)
+
+    def take_rights(self, url: str) -> None:
+        """Close a virtual host to our user."""
+        vhost = url.rpartition("/")[2]
+        self._manage("DELETE", f"permissions/{vhost}/{self._node.credentials.user}")
+        self._close_connections(vhost)
+
+    def _close_connections(self, vhost: str) -> None:
         self.control("close_all_connections", "--vhost", vhost, "the rights have changed")
 
     @contextmanager

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import requests
 from pika.adapters.blocking_connection import BlockingChannel
 from pymongo.database import Database
 
@@ -20,6 +21,9 @@ from tests.drills.system import CALM, Plan
 from tests.waiting import wait_for
 
 _PURGED_JOBS: Final = 60
+_BROKEN_JOBS: Final = 20
+_PAUSE_S: Final = 0.3
+_TOLD_WITHIN_S: Final = 60
 _STEPS: Final = 80
 _CRASHING_JOBS: Final = 3
 _CRASHED_WITHIN_S: Final = 180
@@ -47,6 +51,29 @@ def _what_was_taken_came_again(run: Run, findings: Findings) -> None:
         findings.published_again <= taken + 2 * _IN_HAND,
         f"{taken} messages were taken away, no more",
     )
+
+
+def _break(run: Run) -> None:
+    """Take from RabbitMQ what its queues are made of, under load, and see that both come back."""
+    broker = run.system.broker
+    with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=2):
+        for queue in (QUEUE, DEAD_QUEUE):
+            run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, 15)
+            broker.break_queue(broker.url, queue)
+            wait_for(
+                lambda: _is_told(run), within_s=_TOLD_WITHIN_S, what="readiness says what is broken"
+            )
+            run.system.wait_until_ready()
+            run.see_one_through()
+
+
+def _is_told(run: Run) -> bool:
+    answer = requests.get(f"{run.system.url}/readyz", timeout=_TOLD_WITHIN_S).json()
+    return "cannot use it" in answer["checks"].get("courier", "")
+
+
+def _what_was_in_it_came_again(run: Run, findings: Findings) -> None:
+    run.expect(findings.published_again, "nothing was published again: this proves nothing")
 
 
 def _confuse(run: Run) -> None:
@@ -132,6 +159,15 @@ def _is_empty(channel: BlockingChannel, queue: str) -> bool:
 
 
 DRILLS = (
+    Drill(
+        name="broken-queue",
+        harm="both queues broken under load, so that RabbitMQ has them and cannot use them",
+        do=_break,
+        plan=Plan(consumers=_CONSUMERS),
+        loses_messages=True,
+        burns_attempts=False,
+        check=_what_was_in_it_came_again,
+    ),
     Drill(
         name="queue-purge",
         harm="the queue purged, and then deleted, with jobs waiting in it",
