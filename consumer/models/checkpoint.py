@@ -6,8 +6,9 @@ import torch
 
 from consumer.models import torchvision_zoo
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.folder import ModelFile, files_of, object_at
+from consumer.models.folder import ModelFile, files_of
 from consumer.models.kits import kit_of, labels_of
+from consumer.models.own_code.opening import code_of
 from consumer.models.pretrained import Pretrained
 from consumer.models.states import read_state
 
@@ -35,7 +36,8 @@ def _network(folder: Path, described: ModelFile, weights: Path) -> tuple[torch.n
     """Make the architecture, and fill in its weights; return what was done to them, too."""
     architecture = described.architecture or ""
     if not architecture.startswith(_TORCHVISION):
-        network: torch.nn.Module = object_at(folder, architecture)()
+        with code_of(folder) as home:
+            network: torch.nn.Module = home.object_at(architecture)()
         return network, _filled(network, weights)
     name = architecture.removeprefix(_TORCHVISION)
     network = torchvision_zoo.architecture(name)

@@ -1,8 +1,5 @@
 """A model in a folder of its own, described by its ``model.toml``: see models/README.md."""
 
-import importlib
-import importlib.util
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -13,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.model import digest
 from consumer.models.output import Output
+from consumer.models.own_code.opening import code_of
 from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
 from consumer.runtimes.adapting import Layout
@@ -95,8 +93,9 @@ def read(folder: Path) -> ModelFile:
 
 def load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
     """Load a class of the user's own."""
-    predictor = object_at(folder, named)()
-    predictor.load()
+    with code_of(folder) as home:
+        predictor = home.object_at(named)()
+        predictor.load()
     return PredictorModel(
         predictor=predictor, version=digest(*files_of(folder)), description=description
     )
@@ -106,24 +105,6 @@ def files_of(folder: Path) -> tuple[Path, ...]:
     """Return all that belongs to the model in *folder*, in a fixed order."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return tuple(sorted(path for path in files if "__pycache__" not in path.parts))
-
-
-def object_at(folder: Path, named: str) -> Any:
-    """Find ``module:name``, in a file of the folder, or among the installed packages."""
-    module_name, _, name = named.partition(":")
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))  # so that its files may import each other
-    file = folder / f"{module_name}.py"
-    if not file.is_file():
-        return getattr(importlib.import_module(module_name), name)
-    # Two models may both have a network.py; each gets a module of its own.
-    spec = importlib.util.spec_from_file_location(f"darkroom_{folder.name}_{module_name}", file)
-    if spec is None or spec.loader is None:
-        raise ModelUnavailableError(f"{file.name} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return getattr(module, name)
 
 
 def _one_line(error: Exception) -> str:
