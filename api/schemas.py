@@ -186,7 +186,9 @@ class PredictionView(BaseModel):
 class ResultView(BaseModel):
     predictions: list[PredictionView] = Field(description="the most probable first")
     model: str
-    model_version: str = Field(description="a digest of the weights")
+    model_version: str = Field(
+        description="a digest of all that decides its answers: weights, labels, preprocessing, ..."
+    )
     queue_ms: float = Field(description="from the record to the claim")
     inference_ms: float = Field(
         description="decoding, preprocessing and the model; that for the whole batch, if it was one"
@@ -241,7 +243,10 @@ class ModelView(BaseModel):
     state: ModelState
     default: bool
     reason: str | None = Field(None, description="why it is unavailable")
-    version: str | None = Field(None, description="a digest of the weights")
+    version: str | None = Field(
+        None,
+        description="a digest of all that decides its answers: weights, labels, preprocessing, ...",
+    )
     labels: int | None = Field(None, description="how many labels it tells apart")
     description: str | None = None
     precision: str | None = Field(

@@ -25,7 +25,7 @@ class ServedModel:
         name: As ``DARKROOM_MODELS`` has it.
         state: Whether it can be asked.
         reason: Why it is unavailable.
-        version: A digest of its weights.
+        version: A digest of all that decides its answers.
         labels: How many it tells apart; 0 if it does not say.
         description: One line for people.
         precision: What it computes in: float32, bf16 or int8.

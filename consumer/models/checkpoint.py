@@ -6,13 +6,12 @@ import torch
 
 from consumer.models import torchvision_zoo
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.folder import ModelFile, files_of
+from consumer.models.folder import TORCHVISION, ModelFile, files_of
 from consumer.models.kits import kit_of, labels_of
 from consumer.models.own_code.opening import code_of
 from consumer.models.pretrained import Pretrained
 from consumer.models.states import read_state
 
-_TORCHVISION = "torchvision:"
 _OF_IMAGENET = 1000
 
 
@@ -27,7 +26,7 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
     return Pretrained(
         module=network.eval() if described.program is None else network,
         remark=told,
-        kit=kit_of(folder, described, weights=weights),
+        kit=kit_of(folder, described),
         sources=files_of(folder),
     )
 
@@ -35,11 +34,11 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
 def _network(folder: Path, described: ModelFile, weights: Path) -> tuple[torch.nn.Module, str]:
     """Make the architecture, and fill in its weights; return what was done to them, too."""
     architecture = described.architecture or ""
-    if not architecture.startswith(_TORCHVISION):
+    if not architecture.startswith(TORCHVISION):
         with code_of(folder) as home:
             network: torch.nn.Module = home.object_at(architecture)()
         return network, _filled(network, weights)
-    name = architecture.removeprefix(_TORCHVISION)
+    name = architecture.removeprefix(TORCHVISION)
     network = torchvision_zoo.architecture(name)
     classes = len(labels_of(folder, described))
     if classes == _OF_IMAGENET:

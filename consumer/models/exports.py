@@ -1,6 +1,5 @@
 """The exports that were made, each with all that its model needs: no torch is needed to use one."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from consumer.models.classifier import Kit
+from consumer.models.digests import sha256_of
 
 
 class Export(BaseModel):
@@ -30,7 +30,7 @@ class Export(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     kit: Kit
     sources: Mapping[str, str]
     torchvision: str
@@ -83,10 +83,7 @@ def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:
     Raises:
         OSError: One is not there.
     """
-    return {
-        file.relative_to(base).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-    }
+    return {file.relative_to(base).as_posix(): sha256_of(file) for file in files}
 
 
 def installed_torchvision() -> str | None:

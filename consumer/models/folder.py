@@ -2,16 +2,13 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from PIL.Image import Resampling
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.model import digest
 from consumer.models.output import Output
-from consumer.models.own_code.opening import code_of
-from consumer.models.predictor import PredictorModel
 from consumer.preprocessing import Preprocessing
 from consumer.runtimes.adapting import Layout
 from consumer.runtimes.network import Precision
@@ -19,6 +16,13 @@ from consumer.runtimes.network import Precision
 DESCRIPTION_FILE = "model.toml"
 # Editors on Windows put a mark at the beginning, which is no text.
 TEXT = "utf-8-sig"
+# Before the name of something that torchvision knows.
+TORCHVISION: Final = "torchvision:"
+
+_CACHE: Final = "__pycache__"
+_SAMPLES: Final = "samples"
+_REPORTS: Final = ("report.md", "report.json")  # of quantizing
+_DOCUMENTS: Final = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG", "CITATION")
 
 Side = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -91,20 +95,22 @@ def read(folder: Path) -> ModelFile:
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
 
 
-def load_predictor(folder: Path, named: str, description: str) -> PredictorModel:
-    """Load a class of the user's own."""
-    with code_of(folder) as home:
-        predictor = home.object_at(named)()
-        predictor.load()
-    return PredictorModel(
-        predictor=predictor, version=digest(*files_of(folder)), description=description
-    )
-
-
 def files_of(folder: Path) -> tuple[Path, ...]:
-    """Return all that belongs to the model in *folder*, in a fixed order."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return tuple(sorted(path for path in files if "__pycache__" not in path.parts))
+    """Return all that may decide what the model in *folder* answers, in a fixed order."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return tuple(sorted(folder / path for path in files if not _is_beside_the_point(path)))
+
+
+def _is_beside_the_point(path: Path) -> bool:
+    """Tell documents, samples, and what editors and Python leave behind; *path* is relative."""
+    if any(part == _CACHE or part.startswith(".") for part in path.parts):
+        return True
+    is_at_the_top = len(path.parts) == 1
+    return (
+        path.parts[0] == _SAMPLES
+        or path.name.partition(".")[0].upper() in _DOCUMENTS
+        or (is_at_the_top and path.name in _REPORTS)
+    )
 
 
 def _one_line(error: Exception) -> str:

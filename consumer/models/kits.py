@@ -1,23 +1,28 @@
 """Labels and preprocessing as a ``model.toml`` has them."""
 
 from pathlib import Path
-from typing import Final
 
+from consumer.models import versions
 from consumer.models.classifier import Kit
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.folder import DESCRIPTION_FILE, TEXT, ModelFile, PreprocessingTable
-from consumer.models.model import digest
+from consumer.models.folder import (
+    DESCRIPTION_FILE,
+    TEXT,
+    TORCHVISION,
+    ModelFile,
+    PreprocessingTable,
+)
 from consumer.preprocessing import Preprocessing
 
-_TORCHVISION: Final = "torchvision:"
 
-
-def kit_of(folder: Path, described: ModelFile, *, weights: Path) -> Kit:
-    """Gather what belongs to *weights*, a file in *folder*."""
+def kit_of(folder: Path, described: ModelFile) -> Kit:
+    """Gather what belongs to the weights in *folder*."""
+    labels = labels_of(folder, described)
+    preprocessing = _preprocessing(described.preprocessing)
     return Kit(
-        labels=labels_of(folder, described),
-        preprocessing=_preprocessing(described.preprocessing),
-        version=digest(weights),
+        labels=labels,
+        preprocessing=preprocessing,
+        version=versions.of_network(folder, described, labels, preprocessing),
         description=described.description,
         precision=described.precision,
         output=described.output or "logits",
@@ -34,10 +39,10 @@ def labels_of(folder: Path, described: ModelFile) -> tuple[str, ...]:
     labels = described.labels or ()
     if not isinstance(labels, str):
         return labels
-    if labels.startswith(_TORCHVISION):
+    if labels.startswith(TORCHVISION):
         from consumer.models import torchvision_zoo  # noqa: PLC0415 (loads torch)
 
-        named = labels.removeprefix(_TORCHVISION)
+        named = labels.removeprefix(TORCHVISION)
         return torchvision_zoo.labels_of(torchvision_zoo.weights_by_name(named))
     try:
         lines = (folder / labels).read_text(encoding=TEXT).rstrip().splitlines()
@@ -51,9 +56,9 @@ def labels_of(folder: Path, described: ModelFile) -> tuple[str, ...]:
 def _preprocessing(described: str | PreprocessingTable | None) -> Preprocessing:
     if isinstance(described, PreprocessingTable):
         return described.build()
-    if described is None or not described.startswith(_TORCHVISION):
+    if described is None or not described.startswith(TORCHVISION):
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: preprocessing is {described!r}")
     from consumer.models import torchvision_zoo  # noqa: PLC0415 (loads torch)
 
-    named = described.removeprefix(_TORCHVISION)
+    named = described.removeprefix(TORCHVISION)
     return torchvision_zoo.preprocessing_of(torchvision_zoo.weights_by_name(named))

@@ -11,7 +11,7 @@ import structlog
 
 from common.settings import Runtime
 from common.text import text_of
-from consumer.models import folder, onnx_file
+from consumer.models import folder, onnx_file, predictor
 from consumer.models.classifier import Classifier, Kit
 from consumer.models.errors import ModelUnavailableError
 from consumer.models.exporting import UNAVAILABLE
@@ -50,7 +50,7 @@ def load_model(
         place = places.folder(name)
         described = None if place is None else folder.read(place)
         if place is not None and described is not None and described.predictor is not None:
-            return folder.load_predictor(place, described.predictor, described.description)
+            return predictor.load(place, described)
         if place is not None and described is not None and described.network is not None:
             return onnx_file.load(place, described, runtime=runtime, threads=threads)
         return _checked(_served(name, places, runtime, threads, computing), described)

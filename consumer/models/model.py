@@ -1,15 +1,11 @@
 """What every kind of model can do."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import PIL.Image
 
 from common.jobs import Prediction
-
-_DIGEST_DIGITS = 16
 
 
 class Model(Protocol):
@@ -17,7 +13,7 @@ class Model(Protocol):
 
     @property
     def version(self) -> str:
-        """A digest of the weights: the same weights, the same version."""
+        """A digest of all that decides its answers: see ``versions``."""
         ...
 
     @property
@@ -65,11 +61,3 @@ def classify(
 ) -> list[tuple[Prediction, ...]]:
     """Name the *top_k* most probable labels of each upright RGB image."""
     return model.predict([model.prepare(image) for image in images], top_k=top_k)
-
-
-def digest(*files: Path) -> str:
-    """Make a version of the contents of *files*; for one, what ``sha256sum`` begins with."""
-    total = hashlib.sha256()
-    for path in files:
-        total.update(path.read_bytes())
-    return f"sha256:{total.hexdigest()[:_DIGEST_DIGITS]}"

@@ -27,7 +27,7 @@ def load(folder: Path, described: ModelFile, *, runtime: Runtime, threads: int) 
         ModelUnavailableError: It does not, or nothing here can compute it.
     """
     file = folder / (described.network or "")
-    kit = kit_of(folder, described, weights=file)
+    kit = kit_of(folder, described)
     classifier = serve(file, kit, runtime=runtime, threads=threads)
     outputs = classifier.network(probe(kit.preprocessing)[:2])
     if outputs.shape != (2, len(kit.labels)):

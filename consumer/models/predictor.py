@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 import PIL.Image
 
 from common.jobs import Prediction
+from consumer.models import versions
+from consumer.models.folder import ModelFile
+from consumer.models.own_code.opening import code_of
 
 _ROUNDING: Final = 1e-4
 
@@ -54,6 +58,18 @@ class PredictorModel:
             tuple(sorted(answer, key=lambda one: one.probability, reverse=True)[:top_k])
             for answer in answers
         ]
+
+
+def load(folder: Path, described: ModelFile) -> PredictorModel:
+    """Load the class that *described* names, of the user's own."""
+    with code_of(folder) as home:
+        predictor: Predictor = home.object_at(described.predictor or "")()
+        predictor.load()
+    return PredictorModel(
+        predictor=predictor,
+        version=versions.of_predictor(folder, described),
+        description=described.description,
+    )
 
 
 def _checked(pairs: Iterable[tuple[str, float]]) -> list[Prediction]:

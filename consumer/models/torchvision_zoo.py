@@ -13,8 +13,8 @@ import torch
 from PIL.Image import Resampling
 
 from consumer.models.classifier import Kit
+from consumer.models.digests import sha256_of, version_of
 from consumer.models.errors import ModelUnavailableError
-from consumer.models.model import digest
 from consumer.models.pretrained import Pretrained
 from consumer.preprocessing import Preprocessing
 
@@ -76,7 +76,7 @@ def load(name: str, *, weights_dir: Path) -> Pretrained:
         kit=Kit(
             labels=labels_of(weights),
             preprocessing=preprocessing_of(weights),
-            version=digest(file),
+            version=version_of(sha256_of(file)),
             description=f"torchvision {name}, {weights}",
         ),
         sources=(file,),

@@ -197,6 +197,17 @@ def test_a_network_is_exported_once(exported: Places, monkeypatch: pytest.Monkey
     assert load(exported).runtime == "onnx"
 
 
+def test_a_document_in_the_folder_is_no_reason_to_export_anew(
+    exported: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbid_exporting(monkeypatch)
+    before = load(exported).version
+
+    (exported.models / "m" / "README.md").write_text("What it is for.")
+
+    assert load(exported).version == before
+
+
 def test_other_weights_are_exported_anew(exported: Places, make: Make) -> None:
     before = load(exported)
     after = load(make(seed=1))
@@ -217,7 +228,7 @@ def test_an_export_serves_the_torchvision_that_it_was_made_with_and_where_there_
     assert (exported.valid_export("m") is not None) == is_valid
 
 
-@pytest.mark.parametrize("damage", ["{", '{"format": 2}', ""])
+@pytest.mark.parametrize("damage", ["{", '{"format": 3}', ""])
 def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
     (exported.weights / "exports" / "m.json").write_text(damage)
 

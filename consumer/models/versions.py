@@ -1,0 +1,115 @@
+"""The version of a model: a digest of all that decides its answers, and of nothing else.
+
+Neither paths of this machine nor times count, so that the same files give the same version
+elsewhere; and what ``model.toml`` leaves out counts like its default, whatever is added to it in
+later versions of Darkroom.
+"""
+
+import dataclasses
+import hashlib
+import json
+import mmap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from consumer.models.digests import sha256_of, version_of
+from consumer.models.folder import DESCRIPTION_FILE, TORCHVISION, ModelFile, files_of
+from consumer.preprocessing import Preprocessing
+
+# What is for people, and what is counted by its content.
+_NOT_COUNTED: Final = {
+    "description",
+    "measured",
+    "labels",
+    "preprocessing",
+    "weights",
+    "program",
+    "network",
+}
+
+
+def of_network(
+    folder: Path, described: ModelFile, labels: tuple[str, ...], preprocessing: Preprocessing
+) -> str:
+    """Return the version of a network in *folder*, with its labels and its preprocessing.
+
+    Raises:
+        OSError: One of its files cannot be read.
+    """
+    return _version(
+        folder,
+        _files_of_network(folder, described),
+        {
+            **_settings(described),
+            "labels": labels,
+            "preprocessing": _without_defaults(preprocessing),
+        },
+    )
+
+
+def of_predictor(folder: Path, described: ModelFile) -> str:
+    """Return the version of a predictor, which may read any file in its folder.
+
+    Raises:
+        OSError: One of its files cannot be read.
+    """
+    return _version(folder, _code_and_its_files(folder), _settings(described))
+
+
+def _version(folder: Path, files: Iterable[tuple[str, Path]], settings: Mapping[str, Any]) -> str:
+    deciding = {"files": {name: sha256_of(file) for name, file in files}, **settings}
+    text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
+    return version_of(hashlib.sha256(text.encode()).hexdigest())
+
+
+def _settings(described: ModelFile) -> Mapping[str, Any]:
+    settings = described.model_dump(exclude=_NOT_COUNTED, exclude_defaults=True)
+    if settings.get("output") == "logits":  # which is what is taken where nothing is said
+        del settings["output"]
+    return settings
+
+
+def _without_defaults(preprocessing: Preprocessing) -> Mapping[str, Any]:
+    values = {field.name: getattr(preprocessing, field.name) for field in _FIELDS}
+    return {
+        field.name: values[field.name] for field in _FIELDS if values[field.name] != field.default
+    }
+
+
+_FIELDS: Final = dataclasses.fields(Preprocessing)
+
+
+def _files_of_network(folder: Path, described: ModelFile) -> Iterable[tuple[str, Path]]:
+    weights = folder / (described.program or described.network or described.weights or "")
+    yield "weights", weights
+    if described.network is not None:
+        yield from _named_in(weights, _named(folder))
+    if described.architecture and not described.architecture.startswith(TORCHVISION):
+        yield from _code_and_its_files(folder)
+
+
+def _code_and_its_files(folder: Path) -> Iterable[tuple[str, Path]]:
+    return [(name, file) for name, file in _named(folder) if name != DESCRIPTION_FILE]
+
+
+def _named(folder: Path) -> list[tuple[str, Path]]:
+    return [(file.relative_to(folder).as_posix(), file) for file in files_of(folder)]
+
+
+def _named_in(network: Path, files: Iterable[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
+    """Give those whose names stand in an ONNX file, which says so where its weights lie.
+
+    Source: https://onnx.ai/onnx/repo-docs/ExternalData.html. To look for the names takes no
+    reader of the format, and a name that is there by chance does no harm.
+    """
+    others = [(name, file) for name, file in files if file != network]
+    if not others or network.stat().st_size == 0:
+        return
+    with (
+        network.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as held,
+    ):
+        for name, file in others:
+            if held.find(file.name.encode(errors="surrogateescape")) >= 0:
+                yield name, file
