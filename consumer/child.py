@@ -17,8 +17,9 @@ from typing import Final
 
 import structlog
 
-from common.memory import MEBIBYTE, resident_bytes
+from common.memory import MEBIBYTE, descendants_of, held_bytes
 from common.workers import ServedModel
+from consumer import guard
 from consumer.decode_clock import DecodeClock
 from consumer.engine_process import Line as EngineLine
 from consumer.engine_process import serve
@@ -29,7 +30,7 @@ from consumer.errors import (
     EngineMemoryError,
     EngineTimeoutError,
 )
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply, Started
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class Limits:
     Args:
         start_s: To load and warm its models.
         job_s: Over the questions that are asked together, from sending them to the replies.
-        memory_bytes: At any time, with what it forked; 0: no limit.
+        memory_bytes: At any time, with what it started; 0: no limit.
         max_jobs: Questions before it is renewed; 0: never.
         max_resident_bytes: Memory between two questions; 0: no limit.
     """
@@ -94,8 +95,9 @@ class Child:
         pipes = [(*context.Pipe(), DecodeClock(context)) for _ in range(config.lines)]
         self._lines = [_Line(ours, clock) for ours, _, clock in pipes]
         theirs = [EngineLine(theirs, clock) for _, theirs, clock in pipes]
+        # Not as a daemon, which may have no children; and predictors may use multiprocessing.
         self._process: SpawnProcess = context.Process(
-            target=serve, args=(theirs, config), name="engine", daemon=True
+            target=serve, args=(theirs, config), name="engine"
         )
         with _keeping_signals_blocked():
             self._process.start()
@@ -103,6 +105,8 @@ class Child:
             end.connection.close()
         self._limits = limits
         self._decode_limit_s = config.decode_limit_s
+        self._pid: int | None = None
+        self._force_at_s = math.inf
         self._answers = 0
         self._serves = False
         self._is_retired = False
@@ -118,6 +122,11 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The process id of the engine; before it has said that, of the guard above it."""
+        return self._pid or self._guard
+
+    @property
+    def _guard(self) -> int:
         # There is one since the process was started.
         return self._process.pid or 0
 
@@ -132,6 +141,8 @@ class Child:
         overdue = f"took longer than {limit_s:g} s to load its models"
         try:
             with self._within(limit_s, overdue, self._lines[0]) as connection:
+                started: Started = connection.recv()
+                self._pid = started.pid
                 ready: Ready = connection.recv()
         except EngineLostError:
             return ()
@@ -203,9 +214,13 @@ class Child:
         while self._process.is_alive():
             self._enforce_time()
             self._enforce_memory()
+            if time.monotonic() > self._force_at_s:
+                guard.force_end(self._guard)
             time.sleep(_LOOK_EVERY_S)
         with self._judging:
-            self._put_down()  # the rest: what it forked, and the waiting of who talks to it
+            # If the guard was killed: its group, whose number nobody else gets meanwhile.
+            guard.force_end(self._guard)
+            self._hang_up()
             self._ended.set()
 
     def _enforce_time(self) -> None:
@@ -219,13 +234,17 @@ class Child:
 
     def _enforce_memory(self) -> None:
         limit = self._limits.memory_bytes
-        if not limit or resident_bytes(self.pid) <= limit:
+        if not limit or self._taken_bytes(limit) <= limit:
             return
         # Between vfork and exec a new process counts as large as the one that it comes from.
         time.sleep(_LOOK_TWICE_WITHIN_S)
-        if (taken := resident_bytes(self.pid)) > limit:
+        if (taken := self._taken_bytes(limit)) > limit:
             sizes = f"{_in_mib(taken)} of memory, over its limit of {_in_mib(limit)},"
             self.kill(EngineMemoryError(f"reached {sizes} and was killed"))
+
+    def _taken_bytes(self, limit: int) -> int:
+        """Return what the engine holds in memory, with all that it has started."""
+        return held_bytes(descendants_of(self._guard), enough=limit)
 
     def _retire_if_worn(self, answers: int) -> None:
         """Let a process that has served long enough end, once nobody waits for its replies."""
@@ -243,15 +262,14 @@ class Child:
         if 0 < self._limits.max_jobs <= self._answers:
             return f"it answered {self._answers} questions"
         limit = self._limits.max_resident_bytes
-        if limit and (taken := resident_bytes(self.pid)) > limit:
+        if limit and (taken := self._taken_bytes(limit)) > limit:
             return f"it holds {_in_mib(taken)} of memory, over {_in_mib(limit)}"
         return ""
 
     def _put_down(self) -> None:
-        self._process.kill()
-        # What it forked is in its process group, whose number nobody else gets meanwhile.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        if self._process.is_alive():  # else somebody else may have its number
+            guard.end(self._guard)
+        self._force_at_s = min(self._force_at_s, time.monotonic() + END_WITHIN_S)
         self._hang_up()
 
     def _hang_up(self) -> None:

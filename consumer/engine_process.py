@@ -1,6 +1,6 @@
 """The engine itself: the child process that decodes images and runs models."""
 
-import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -19,12 +19,13 @@ import structlog
 from common import logs
 from consumer.allocation import FreedMemory, keep_freed_memory
 from consumer.decode_clock import DecodeClock
+from consumer.guard import leave_guard_behind
 from consumer.outgoing import cleaned_models, cleaned_reply
-from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply
+from consumer.protocol import OUT_OF_MEMORY, EngineConfig, Question, Ready, Reply, Started
 
 log = structlog.stdlib.get_logger(__name__)
 
-_PR_SET_PDEATHSIG = 1  # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _FIRST_TO_GO: Final = "1000"  # https://man7.org/linux/man-pages/man5/proc_pid_oom_score_adj.5.html
 
 _Questions = tuple[Question, ...]
@@ -44,11 +45,12 @@ class Line:
 
 def serve(lines: Sequence[Line], config: EngineConfig) -> None:
     """Load the models, say so, and answer questions until the parent hangs up."""
-    die_with_parent()
+    leave_guard_behind()
+    lines[0].connection.send(Started(os.getpid()))
     die_first()
-    os.setpgid(0, 0)  # so that the parent can end it along with what a predictor forks
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides when the engine ends
+    _pass_over_stop_signals()
+    # As Python has it where nobody asks: a spawned process spawns, whatever the platform's way.
+    multiprocessing.set_start_method(None, force=True)
     logs.configure(role="engine", level=config.log_level, style=config.log_format)
     # Threads that spin while they wait for each other take the cores that api and servers need:
     # docs/adr/0011-one-thread-a-core.md. OpenMP, and torch with it, reads this once, when it
@@ -145,10 +147,21 @@ def _ending_without_memory() -> Iterator[None]:
         sys.exit(OUT_OF_MEMORY)
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, even by kill -9."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _pass_over_stop_signals() -> None:
+    """Do nothing at SIGTERM and SIGINT: the parent decides when the engine ends.
+
+    What a predictor starts ends by them as ever, or ``Pool.terminate`` would wait for ever. So
+    they are neither ignored nor blocked, which new processes and programs would take over.
+    """
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+    os.register_at_fork(after_in_child=_hear_stop_signals)
+
+
+def _hear_stop_signals() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def die_first() -> None:

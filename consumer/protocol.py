@@ -38,8 +38,15 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Started:
+    """The engine's first word: there is a process, which is going to load its models."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """The engine's first word: every model is loaded and warm, or unavailable."""
+    """The engine's second word: every model is loaded and warm, or unavailable."""
 
     models: tuple[ServedModel, ...]
 

@@ -27,7 +27,7 @@ from tests.disks import SmallDisk, see_mounts_alone
 from tests.drills.without import VARIABLE
 from tests.e2e.client import Client
 from tests.namespaces import Namespace
-from tests.servers import Broker, Server, free_port
+from tests.servers import Broker, Server, children_of, free_port
 from tests.waiting import wait_for
 
 _READY_WITHIN_S: Final = 180
@@ -275,7 +275,9 @@ class System:
 
 def engines_of(consumer: Server) -> list[int]:
     """Return the process ids of a consumer's engines: one, or none just now."""
-    return [child for child in consumer.children() if _is_engine(child)]
+    guards = [child for child in consumer.children() if _is_guard(child)]
+    # The first child of a guard is its engine; others may have lost their parents.
+    return [engine for guard in guards for engine in children_of(guard)[:1]]
 
 
 def _stopped(server: Server) -> int | None:
@@ -285,7 +287,7 @@ def _stopped(server: Server) -> int | None:
     return -signal.SIGKILL
 
 
-def _is_engine(pid: int) -> bool:
+def _is_guard(pid: int) -> bool:
     # The other child is multiprocessing's resource tracker.
     with suppress(OSError):
         return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
