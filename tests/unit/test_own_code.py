@@ -146,22 +146,23 @@ def made(name):
 """
 
 
-def test_a_library_finds_by_name_what_its_caller_has_and_its_own_names_first(
+def test_a_library_finds_by_name_what_its_caller_has_but_pythons_modules_first(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "installed").mkdir()
     (tmp_path / "installed" / "by_the_name.py").write_text(LIBRARY)
     monkeypatch.syspath_prepend(tmp_path / "installed")
-    code = "import by_the_name\n"
-    code += "def label(): return by_the_name.made('parts.LABEL'), by_the_name.made('random.SEED')"
-    helpers = [{"parts.py": f"LABEL = {n}", "random.py": "SEED = 'no'"} for n in (1, 2)]
-    for files in helpers:
-        files["model.py"] = code.replace("random.SEED", "random.Random") + PREDICTOR
+    code = "from by_the_name import made\n"
+    code += "def label(): return made('parts.LABEL'), made('common.LABEL'), made('random.Random')"
+    helpers = [
+        {"parts.py": f"LABEL = {n}", "common.py": f"LABEL = {n}", "random.py": "Random = 'no'"}
+        for n in (1, 2)
+    ]
 
-    models = [load(write(f"m{n}", "", files)) for n, files in enumerate(helpers)]
+    models = [load(write(f"m{n}", code, files)) for n, files in enumerate(helpers)]
     monkeypatch.delitem(sys.modules, "by_the_name")
 
-    assert [told(model) for model in models] == [f"({n}, {random.Random})" for n in (1, 2)]
+    assert [told(model) for model in models] == [f"({n}, {n}, {random.Random})" for n in (1, 2)]
     with pytest.raises(ModuleNotFoundError, match="parts"):
         importlib.import_module("parts")
 

@@ -36,36 +36,38 @@ def know_folders() -> None:
 
 
 def import_module(name: str, package: str | None = None) -> ModuleType:
-    """Do what ``importlib.import_module`` does, in the names of who calls.
-
-    Code of a folder finds its own files first. A library that it has called finds them last:
-    what the library means by ``random`` is no file of a folder.
-    """
+    """Do what ``importlib.import_module`` does, in the names of the folder that has called."""
     if name.startswith("."):
         return _import_module(name, package)
-    caller = _caller(sys._getframe(1))
+    return _import_module(_meant(name, _caller(sys._getframe(1))))
+
+
+def _meant(name: str, caller: FrameType | None) -> str:
+    """Return the full name of what *caller* means by *name*.
+
+    A library that takes a name from a folder means one of the folder's modules. For its own
+    business it imports its own, or Python's.
+    """
     direct = home_at(caller)
-    if direct is not None and (full_name := direct.full_name(name)) is not None:
-        return _import_module(full_name)
-    try:
-        return _import_module(name)
-    except ModuleNotFoundError as exc:
-        behind = home_behind(caller)
-        full_name = None if behind is None else behind.full_name(name)
-        if full_name is None or exc.name != name.partition(".")[0]:
-            raise
-    return _import_module(full_name)
+    home = direct or home_behind(caller)
+    full_name = None if home is None else home.full_name(name)
+    if full_name is None:
+        return name
+    top = name.partition(".")[0]
+    is_its_own = direct is None and (top in sys.stdlib_module_names or top == _top_of(caller))
+    return name if is_its_own else full_name
 
 
 def _caller(frame: FrameType | None) -> FrameType | None:
     """Pass over importlib itself: of importlib.resources the one is meant that asks it."""
-    while frame is not None and _is_importlibs(frame):
+    while frame is not None and _top_of(frame) == "importlib":
         frame = frame.f_back
     return frame
 
 
-def _is_importlibs(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == "importlib"
+def _top_of(frame: FrameType | None) -> str:
+    name = None if frame is None else frame.f_globals.get("__name__")
+    return str(name).partition(".")[0]
 
 
 class Unpickler(pickle.Unpickler):
