@@ -27,7 +27,7 @@ _IMAGE: Final = b"a small image" * 20
 _RESULT: Final = Result(
     predictions=tuple(Prediction(f"a label of some length {n}", 0.5 / (n + 1)) for n in range(5)),
     model="resnet50",
-    model_version="sha256:b63d2e0319e8c261",
+    model_version="sha256:7c2f0734b0cb4b24",
     queue_ms=12.25,
     inference_ms=31.5,
 )

@@ -27,7 +27,7 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
         module=network.eval() if described.program is None else network,
         remark=told,
         kit=kit_of(folder, described),
-        sources=files_of(folder),
+        sources=files_of(folder, described),
     )
 
 

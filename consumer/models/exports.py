@@ -1,5 +1,6 @@
 """The exports that were made, each with all that its model needs: no torch is needed to use one."""
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:
     Raises:
         OSError: One is not there.
     """
-    return {file.relative_to(base).as_posix(): sha256_of(file) for file in files}
+    return {Path(os.path.relpath(file, base)).as_posix(): sha256_of(file) for file in files}
 
 
 def installed_torchvision() -> str | None:

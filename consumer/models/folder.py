@@ -95,10 +95,19 @@ def read(folder: Path) -> ModelFile:
         raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
 
 
-def files_of(folder: Path) -> tuple[Path, ...]:
+def files_of(folder: Path, described: ModelFile) -> tuple[Path, ...]:
     """Return all that may decide what the model in *folder* answers, in a fixed order."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return tuple(sorted(folder / path for path in files if not _is_beside_the_point(path)))
+    found = {folder / path for path in files if not _is_beside_the_point(path)}
+    return tuple(sorted(found | files_named_by(folder, described)))
+
+
+def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
+    """Return what ``model.toml`` names, wherever it lies and whether it is there or not."""
+    named = {described.weights, described.program, described.network}
+    if isinstance(described.labels, str) and not described.labels.startswith(TORCHVISION):
+        named.add(described.labels)
+    return {folder / name for name in named if name}
 
 
 def _is_beside_the_point(path: Path) -> bool:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from consumer.models.exports import Export, Exports, digests
-from consumer.models.folder import DESCRIPTION_FILE, files_of
+from consumer.models.folder import DESCRIPTION_FILE, files_of, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +54,5 @@ class Places:
             files = [path for source in export.sources if (path := self.weights / source).exists()]
             return digests(files, base=self.weights).items() <= export.sources.items()
         with suppress(OSError):
-            return digests(files_of(folder), base=folder) == export.sources
+            return digests(files_of(folder, read(folder)), base=folder) == export.sources
         return False

@@ -9,12 +9,19 @@ import dataclasses
 import hashlib
 import json
 import mmap
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from consumer.models.digests import sha256_of, version_of
-from consumer.models.folder import DESCRIPTION_FILE, TORCHVISION, ModelFile, files_of
+from consumer.models.folder import (
+    DESCRIPTION_FILE,
+    TORCHVISION,
+    ModelFile,
+    files_named_by,
+    files_of,
+)
 from consumer.preprocessing import Preprocessing
 
 # What is for people, and what is counted by its content.
@@ -38,7 +45,6 @@ def of_network(
         OSError: One of its files cannot be read.
     """
     return _version(
-        folder,
         _files_of_network(folder, described),
         {
             **_settings(described),
@@ -54,10 +60,10 @@ def of_predictor(folder: Path, described: ModelFile) -> str:
     Raises:
         OSError: One of its files cannot be read.
     """
-    return _version(folder, _code_and_its_files(folder), _settings(described))
+    return _version(_files_beside(folder, described), _settings(described))
 
 
-def _version(folder: Path, files: Iterable[tuple[str, Path]], settings: Mapping[str, Any]) -> str:
+def _version(files: Iterable[tuple[str, Path]], settings: Mapping[str, Any]) -> str:
     deciding = {"files": {name: sha256_of(file) for name, file in files}, **settings}
     text = json.dumps(deciding, sort_keys=True, separators=(",", ":"))
     return version_of(hashlib.sha256(text.encode()).hexdigest())
@@ -71,39 +77,38 @@ def _settings(described: ModelFile) -> Mapping[str, Any]:
 
 
 def _without_defaults(preprocessing: Preprocessing) -> Mapping[str, Any]:
-    values = {field.name: getattr(preprocessing, field.name) for field in _FIELDS}
-    return {
-        field.name: values[field.name] for field in _FIELDS if values[field.name] != field.default
-    }
-
-
-_FIELDS: Final = dataclasses.fields(Preprocessing)
+    fields = dataclasses.fields(Preprocessing)
+    values = ((field, getattr(preprocessing, field.name)) for field in fields)
+    return {field.name: value for field, value in values if value != field.default}
 
 
 def _files_of_network(folder: Path, described: ModelFile) -> Iterable[tuple[str, Path]]:
     weights = folder / (described.program or described.network or described.weights or "")
     yield "weights", weights
+    # What is counted by its content may lie anywhere, and be called anything.
+    counted = {weights, *files_named_by(folder, described)}
+    others = [
+        (name, file) for name, file in _files_beside(folder, described) if file not in counted
+    ]
     if described.network is not None:
-        yield from _named_in(weights, _named(folder))
+        yield from _named_in(weights, others)
     if described.architecture and not described.architecture.startswith(TORCHVISION):
-        yield from _code_and_its_files(folder)
+        yield from others
 
 
-def _code_and_its_files(folder: Path) -> Iterable[tuple[str, Path]]:
-    return [(name, file) for name, file in _named(folder) if name != DESCRIPTION_FILE]
+def _files_beside(folder: Path, described: ModelFile) -> list[tuple[str, Path]]:
+    """Return all files but ``model.toml``, by their paths from the folder."""
+    files = files_of(folder, described)
+    named = [(Path(os.path.relpath(file, folder)).as_posix(), file) for file in files]
+    return [(name, file) for name, file in named if name != DESCRIPTION_FILE]
 
 
-def _named(folder: Path) -> list[tuple[str, Path]]:
-    return [(file.relative_to(folder).as_posix(), file) for file in files_of(folder)]
-
-
-def _named_in(network: Path, files: Iterable[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
+def _named_in(network: Path, others: Sequence[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
     """Give those whose names stand in an ONNX file, which says so where its weights lie.
 
     Source: https://onnx.ai/onnx/repo-docs/ExternalData.html. To look for the names takes no
     reader of the format, and a name that is there by chance does no harm.
     """
-    others = [(name, file) for name, file in files if file != network]
     if not others or network.stat().st_size == 0:
         return
     with (

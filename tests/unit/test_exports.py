@@ -12,7 +12,7 @@ import openvino
 import PIL.Image
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from common.settings import Runtime
 from consumer.models import exports
@@ -233,6 +233,28 @@ def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
     (exported.weights / "exports" / "m.json").write_text(damage)
 
     assert exported.valid_export("m") is None
+
+
+@pytest.mark.parametrize("place", ["../w.safetensors", "samples/w.safetensors"])
+def test_weights_that_lie_anywhere_are_exported_anew_when_they_change(
+    make: Make, place: str
+) -> None:
+    places = make()
+    folder = places.models / "m"
+    (folder / "samples").mkdir()
+    (folder / "w.safetensors").rename(folder / place)
+    described = (folder / "model.toml").read_text()
+    (folder / "model.toml").write_text(described.replace("w.safetensors", place))
+    before = load(places)
+    assert places.valid_export("m") is not None
+
+    state = load_file(folder / place)
+    save_file({name: value + 1 for name, value in state.items()}, folder / place)
+
+    assert places.valid_export("m") is None
+    after = load(places)
+    assert (before.runtime, after.runtime) == ("onnx", "onnx")
+    assert after.version != before.version
 
 
 @pytest.mark.parametrize("pattern", ["exports/*.onnx", "../models/m/w.safetensors"])

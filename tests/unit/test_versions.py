@@ -186,6 +186,19 @@ def test_other_weights_are_another_version(write: Write, kind: str, file: str) -
     assert load(folder).version != before
 
 
+def test_weights_may_lie_elsewhere_and_count_all_the_same(write: Write, tmp_path: Path) -> None:
+    folder = write("code")
+    before = load(folder).version
+    (tmp_path / "samples").mkdir()
+    (folder / "w.safetensors").rename(tmp_path / "samples" / "w.safetensors")
+    replace(folder / "model.toml", "w.safetensors", "../../samples/w.safetensors")
+
+    assert load(folder).version == before
+
+    another_byte(tmp_path / "samples" / "w.safetensors")
+    assert load(folder).version != before
+
+
 def test_exchanged_external_data_turn_the_answers_over_and_change_the_version(
     write: Write,
 ) -> None:
