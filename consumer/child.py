@@ -215,11 +215,12 @@ class Child:
             self._enforce_time()
             self._enforce_memory()
             if time.monotonic() > self._force_at_s:
-                guard.force_end(self._guard)
+                self._process.kill()
+                guard.end_group(self._guard)
             time.sleep(_LOOK_EVERY_S)
         with self._judging:
             # If the guard was killed: its group, whose number nobody else gets meanwhile.
-            guard.force_end(self._guard)
+            guard.end_group(self._guard)
             self._hang_up()
             self._ended.set()
 

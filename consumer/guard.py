@@ -60,13 +60,12 @@ def leave_guard_behind() -> None:
 def end(guard: int) -> None:
     """Have the process *guard*, what it guards, and all that this has started, end."""
     with suppress(ProcessLookupError):
-        if HAS_GUARD:
-            os.kill(guard, _END)
-        else:
-            force_end(guard)
+        os.kill(guard, _END if HAS_GUARD else signal.SIGKILL)
+    if not HAS_GUARD:
+        end_group(guard)
 
 
-def force_end(guard: int) -> None:
+def end_group(guard: int) -> None:
     """End what is left in the group of *guard*, which may have been killed, or cannot go on."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(guard, signal.SIGKILL)
