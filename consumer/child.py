@@ -36,6 +36,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.05
 _LOOK_TWICE_WITHIN_S: Final = 0.01
+_REST_AFTER_A_LOOK: Final = 20  # times as long as the look took
 # How long an end may take: of a process that was killed, or that was asked to end.
 END_WITHIN_S: Final = 5.0
 
@@ -107,6 +108,7 @@ class Child:
         self._decode_limit_s = config.decode_limit_s
         self._pid: int | None = None
         self._force_at_s = math.inf
+        self._look_again_s = 0.0
         self._answers = 0
         self._serves = False
         self._is_retired = False
@@ -235,7 +237,14 @@ class Child:
 
     def _enforce_memory(self) -> None:
         limit = self._limits.memory_bytes
-        if not limit or self._taken_bytes(limit) <= limit:
+        started_s = time.monotonic()
+        if not limit or started_s < self._look_again_s:
+            return
+        is_over = self._taken_bytes(limit) > limit
+        # A close look at some GiB takes the kernel long, and a pool that was forked may need one
+        # every time.
+        self._look_again_s = started_s + _REST_AFTER_A_LOOK * (time.monotonic() - started_s)
+        if not is_over:
             return
         # Between vfork and exec a new process counts as large as the one that it comes from.
         time.sleep(_LOOK_TWICE_WITHIN_S)
