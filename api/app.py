@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import cached_property
 from http import HTTPStatus
-from io import BytesIO
 from typing import Protocol
 
 import structlog
@@ -21,9 +20,6 @@ from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
 from common.settings import Settings
 
-# A form has an image and a few fields; more parts only cost time.
-_MAX_FORM_PARTS = 20
-
 
 class OpenPublisher(Publisher, Protocol):
     """A publisher that knows whether RabbitMQ takes messages."""
@@ -35,10 +31,7 @@ class OpenPublisher(Publisher, Protocol):
 
 
 class _Request(Request):
-    """Keeps uploads in memory: they are limited, and the disk may be read-only."""
-
-    def _get_file_stream(self, *_: object, **__: object) -> BytesIO:
-        return BytesIO()
+    """Answers a query that is no text with a problem."""
 
     @cached_property
     def args(self) -> MultiDict[str, str]:
@@ -75,7 +68,6 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     app.request_class = _Request
     app.url_map.merge_slashes = False  # else `//` is answered with a redirect, in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["MAX_FORM_PARTS"] = _MAX_FORM_PARTS
     # The id first, as the schemas have it: people read these answers too.
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     catalog = ModelCatalog(registry, configured=settings.models, default=settings.model)

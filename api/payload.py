@@ -3,17 +3,20 @@
 Each takes its options from the query too, so that the same URL asks for the same thing.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from io import BytesIO
 
 from flask import Request
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from api.content_coding import decode_body
+from api.body import cut_out, read_body
+from api.form import Part, find_parts
+from api.json_body import read_submission
 from api.problems import MAX_NAME_CHARACTERS, ProblemError, invalid_field, invalid_fields
-from api.schemas import FormOptions, JobOptions, JsonSubmission
+from api.schemas import FormOptions, JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +41,19 @@ def read_payload(
     Raises:
         ProblemError: 400, 413, 415 or 422, with what is wrong.
     """
-    decode_body(request, limit_bytes=limit_bytes)
-    payload = _read_body(request)
+    read = _reader_for(request)
+    payload = read(request, read_body(request, limit_bytes=limit_bytes))
     query = _form_options(request.args, but=other_parameters)
     return replace(payload, options=_agreed(payload.options, query))
 
 
-def _read_body(request: Request) -> Payload:
+def _reader_for(request: Request) -> Callable[[Request, BytesIO], Payload]:
     if request.mimetype == "multipart/form-data":
-        return _from_multipart(request)
+        return _from_multipart
     if request.mimetype == "application/json":
-        return _from_json(request)
+        return _from_json
     if request.mimetype.startswith("image/") or request.mimetype == "application/octet-stream":
-        return Payload(request.get_data(cache=False), "body", JobOptions())
+        return _as_it_is
     declared = f"is declared as {request.mimetype}" if request.mimetype else "has no Content-Type"
     raise ProblemError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -61,21 +64,37 @@ def _read_body(request: Request) -> Payload:
     )
 
 
-def _from_multipart(request: Request) -> Payload:
+def _as_it_is(_: Request, body: BytesIO) -> Payload:
+    return Payload(body.getvalue(), "body", JobOptions())
+
+
+def _from_json(_: Request, body: BytesIO) -> Payload:
+    image, options = read_submission(body)
+    return Payload(image, "base64", options)
+
+
+def _from_multipart(request: Request, body: BytesIO) -> Payload:
+    parts = find_parts(body.getvalue(), request.mimetype_params.get("boundary", ""))
     # `-F image=<photo.jpg` and some libraries send the file as a field without a name.
-    uploads = request.files.getlist("image")
-    if len(uploads) != 1 or set(request.files) != {"image"}:
+    files = [part for part in parts if part.is_file]
+    if [file.name for file in files] != ["image"]:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "one-image-expected",
             "Exactly one image is expected",
-            f"The form has {_listed(request)}; send one file, as the field `image`.",
+            f"The form has {_listed(files)}; send one file, as the field `image`.",
         )
-    return Payload(uploads[0].read(), "multipart", _form_options(request.form))
+    fields = MultiDict(
+        (part.name, body.getvalue()[part.start : part.end].decode(part.charset, "replace"))
+        for part in parts
+        if not part.is_file
+    )
+    options = _form_options(fields)
+    return Payload(cut_out(body, files[0].start, files[0].end), "multipart", options)
 
 
-def _listed(request: Request) -> str:
-    names = [f"`{name[:100]}`" for name in request.files for _ in request.files.getlist(name)]
+def _listed(files: Iterable[Part]) -> str:
+    names = [f"`{file.name[:MAX_NAME_CHARACTERS]}`" for file in files]
     return f"files in the fields {', '.join(names)}" if names else "no file (with a file name)"
 
 
@@ -111,27 +130,3 @@ def _agreed(body: JobOptions, query: JobOptions) -> JobOptions:
 
 def _contradicted(name: str, how: str) -> ProblemError:
     return invalid_field(name[:MAX_NAME_CHARACTERS], f"{how}; give it once")
-
-
-def _from_json(request: Request) -> Payload:
-    try:
-        submission = JsonSubmission.model_validate_json(request.get_data(cache=False), strict=True)
-    except ValidationError as exc:
-        raise _not_json(exc) or invalid_fields(exc) from exc
-    try:
-        image = submission.image()
-    except ValueError as exc:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "base64-broken",
-            "The image is not base64",
-            f"The member `base64` cannot be decoded: {exc}.",
-        ) from exc
-    return Payload(image, "base64", submission.options())
-
-
-def _not_json(error: ValidationError) -> ProblemError | None:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] != "json_invalid":
-        return None
-    return ProblemError(HTTPStatus.BAD_REQUEST, "json-broken", "The body is not JSON", first["msg"])

@@ -151,7 +151,10 @@ def register(app: Flask) -> None:
     app.register_error_handler(StoreFullError, _store_full)
     app.register_error_handler(UnreadableRecordError, _record_unreadable)
     app.register_error_handler(StoreRefusedError, _store_refused)
-    app.register_error_handler(RequestEntityTooLarge, lambda _: _body_too_large(app))
+    app.register_error_handler(
+        RequestEntityTooLarge,
+        lambda _: body_too_large(app.config["MAX_CONTENT_LENGTH"]).response(),
+    )
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -209,26 +212,6 @@ def _store_refused(error: StoreRefusedError) -> Response:
         f"{reason}. Sending the request again helps only once the operator has corrected that; "
         "the log of the service has the reason.",
         headers={"Retry-After": str(_REFUSED_RETRY_AFTER_S)},
-    ).response()
-
-
-def _body_too_large(app: Flask) -> Response:
-    limit = app.config["MAX_CONTENT_LENGTH"]
-    if request.content_length is not None and request.content_length <= limit:
-        return _form_too_large(app)
-    return body_too_large(limit).response()
-
-
-def _form_too_large(app: Flask) -> Response:
-    parts, size = app.config["MAX_FORM_PARTS"], app.config["MAX_FORM_MEMORY_SIZE"]
-    return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "form-too-large",
-        "The form is too large",
-        f"A form may have at most {parts} parts, and {size} bytes in those that are no files. "
-        "Send the image as a file: with a file name.",
-        limit_parts=parts,
-        limit_bytes=size,
     ).response()
 
 

@@ -2,10 +2,8 @@
 
 import json
 import math
-from base64 import b64decode
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import unquote
 
 from pydantic import (
     BaseModel,
@@ -119,12 +117,6 @@ class FormSubmission(FormOptions):
     image: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
 
 
-# base64url (RFC 4648, 5) has other characters for the last two digits. Command line tools
-# break base64 into lines, and libraries leave out the padding.
-_FROM_BASE64URL = bytes.maketrans(b"-_", b"+/")
-_WHITE_SPACE = b" \t\r\n"
-
-
 class JsonSubmission(JobOptions):
     """A submission as JSON."""
 
@@ -132,34 +124,10 @@ class JsonSubmission(JobOptions):
         min_length=1, description="the image in base64 or base64url, or as a data: URL in base64"
     )
 
-    def image(self) -> bytes:
-        """Decode the image.
-
-        Raises:
-            ValueError: It is not base64.
-        """
-        text = self.base64
-        if text[:5].lower() == "data:":
-            text = _content_of_data_url(text)
-        if not text.isascii():
-            raise ValueError("It has characters outside ASCII")
-        digits = text.encode().translate(_FROM_BASE64URL, _WHITE_SPACE).rstrip(b"=")
-        return b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-
     def options(self) -> JobOptions:
         """Return what was asked for, without the image."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"base64"}}
         return JobOptions.model_construct(_fields_set=set(given), **given)
-
-
-def _content_of_data_url(url: str) -> str:
-    """Return what follows the comma (RFC 2397)."""
-    head, comma, content = url.partition(",")
-    if not comma:
-        raise ValueError("The data: URL has no comma")
-    if not head.lower().endswith(";base64"):
-        raise ValueError("The data: URL does not say ;base64")
-    return unquote(content) if "%" in content else content
 
 
 class ImageView(BaseModel):
