@@ -4,6 +4,7 @@ nginx answers 503 when the api takes too long, and the client sends its request 
 still have the first one in its queue. Recorded then, it would be a job that nobody asks for.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -22,25 +23,34 @@ def unlimited() -> None:
     """Pass: there is no deadline."""
 
 
+def left_s(environ: Mapping[str, Any], *, margin_s: float) -> float:
+    """Return how long the client of this request still waits; without nginx in front for ever.
+
+    Args:
+        environ: The WSGI environment of the request.
+        margin_s: What to leave of that for what comes afterwards.
+    """
+    sent_at, limit_s = environ.get(SENT_AT), environ.get(LIMIT_S)
+    if not sent_at or not limit_s:
+        return math.inf
+    # A store that may take as long as nginx waits must not have every request refused.
+    margin_s = min(margin_s, float(limit_s) / 2)
+    # The time of day: nginx is another process, perhaps on another machine.
+    return float(sent_at) + float(limit_s) - margin_s - time.time()
+
+
 def in_time(environ: Mapping[str, Any], *, margin_s: float) -> Check:
     """Make a check that the client of this request still waits.
-
-    Without nginx in front there is no deadline, and the check passes.
 
     Args:
         environ: The WSGI environment of the request.
         margin_s: How long what follows the check may take.
     """
-    sent_at, limit_s = environ.get(SENT_AT), environ.get(LIMIT_S)
-    if not sent_at or not limit_s:
-        return unlimited
-    latest_s = float(sent_at) + float(limit_s) - margin_s
-    return lambda: _refuse_after(latest_s)
+    return lambda: _refuse_without(left_s(environ, margin_s=margin_s))
 
 
-def _refuse_after(latest_s: float) -> None:
-    # The time of day: nginx is another process, perhaps on another machine.
-    if time.time() > latest_s:
+def _refuse_without(seconds: float) -> None:
+    if seconds < 0:
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "request-expired",

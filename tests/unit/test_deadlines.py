@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from common.jobs import JobState
+from common.jobs import Job, JobState
 from common.problems import failure
 from tests.examples import OWNER, a_job, an_image
-from tests.fakes import InMemoryStore
+from tests.fakes import Clock, InMemoryStore
 from tests.service import Api
 
 IMAGE = an_image()
@@ -22,14 +22,21 @@ def sent(seconds_ago: float) -> dict[str, Any]:
     }
 
 
-# The store has 3 s, and RabbitMQ half a second, which end before nginx gives up.
-LATE_S, IN_TIME_S = 57, 10
+# Each call to the store may take 3 s, and RabbitMQ half a second, before nginx gives up. To record
+# a job takes two calls, to start one again one, and to cancel it three.
+LATE_S, IN_TIME_S = 54, 53
+LATE_TO_RETRY_S, IN_TIME_TO_RETRY_S = 57, 56
+LATE_TO_REMOVE_S, IN_TIME_TO_REMOVE_S = 51.5, 50
 
 
 def submit(api: Api, environ: dict[str, Any], **headers: str) -> Any:
     return api.client.post(
         "/jobs", data=IMAGE, content_type="image/png", environ_base=environ, headers=headers
     )
+
+
+def a_failed_job() -> Job:
+    return a_job().claim(OWNER).fail(failure("model-failed", "The model failed", ""))
 
 
 def test_a_submission_that_comes_too_late_records_nothing(api: Api) -> None:
@@ -60,16 +67,65 @@ def test_a_late_repetition_still_gets_the_job_that_there_is(api: Api) -> None:
 
 
 def test_a_late_retry_and_a_late_removal_change_nothing() -> None:
-    failed = a_job().claim(OWNER).fail(failure("model-failed", "The model failed", ""))
+    failed = a_failed_job()
     api = Api(InMemoryStore(failed))
 
     answers = [
-        api.client.post(f"/jobs/{failed.job_id}/retry", environ_base=sent(LATE_S)),
-        api.client.delete(f"/jobs/{failed.job_id}", environ_base=sent(LATE_S)),
+        api.client.post(f"/jobs/{failed.job_id}/retry", environ_base=sent(LATE_TO_RETRY_S)),
+        api.client.delete(f"/jobs/{failed.job_id}", environ_base=sent(LATE_TO_REMOVE_S)),
     ]
 
     assert [answer.status_code for answer in answers] == [503, 503]
     assert api.store.jobs[failed.job_id].state is JobState.FAILED
+
+
+def test_a_retry_and_a_removal_in_time_are_done() -> None:
+    failed = a_failed_job()
+    api = Api(InMemoryStore(failed))
+
+    answers = [
+        api.client.post(f"/jobs/{failed.job_id}/retry", environ_base=sent(IN_TIME_TO_RETRY_S)),
+        api.client.delete(f"/jobs/{failed.job_id}", environ_base=sent(IN_TIME_TO_REMOVE_S)),
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 200]
+
+
+def test_a_store_that_may_take_as_long_as_nginx_waits_still_gets_submissions() -> None:
+    api = Api(store_timeout_s=60)
+
+    assert submit(api, sent(20)).status_code == 202
+
+
+@pytest.mark.parametrize(("seconds_ago", "applied"), [(40, "wait=16"), (53, "wait=3")])
+def test_a_submission_waits_no_longer_than_nginx_does(
+    monkeypatch: pytest.MonkeyPatch, seconds_ago: float, applied: str
+) -> None:
+    api = Api()
+    clock = Clock()
+    monkeypatch.setattr("api.waiting.time", clock)
+
+    response = submit(api, sent(seconds_ago), Prefer="wait=20")
+
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == applied
+    assert sum(clock.slept_s) == pytest.approx(int(applied.removeprefix("wait=")))
+
+
+@pytest.mark.parametrize("asked", [{"headers": {"Prefer": "wait=20"}}, {"query_string": "wait=20"}])
+def test_a_question_waits_no_longer_than_nginx_does(
+    monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    job = a_job()
+    api = Api(InMemoryStore(job))
+    clock = Clock()
+    monkeypatch.setattr("api.waiting.time", clock)
+
+    late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(45), **asked)
+    too_late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(70), **asked)
+
+    assert [answer.status_code for answer in (late, too_late)] == [200, 200]
+    assert sum(clock.slept_s) == pytest.approx(11)
 
 
 @pytest.mark.parametrize("path", ["/models", "/healthz", "/jobs/unknown"])

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from api import request_threads
 from common.jobs import Job, JobId, Result
 from tests.examples import JOB_ID, OWNER, TABBY, a_job, an_image
-from tests.fakes import InMemoryStore
+from tests.fakes import Clock, InMemoryStore
 from tests.service import REQUEST_THREADS, Api
 from tests.waiting import wait_for
 
@@ -258,21 +258,6 @@ def test_nobody_waits_for_an_api_that_stops(api: Api, store: EventfulStore) -> N
     store.happen = lambda: setattr(api, "is_stopping", True)
 
     assert state_of(show(api, "20")) == "pending"
-
-
-class Clock:
-    """Stands in for the module ``time``: only sleeping lets it pass."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.slept_s: list[float] = []
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.slept_s.append(seconds)
-        self.now_s += seconds
 
 
 class TimedStore(InMemoryStore):
