@@ -16,7 +16,7 @@ from embedded.sockets import socket_path
 from tests.e2e.client import Client
 from tests.examples import an_image
 from tests.namespaces import Namespace
-from tests.servers import Server, free_port, running
+from tests.servers import Server, children_of, free_port, running
 from tests.waiting import wait_for
 
 GRACE_S = 5.0
@@ -99,6 +99,14 @@ class Roles:
     servers: dict[str, Server]
     model: HeldModel
     settings: Mapping[str, str]
+    front: "subprocess.Popen[bytes]"
+
+    @property
+    def processes(self) -> dict[str, tuple[int, ...]]:
+        """Which processes there are: each role's and nginx's main one, and those under it."""
+        main = {name: server.pid for name, server in self.servers.items()}
+        main["nginx"] = self.front.pid
+        return {name: (pid, *sorted(children_of(pid))) for name, pid in main.items()}
 
     @property
     def amqp_url(self) -> str:
@@ -166,6 +174,12 @@ class Roles:
         for server in self.servers.values():
             server.recover()
         wait_for(self.client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
+        self.wait_until_idle()
+        for server in self.servers.values():
+            server.forget_printed()
+
+    def wait_until_idle(self) -> None:
+        """Return once all jobs have ended."""
         with connect(self.settings["DARKROOM_MONGO_URL"], timeout_s=30) as client:
             jobs = open_database(client, self.database)["jobs"]
             unfinished = {"state": {"$in": ["pending", "processing"]}}
@@ -174,8 +188,6 @@ class Roles:
                 within_s=READY_WITHIN_S,
                 what="all jobs have ended",
             )
-        for server in self.servers.values():
-            server.forget_printed()
 
     def _process(self, name: str) -> "subprocess.Popen[bytes]":
         process = self.servers[name].process
@@ -253,10 +265,10 @@ def running_roles(
             max_body_bytes=_MAX_BODY_BYTES,
         )
         nginx.prepare()
-        opened.enter_context(running(nginx.program()))
+        front = opened.enter_context(running(nginx.program()))
         client = Client(f"http://{HOST}:{port}")
         wait_for(client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
-        yield Roles(client, servers, model, chosen)
+        yield Roles(client, servers, model, chosen, front)
 
 
 def _stop(servers: Iterable[Server]) -> None:

@@ -213,7 +213,7 @@ def status_of(answer: bytes) -> int | None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_no_request_gives_an_error_of_ours_or_ends_a_process(system: Roles, seed: int) -> None:
     port = int(system.client.url.rpartition(":")[2])
-    pids = {name: server.pid for name, server in system.servers.items()}
+    before = system.processes
 
     faults = []
     for request in requests_of(seed):
@@ -222,7 +222,38 @@ def test_no_request_gives_an_error_of_ours_or_ends_a_process(system: Roles, seed
             faults.append((status, request[:300]))
 
     assert faults == []
-    assert {name: server.pid for name, server in system.servers.items()} == pids
+    system.wait_until_idle()
+    # A worker of uWSGI or nginx, or an engine, that ended was replaced by another.
+    assert system.processes == before
+
+
+def get(port: int, headers: list[bytes], path: bytes = b"/healthz") -> int | None:
+    lines = [b"GET " + path + b" HTTP/1.1", b"Host: x", b"Connection: close", *headers]
+    return status_of(answer_to(port, b"\r\n".join(lines) + b"\r\n\r\n"))
+
+
+@pytest.mark.parametrize("count", [50, 200, 900])
+def test_a_request_may_have_hundreds_of_headers(system: Roles, count: int) -> None:
+    port = int(system.client.url.rpartition(":")[2])
+
+    assert get(port, [b"X-%d: 1" % number for number in range(count)]) == 200
+    assert get(port, [b"Accept: */*"] * count) == 200
+
+
+def test_a_request_may_have_all_that_nginx_lets_through(system: Roles) -> None:
+    port = int(system.client.url.rpartition(":")[2])
+    # A line lies in one of its buffers, of which there are four of 8 KiB.
+    long = [b"X-%d: %b" % (number, b"x" * 8000) for number in range(2)]
+    short = [b"%d:" % number for number in range(900)]
+
+    assert get(port, [*long, *short], b"/healthz?" + b"x" * 8000) == 200
+
+
+def test_more_headers_than_nginx_takes_are_an_error_of_the_client(system: Roles) -> None:
+    port = int(system.client.url.rpartition(":")[2])
+
+    # nginx counts them since 1.29, and in what Debian made of 1.22.
+    assert get(port, [b"%d:" % number for number in range(2000)]) in {200, 431}
 
 
 def test_after_all_that_a_good_job_is_classified(system: Roles) -> None:
