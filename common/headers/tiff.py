@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF, in both byte orders: three tags of the first directory.
+"""TIFF in both byte orders, and BigTIFF in one: three tags of the first directory.
 
 Source: TIFF 6.0; https://www.awaresystems.be/imaging/tiff/bigtiff.html
 """
@@ -13,6 +13,8 @@ from common.headers.fields import HeaderError, Size, unpack
 
 # Two writers have the version's bytes in the wrong order; Pillow reads their files all the same.
 SIGNATURE: Final = re.compile(rb"II[*+]\0|MM\0[*+]|MM\*\0|II\0\*")
+# Pillow 13.0 looks for the version in the wrong one of these bytes.
+_UNREAD: Final = b"MM\0+"
 
 # Images have some dozens. The standard sorts them, so that what counts is among the first.
 _MOST_ENTRIES: Final = 4000
@@ -48,6 +50,11 @@ class _Layout:
 
 
 def read_size(image: bytes) -> Size:
+    if image.startswith(_UNREAD):
+        raise HeaderError(
+            "it is a BigTIFF with the most significant byte first, which the decoder cannot open; "
+            "save it as TIFF, or with the least significant byte first"
+        )
     order = "<" if image.startswith(b"II") else ">"
     if b"+" in image[2:4]:
         layout, pointer = _Layout(order, "Q", "Q"), 8

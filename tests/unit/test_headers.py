@@ -3,6 +3,7 @@
 import struct
 import time
 import tracemalloc
+import warnings
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from PIL.Image import Exif
 
 from common.formats import FORMATS
-from common.headers.reading import UnreadableHeaderError, read_header
+from common.headers.reading import Header, UnreadableHeaderError, read_header
 from tests.examples import an_image
 
 # What no input may cost, of 10 MB and beside itself. The time is five times what is promised,
@@ -88,6 +89,33 @@ def test_a_refusal_says_what_was_seen(content: bytes, words: str) -> None:
         read_header(content)
 
     assert words in str(refused.value)
+
+
+def a_bigtiff(order: str) -> bytes:
+    """Make a grey BigTIFF of 3 x 2 pixels; *order* is the sign of :mod:`struct`."""
+    tags = {256: 3, 257: 2, 258: 8, 259: 1, 262: 1, 273: 212, 277: 1, 278: 2, 279: 6}
+    mark = b"II" if order == "<" else b"MM"
+    header = mark + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(tags))
+    # Of the type LONG, one value each, in the first half of eight bytes.
+    entries = [struct.pack(f"{order}HHQI4x", tag, 4, 1, value) for tag, value in tags.items()]
+    return header + b"".join(entries) + bytes(8) + bytes(6)
+
+
+def test_a_bigtiff_is_read_if_its_least_significant_byte_comes_first() -> None:
+    with PIL.Image.open(BytesIO(a_bigtiff("<"))) as opened:
+        assert opened.size == (3, 2)
+        opened.load()
+
+    assert read_header(a_bigtiff("<")) == Header("TIFF", 3, 2)
+
+
+def test_a_bigtiff_that_pillow_cannot_open_is_refused_with_the_reason() -> None:
+    # Once Pillow can, it need not be refused any more.
+    with pytest.raises(PIL.UnidentifiedImageError), warnings.catch_warnings(action="ignore"):
+        PIL.Image.open(BytesIO(a_bigtiff(">")))
+
+    with pytest.raises(UnreadableHeaderError, match="a BigTIFF with the most significant byte"):
+        read_header(a_bigtiff(">"))
 
 
 def filled(head: bytes, piece: bytes, tail: bytes = b"") -> bytes:
