@@ -1,4 +1,4 @@
-"""Which models can be asked for, by what the living consumers tell."""
+"""Which models can be asked for, and with which images, by what the living consumers tell."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -6,8 +6,10 @@ from http import HTTPStatus
 from typing import Final
 
 from api.problems import ProblemError
+from common.formats import FORMATS
+from common.headers.others import spoken
 from common.ports import WorkerRegistry
-from common.workers import ModelState, ServedModel, merge_models
+from common.workers import ModelState, ServedModel, lacked_formats, merge_models
 
 _MAX_AGE_S: Final = 1.0
 _UNAVAILABLE_RETRY_AFTER_S: Final = 30
@@ -29,13 +31,30 @@ class ModelCatalog:
         }
         self._read_at_s = -_MAX_AGE_S
         self._models: Mapping[str, ServedModel] = self._configured
+        self._lacked: frozenset[str] = frozenset()
 
     def models(self) -> Mapping[str, ServedModel]:
         """Return the models by name. One that no consumer told of yet counts as loading."""
-        if time.monotonic() - self._read_at_s >= _MAX_AGE_S:
-            self._models = self._configured | merge_models(self._registry.living())
-            self._read_at_s = time.monotonic()
+        self._read()
         return self._models
+
+    def check_format(self, image_format: str) -> None:
+        """Check that every living consumer can decode *image_format*, by Pillow's name.
+
+        Raises:
+            ProblemError: One of them cannot, and it may get the job (415).
+        """
+        self._read()
+        if image_format in self._lacked:
+            accepted = [name for name in FORMATS if name not in self._lacked]
+            raise ProblemError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "image-unreadable",
+                "The image cannot be read",
+                f"It is {spoken(image_format)}, and a consumer of this service was "
+                f"installed without what decodes those. Accepted formats: {', '.join(accepted)}.",
+                accepted=accepted,
+            )
 
     def choose(self, name: str | None) -> str:
         """Return the name of the model that a submission gets.
@@ -62,3 +81,10 @@ class ModelCatalog:
                 headers={"Retry-After": str(_UNAVAILABLE_RETRY_AFTER_S)},
             )
         return chosen.name
+
+    def _read(self) -> None:
+        if time.monotonic() - self._read_at_s >= _MAX_AGE_S:
+            workers = self._registry.living()
+            self._models = self._configured | merge_models(workers)
+            self._lacked = lacked_formats(workers)
+            self._read_at_s = time.monotonic()

@@ -76,6 +76,7 @@ class Submission:
         # Before the model is looked at: what was accepted stays so when that is gone.
         if (earlier := self._find_repeated(idempotency)) is not None:
             return Submitted(earlier, is_replayed=True)
+        self.catalog.check_format(image.format)
         self._refuse_without_room(len(payload.image))
         job = self._new_job(payload, image, idempotency)
         structlog.contextvars.bind_contextvars(job_id=job.job_id)

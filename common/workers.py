@@ -63,6 +63,7 @@ class Worker:
         models: What it serves.
         trouble: Why it does not consume; empty if RabbitMQ has confirmed that it does, and of
             a worker of an earlier version, which does not say.
+        lacks: Which of the accepted image formats it cannot decode.
     """
 
     worker_id: OwnerId
@@ -70,10 +71,16 @@ class Worker:
     pid: int
     models: tuple[ServedModel, ...]
     trouble: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def is_ready(self) -> bool:
         return any(model.is_ready for model in self.models)
+
+
+def lacked_formats(workers: Iterable[Worker]) -> frozenset[str]:
+    """Return the image formats that some worker cannot decode: any of them may get the next job."""
+    return frozenset(name for worker in workers for name in worker.lacks)
 
 
 _PREFERENCE = (ModelState.READY, ModelState.LOADING, ModelState.UNAVAILABLE)

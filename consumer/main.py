@@ -23,6 +23,7 @@ from common.workers import Worker as WorkerRecord
 from consumer.child import Limits
 from consumer.engine import Engine
 from consumer.engines import Engines
+from consumer.extras import lacked_formats
 from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
 from consumer.lanes import Lanes
@@ -142,6 +143,7 @@ def _describe(owner: OwnerId, engines: Engines, trouble: Trouble) -> WorkerRecor
         pid=os.getpid(),
         models=engines.models,
         trouble=trouble.text,
+        lacks=lacked_formats(),
     )
 
 

@@ -47,8 +47,7 @@ def name_of(content: bytes, image_format: str | None) -> str:
         image_format: The format that they have, if it is a known one that is not accepted.
     """
     if image_format is not None:
-        kind = _SPOKEN.get(image_format, f"a {image_format} image")
-        return f"{kind}, a format that this service does not accept"
+        return f"{spoken(image_format)}, a format that this service does not accept"
     beginning = content[:_LOOKED_AT_BYTES]
     for pattern, name in _PATTERNS:
         if pattern.match(beginning):
@@ -56,6 +55,11 @@ def name_of(content: bytes, image_format: str | None) -> str:
     if _is_text(beginning):
         return "plain text"
     return f"no known format: it starts with the bytes {beginning[:_SHOWN_BYTES].hex(' ')}"
+
+
+def spoken(image_format: str) -> str:
+    """Name an image of *image_format*, which has Pillow's name, as people do."""
+    return _SPOKEN.get(image_format, f"a {image_format} image")
 
 
 def _is_text(beginning: bytes) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import TypeAdapter
 from pymongo.database import Database
 
+from common.formats import FORMATS
 from common.jobs import OwnerId
 from common.mongo.connection import Document, translated_errors
 from common.mongo.reading import Reader, present
@@ -78,7 +79,13 @@ class MongoWorkerRegistry:
             pid=pid if isinstance(pid, int) else 0,
             models=tuple(self._model_reader.readable(_stated_models(document))),
             trouble=trouble if isinstance(trouble, str) else "",
+            lacks=_stated_lacks(document),
         )
+
+
+def _stated_lacks(document: Document) -> tuple[str, ...]:
+    names = document.get("lacks")  # an earlier version says nothing of it
+    return tuple(name for name in (names if isinstance(names, list) else ()) if name in FORMATS)
 
 
 def _stated_models(document: Document) -> Iterator[Document]:

@@ -318,7 +318,15 @@ def test_a_model_that_cannot_be_read_hides_no_other(mongo: StoreUnderTest, model
 
 @pytest.mark.parametrize(
     "members",
-    [{"models": "many"}, {"models": None}, {"pid": "one"}, {"host": 7}, {"trouble": 7}],
+    [
+        {"models": "many"},
+        {"models": None},
+        {"pid": "one"},
+        {"host": 7},
+        {"trouble": 7},
+        {"lacks": 7},
+        {"lacks": [1, [], "later"]},
+    ],
     ids=str,
 )
 def test_a_worker_that_can_hardly_be_read_lives_and_keeps_its_jobs(

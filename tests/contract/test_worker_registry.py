@@ -20,6 +20,14 @@ def test_a_worker_that_beats_lives_with_all_that_it_told(store: StoreUnderTest) 
     assert store.registry.living() == (worker,)
 
 
+def test_a_worker_may_lack_what_decodes_a_format(store: StoreUnderTest) -> None:
+    worker = replace(a_worker(), lacks=("HEIF",))
+
+    store.registry.beat(worker)
+
+    assert store.registry.living() == (worker,)
+
+
 def test_a_worker_that_falls_silent_is_dead_after_its_lease(store: StoreUnderTest) -> None:
     store.registry.beat(a_worker())
 

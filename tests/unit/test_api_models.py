@@ -1,13 +1,16 @@
 """The resource ``/models``, and how fresh it is."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from api.catalog import ModelCatalog
+from common.jobs import OwnerId
 from common.workers import ModelState
-from tests.examples import OWNER, a_model, a_worker
+from tests.examples import OWNER, a_model, a_worker, an_image
 from tests.fakes import InMemoryRegistry
 from tests.service import Api
 
@@ -90,3 +93,34 @@ def test_what_consumers_told_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatc
     a_second_later = catalog.models()["digits"].state
 
     assert (at_once, a_second_later) == (ModelState.LOADING, ModelState.READY)
+
+
+def test_a_format_that_a_consumer_cannot_decode_is_refused_at_once() -> None:
+    api = Api()
+    api.registry.beat(replace(a_worker(OwnerId("another")), lacks=("HEIF",)))
+
+    refused = api.submit_body(an_image("HEIF"), "image/heic")
+    accepted = api.submit_body(an_image("AVIF"), "image/avif")
+
+    assert refused.status_code == 415
+    problem = json.loads(refused.data)
+    assert problem["type"] == "urn:darkroom:problem:image-unreadable"
+    assert problem["accepted"] == ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
+    assert "HEIC (HEIF) image" in problem["detail"]
+    assert accepted.status_code == 202
+
+
+def test_a_format_that_all_consumers_can_decode_is_accepted(api: Api) -> None:
+    assert api.submit_body(an_image("HEIF"), "image/heic").status_code == 202
+
+
+def test_a_submission_that_was_accepted_stays_so_when_its_format_is_not_any_more() -> None:
+    api = Api()
+    headers = {"Idempotency-Key": "k1", "Content-Type": "image/heic"}
+    first = api.client.post("/jobs", data=an_image("HEIF"), headers=headers)
+    api.registry.beat(replace(a_worker(OwnerId("another")), lacks=("HEIF",)))
+
+    again = api.client.post("/jobs", data=an_image("HEIF"), headers=headers)
+
+    assert again.status_code == 202
+    assert again.headers["X-Job-Id"] == first.headers["X-Job-Id"]

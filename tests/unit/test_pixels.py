@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL.Image import Exif
 
 from common.formats import FORMATS
+from consumer.extras import lacked_formats
 from consumer.opening import formats_here
 from consumer.pixels import UndecodableImageError, decode
 from tests.examples import an_image
@@ -109,6 +110,10 @@ def test_a_truncated_image_is_refused() -> None:
         decoded(photograph[: len(photograph) // 2])
 
 
+def test_an_installation_with_all_extras_lacks_no_format() -> None:
+    assert lacked_formats() == ()
+
+
 def test_an_image_with_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     with pytest.raises(UndecodableImageError, match="more than 47 pixels"):
         decode(an_image(size=(8, 6)), max_pixels=47)
@@ -123,6 +128,7 @@ def test_a_heic_that_cannot_be_decoded_here_says_what_is_missing(
     try:
         with pytest.raises(UndecodableImageError, match=r"HEIC.*`heic`"):
             decoded(an_image("HEIF"))
+        assert lacked_formats() == ("HEIF",)
         assert decoded(an_image("AVIF")).mode == "RGB"
     finally:
         formats_here.cache_clear()
