@@ -48,8 +48,8 @@ def create_blueprint(
         job = submitted.job
         wait_s = _shortened(settings, preferred_s if asked_s is None else asked_s)
         waited = _end_of_accepted(job, wait_s)
-        is_finished = waited is not None and waited.is_finished
-        response = _respond(waited or job, HTTPStatus.OK if is_finished else HTTPStatus.ACCEPTED)
+        found = waited or job
+        response = _respond(found, HTTPStatus.OK if found.is_finished else HTTPStatus.ACCEPTED)
         response.headers["Location"] = f"/jobs/{job.job_id}"
         if submitted.is_replayed:
             response.headers[idempotency.REPLAYED] = "true"

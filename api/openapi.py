@@ -133,7 +133,9 @@ def _submit(settings: Settings) -> dict[str, Any]:
             },
         },
         "responses": {
-            "200": _json("With `Prefer: wait`: the job, which has ended", JobView)
+            "200": _json(
+                "The job, which has ended: after a wait, or before a repeated submission", JobView
+            )
             | {"headers": _LOCATION | _APPLIED | _REPLAYED},
             "202": _json("The job, accepted and recorded", JobView)
             | {"headers": _LOCATION | _RETRY_AFTER | _APPLIED | _REPLAYED},

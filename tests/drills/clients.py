@@ -33,7 +33,7 @@ class Clients:
     def __init__(self, url: str, ledger: Ledger, chance: random.Random) -> None:
         self.url = url
         self.ledger = ledger
-        self.repeats = 0  # requests that were not answered, or not with 202
+        self.repeats = 0  # requests that were not answered, or not with a job
         self.refusals: Counter[str] = Counter()  # the problems among them
         self._accepted: list[tuple[bytes, str, Expectation]] = []
         self._chance = chance
@@ -92,7 +92,8 @@ class Clients:
         except requests.RequestException:
             self.repeats += 1
             return None
-        if response.status_code == HTTPStatus.ACCEPTED:
+        # 200 if the job of an earlier try has ended already.
+        if response.status_code in (HTTPStatus.ACCEPTED, HTTPStatus.OK):
             job_id: str = response.json()["id"]
             return job_id
         # 502 and 503 are what a proxy says of an api that is away. Others are ours, and bugs.

@@ -178,7 +178,7 @@ def submit_until(end: Event, client: Client) -> list[str]:
         if end.is_set():
             return locations
         key = f"{id(locations)}-{number}"
-        while (response := submit(client, key)).status_code != HTTPStatus.ACCEPTED:
+        while not (response := submit(client, key)).ok:
             # Nobody listens for a moment: then nginx answers, in the api's words.
             assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
             assert response.headers["Content-Type"] == "application/problem+json"

@@ -97,7 +97,7 @@ def test_a_store_that_may_take_as_long_as_nginx_waits_still_gets_submissions() -
     assert submit(api, sent(20)).status_code == 202
 
 
-@pytest.mark.parametrize(("seconds_ago", "applied"), [(40, "wait=16"), (53, "wait=3")])
+@pytest.mark.parametrize(("seconds_ago", "applied"), [(40.5, "wait=16"), (53.2, "wait=3")])
 def test_a_submission_waits_no_longer_than_nginx_does(
     monkeypatch: pytest.MonkeyPatch, seconds_ago: float, applied: str
 ) -> None:
@@ -121,7 +121,7 @@ def test_a_question_waits_no_longer_than_nginx_does(
     clock = Clock()
     monkeypatch.setattr("api.waiting.time", clock)
 
-    late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(45), **asked)
+    late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(45.5), **asked)
     too_late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(70), **asked)
 
     assert [answer.status_code for answer in (late, too_late)] == [200, 200]

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from common.jobs import Job
+from common.jobs import Job, Result
+from common.problems import failure
 from common.workers import ModelState
-from tests.examples import OWNER, a_model, a_worker, an_image
+from tests.examples import OWNER, TABBY, a_model, a_worker, an_image
 from tests.service import Api
 
 IMAGE = an_image()
+A_RESULT = Result(
+    predictions=(TABBY,), model="digits", model_version="0", queue_ms=1, inference_ms=2
+)
 
 
 def submit(api: Api, key: str, image: bytes = IMAGE, **query: Any) -> TestResponse:
@@ -41,6 +45,29 @@ def test_an_answer_says_whether_it_is_a_replay(api: Api) -> None:
 
     assert "Idempotent-Replayed" not in first.headers
     assert second.headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_a_repeated_submission_of_a_job_that_has_ended_is_no_longer_on_its_way(
+    api: Api, end: str
+) -> None:
+    first = submit(api, "k1")
+    [(job_id, job)] = api.store.jobs.items()
+    ends = {
+        "done": job.claim(OWNER).succeed(A_RESULT),
+        "failed": job.claim(OWNER).fail(failure("model-failed", "The model failed", "")),
+        "cancelled": job.cancel(),
+    }
+    api.store.jobs[job_id] = ends[end]
+
+    second = submit(api, "k1")
+
+    assert second.status_code == HTTPStatus.OK
+    assert second.json is not None
+    assert second.json["state"] == end
+    assert second.headers["Location"] == first.headers["Location"]
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert "Retry-After" not in second.headers
 
 
 def test_the_same_request_in_another_form_is_the_same(api: Api) -> None:
