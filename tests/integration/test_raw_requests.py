@@ -4,8 +4,10 @@ Whatever comes, the answer is none of 5xx, but for what HTTP itself says so of (
 process ends, and a good job is classified afterwards.
 """
 
+import os
 import random
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -14,6 +16,7 @@ import pytest
 
 from tests.examples import an_image
 from tests.integration.roles import Roles
+from tests.waiting import wait_for
 
 SEEDS = range(12)
 A_SEED = 60
@@ -225,6 +228,22 @@ def test_no_request_gives_an_error_of_ours_or_ends_a_process(system: Roles, seed
     system.wait_until_idle()
     # A worker of uWSGI or nginx, or an engine, that ended was replaced by another.
     assert system.processes == before
+
+
+@pytest.mark.parametrize("role", ["api", "consumer-1", "nginx"])
+def test_a_process_under_the_main_one_that_ends_does_not_go_unseen(
+    system: Roles, role: str
+) -> None:
+    before = system.processes
+    main, *under = before[role]
+
+    os.kill(under[-1], signal.SIGKILL)
+
+    # Another takes its place, and the main process goes on.
+    wait_for(
+        lambda: len(before[role]) == len(system.processes[role]) and system.processes != before
+    )
+    assert system.processes[role][0] == main
 
 
 def get(port: int, headers: list[bytes], path: bytes = b"/healthz") -> int | None:
