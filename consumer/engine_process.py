@@ -156,12 +156,19 @@ def _pass_over_stop_signals() -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-    os.register_at_fork(after_in_child=_hear_stop_signals)
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, _STOP_SIGNALS),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _STOP_SIGNALS),
+        after_in_child=_hear_stop_signals,
+    )
 
 
 def _hear_stop_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # One that came since the fork was held back. Passed over, it would be lost: a pool that is
+    # ended at once would wait for ever for this process.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
 
 
 def die_first() -> None:

@@ -120,6 +120,21 @@ class Predictor:
         with multiprocessing.get_context("{method}").Pool(2) as pool:
             return [[(str(pool.map(square, range(4))), 1.0)] for _ in images]
 """
+HASTY = """
+import multiprocessing
+import os
+
+
+class Predictor:
+    def load(self):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    def predict(self, images):
+        for _ in range(10):
+            with multiprocessing.get_context("fork").Pool(4):
+                pass  # on one core its processes have hardly begun when they are ended
+        return [[("all ended", 1.0)] for _ in images]
+"""
 LOADING = """
 import os
 from pathlib import Path
@@ -273,6 +288,11 @@ def test_a_predictor_may_have_a_pool_and_other_processes(tmp_path: Path) -> None
 def test_a_predictor_may_have_a_pool_for_each_image(tmp_path: Path, method: str) -> None:
     with running(tmp_path, PASSING.format(method=method)) as engine:
         assert [label(ask(engine)) for _ in range(2)] == ["[0, 1, 4, 9]"] * 2
+
+
+def test_a_pool_that_is_ended_at_once_does_end(tmp_path: Path) -> None:
+    with running(tmp_path, HASTY) as engine:
+        assert label(ask(engine)) == "all ended"
 
 
 def test_a_predictor_may_have_workers_of_a_data_loader(tmp_path: Path) -> None:
