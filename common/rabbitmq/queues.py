@@ -34,8 +34,8 @@ class RabbitQueues:
 
     Args:
         parameters: How to connect.
-        patience_s: How long a queue must have been broken, at every try, to be replaced. A node
-            that starts, or a cluster that elects a leader, needs some seconds.
+        patience_s: How long a queue must have been broken, from the first call that failed so,
+            to be replaced. A node that starts, or a cluster that elects a leader, needs seconds.
         is_suspect: Whether others have seen that the queue may be broken.
     """
 
@@ -168,14 +168,15 @@ class RabbitQueues:
     @contextmanager
     def _on_channel(self, queue: str) -> Iterator[BlockingChannel]:
         """Give a channel for a call that concerns *queue*, and learn from how it ends."""
-        self._asked_s = time.monotonic()
+        asked_s = self._asked_s = time.monotonic()
         try:
             yield self._open()
         except (AMQPError, OSError) as exc:
             self._channel = None
             self._troubles[queue] = explain(exc, at=queue)
             if kind_of(exc) is Kind.BROKEN:
-                self._broken_since_s.setdefault(queue, time.monotonic())
+                # RabbitMQ 3.10 looks for a leader for 65 s before it says so.
+                self._broken_since_s.setdefault(queue, asked_s)
                 raise _BrokenError(self._troubles[queue]) from exc
             self._broken_since_s.pop(queue, None)
             raise BrokerUnavailableError(self._troubles[queue]) from exc

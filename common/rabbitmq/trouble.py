@@ -94,7 +94,7 @@ def explain(error: BaseException, *, at: str = "") -> str:
 def _reply(error: BaseException) -> tuple[int, str]:
     """Return RabbitMQ's code and words; 0 and nothing where it did not speak."""
     if isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker):
-        return error.reply_code, str(error.reply_text)
+        return error.reply_code, " ".join(str(error.reply_text).split())
     # pika takes any end at these steps of opening for one of these two, an outage as well. The
     # code is there if it was RabbitMQ's word.
     if _is_entrance(error) and (said := re.search(r"\((\d{3})\) ['\"](.*)['\"]", str(error))):

@@ -137,3 +137,9 @@ def test_the_words_name_the_way_out(error: Exception, words: str) -> None:
 
 def test_the_queue_is_named_where_rabbitmq_does_not() -> None:
     assert "'darkroom.dead'" in explain(NO_PROCESS, at="darkroom.dead")
+
+
+def test_the_words_are_one_line() -> None:
+    error = ConnectionClosedByBroker(541, "INTERNAL_ERROR - {timeout,\n      {'a',\n b}}")
+
+    assert "INTERNAL_ERROR - {timeout, {'a', b}}" in explain(error)
