@@ -30,8 +30,6 @@ log = structlog.stdlib.get_logger(__name__)
 
 _REOPEN_AFTER_S: Final = 0.5
 _CLOSE_WITHIN_S: Final = 1.0
-# Confirms of a queue that was replaced never come.
-_SILENT_AT_MOST_S: Final = 20.0
 # How long a refusal is news: by then the courier knows whether the queue can be used.
 _REFUSAL_COUNTS_S: Final = 15.0
 _TO_NOBODY: Final = "probe"  # a routing key that nothing is bound with
@@ -89,7 +87,6 @@ class RabbitPublisher:
             confirm.result(self._timeout_s)
         except TimeoutError:
             session.is_silent = True
-            session.end_if_silent_for(_SILENT_AT_MOST_S)
             raise BrokerUnavailableError(
                 f"RabbitMQ did not confirm within {self._timeout_s} s"
             ) from None
@@ -188,11 +185,6 @@ class _Session:
         confirm: _Confirm = Future()
         self._connection.ioloop.add_callback_threadsafe(lambda: self._publish(message, confirm))
         return confirm
-
-    def end_if_silent_for(self, seconds: float) -> None:
-        """Close the connection if no confirm comes for so long. Safe from any thread."""
-        ioloop = self._connection.ioloop
-        ioloop.add_callback_threadsafe(lambda: ioloop.call_later(seconds, self._end_if_silent))
 
     def close(self) -> None:
         """Close the connection. Safe from any thread."""
@@ -295,12 +287,6 @@ class _Session:
         for _, confirm in self._unconfirmed.values():
             if not confirm.done():
                 confirm.set_exception(BrokerUnavailableError(reason))
-
-    def _end_if_silent(self) -> None:
-        if self.is_silent and not self._is_blocked:
-            log.warning("RabbitMQ owes a confirm: connecting anew")
-            self._end = "RabbitMQ does not confirm what it is sent"
-            self._close()
 
     def _close(self) -> None:
         self._channel = None

@@ -151,3 +151,17 @@ def assert_refused(publisher: RabbitPublisher) -> None:
     with pytest.raises(BrokerUnavailableError):
         publisher.publish(message())
     assert time.monotonic() - started_s < _HANGS_AFTER_S
+
+
+def test_a_queue_that_refuses_a_message_is_told_until_one_is_confirmed(rabbitmq: Broker) -> None:
+    url = rabbitmq.empty_vhost()
+    with publishing(url) as publisher:
+        assert publisher.trouble == ""
+        rabbitmq.stop_queue(url, QUEUE)
+        assert_refused(publisher)
+        assert QUEUE in publisher.trouble
+
+        rabbitmq.start_queue(url, QUEUE)
+
+        wait_for(lambda: publishes(publisher), what="it publishes")
+        assert publisher.trouble == ""
