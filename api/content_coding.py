@@ -22,10 +22,11 @@ _PIECE_BYTES: Final = 65_536
 # The stubs have the class for one of its objects.
 _GzipError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
-# Processor time. What compressors write takes 1.3 ns for each byte that goes in or out. Made of
-# millions of empty blocks, as no compressor makes them, it would take 40.
+# Processor time. What compressors write takes 1.3 ns for each byte that goes in or out, so a
+# machine of a third of that speed is still fast enough. Made of millions of empty blocks, as no
+# compressor makes them, it would take 40.
 _ALWAYS_ALLOWED_S: Final = 0.03
-_ALLOWED_S_A_BYTE: Final = 1e-9
+_ALLOWED_S_A_BYTE: Final = 2e-9
 
 
 def decoder(request: Request, *, limit_bytes: int) -> Decode:

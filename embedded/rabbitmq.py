@@ -44,7 +44,11 @@ disk_free_limit.absolute = {disk_free_limit_mb}MB
 # Signals reach the Erlang machine itself (below), which then must not read a terminal. Two
 # schedulers are plenty here, and memory grows with their number. At the end the management
 # plugin asks the very process that waits for its end, and would wait for five seconds.
-_ERLANG: Final = "-noinput +sbwtdcpu none +sbwtdio none +S 2:2 -kernel shutdown_timeout 2000"
+# Mnesia writes a dump of itself into the current folder when a node is killed as it starts.
+_ERLANG: Final = (
+    "-noinput +sbwtdcpu none +sbwtdio none +S 2:2 -kernel shutdown_timeout 2000 "
+    "-mnesia core_dir false"
+)
 _LOOPBACK_ONLY: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
