@@ -249,6 +249,10 @@ class Broker(Server):
         """Stop a quorum queue's process; until it is started nobody can use the queue."""
         self._on_queue("ra:stop_server", url, queue)
 
+    def suspend_queue(self, url: str, queue: str) -> None:
+        """Have a quorum queue's process take messages and do nothing with them."""
+        self._on_queue("(fun(_, {Name, _}) -> sys:suspend(whereis(Name)) end)", url, queue)
+
     def start_queue(self, url: str, queue: str) -> None:
         self._on_queue("ra:restart_server", url, queue)
 

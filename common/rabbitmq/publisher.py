@@ -30,6 +30,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 _REOPEN_AFTER_S: Final = 0.5
 _CLOSE_WITHIN_S: Final = 1.0
+# A channel that was sending into a queue as that was replaced may never get another confirm for
+# it, while RabbitMQ and all else are well (seen with 3.10.8).
+_SILENT_AT_MOST_S: Final = 10.0
 # How long a refusal is news: by then the courier knows whether the queue can be used.
 _REFUSAL_COUNTS_S: Final = 15.0
 _TO_NOBODY: Final = "probe"  # a routing key that nothing is bound with
@@ -87,6 +90,7 @@ class RabbitPublisher:
             confirm.result(self._timeout_s)
         except TimeoutError:
             session.is_silent = True
+            session.end_if_silent_for(_SILENT_AT_MOST_S)
             raise BrokerUnavailableError(
                 f"RabbitMQ did not confirm within {self._timeout_s} s"
             ) from None
@@ -185,6 +189,11 @@ class _Session:
         confirm: _Confirm = Future()
         self._connection.ioloop.add_callback_threadsafe(lambda: self._publish(message, confirm))
         return confirm
+
+    def end_if_silent_for(self, seconds: float) -> None:
+        """Close the connection if no confirm comes for so long. Safe from any thread."""
+        ioloop = self._connection.ioloop
+        ioloop.add_callback_threadsafe(lambda: ioloop.call_later(seconds, self._end_if_silent))
 
     def close(self) -> None:
         """Close the connection. Safe from any thread."""
@@ -287,6 +296,12 @@ class _Session:
         for _, confirm in self._unconfirmed.values():
             if not confirm.done():
                 confirm.set_exception(BrokerUnavailableError(reason))
+
+    def _end_if_silent(self) -> None:
+        if self.is_silent and not self._is_blocked:
+            log.warning("RabbitMQ owes a confirm: connecting anew")
+            self._end = "RabbitMQ does not confirm what it is sent"
+            self._close()
 
     def _close(self) -> None:
         self._channel = None

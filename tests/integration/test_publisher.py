@@ -14,7 +14,7 @@ from common.errors import BrokerUnavailableError
 from common.jobs import JobId
 from common.messages import ClassifyMessage
 from common.rabbitmq.publisher import RabbitPublisher
-from common.rabbitmq.topology import QUEUE, parameters
+from common.rabbitmq.topology import QUEUE, declare, parameters
 from tests.servers import Broker
 from tests.waiting import wait_for
 
@@ -165,3 +165,20 @@ def test_a_queue_that_refuses_a_message_is_told_until_one_is_confirmed(rabbitmq:
 
         wait_for(lambda: publishes(publisher), what="it publishes")
         assert publisher.trouble == ""
+
+
+def test_a_queue_that_broke_with_a_message_on_its_way_is_published_to_again(
+    rabbitmq: Broker,
+) -> None:
+    url = rabbitmq.empty_vhost()
+    with publishing(url, timeout_s=_SHORT_CONFIRM_S) as publisher:
+        # A message is on its way into the queue when that breaks and is replaced.
+        rabbitmq.suspend_queue(url, QUEUE)
+        assert_refused(publisher)
+        rabbitmq.break_queue(url, QUEUE)
+        rabbitmq.delete_queues(url)
+        with channel(url) as opened:
+            declare(opened)
+        assert not publisher.is_open
+
+        wait_for(lambda: publishes(publisher), within_s=90, what="it publishes again")
