@@ -62,8 +62,8 @@ def usage(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
         role, pid = pending.pop()
         if pid not in processes:
             continue
-        role = ENGINE if role == "consumer" and _is_engine(pid) else role
         found[role] = found.get(role, Usage()).and_of(processes[pid])
+        role = ENGINE if role == "consumer" and _is_guard(pid) else role
         pending += [(role, child) for child in children.get(pid, [])]
     return found
 
@@ -91,7 +91,8 @@ def parse(pid: int, stat: str) -> Process:
     )
 
 
-def _is_engine(pid: int) -> bool:
+def _is_guard(pid: int) -> bool:
+    """Tell whether it is the process between a consumer and an engine."""
     with suppress(OSError):
         return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
