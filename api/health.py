@@ -41,10 +41,8 @@ def create_blueprint(
         """Say whether a job handed in now would be classified soon."""
         store, consumer = _store_and_consumer(registry)
         checks = {"store": store, "broker": broker_trouble() or OK, "consumer": consumer}
-        if store == OK and (lack := _asked(shortage)):
-            checks["storage"] = lack
-        if store == OK and (found := _asked(evidence.latest)):
-            checks["courier"] = found
+        if store == OK:
+            checks |= _found(storage=shortage, courier=evidence.latest)
         wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
         if wrong:
             raise ProblemError(
@@ -58,6 +56,12 @@ def create_blueprint(
         return jsonify(as_json(ReadinessView(checks=checks)))
 
     return health
+
+
+def _found(**questions: Callable[[], str | None]) -> dict[str, str]:
+    """Return what is wrong, by the check that found it; a check that is content is left out."""
+    answers = {name: _asked(question) for name, question in questions.items()}
+    return {name: wrong for name, wrong in answers.items() if wrong}
 
 
 def _asked(question: Callable[[], str | None]) -> str:

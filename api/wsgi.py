@@ -32,15 +32,7 @@ def compose(settings: Settings) -> Flask:
     opened = ExitStack()
     atexit.register(opened.close)
     stores = opened.enter_context(opened_stores(settings))
-    publisher = RabbitPublisher(
-        parameters(
-            settings.amqp_url.get_secret_value(),
-            heartbeat_s=settings.amqp_heartbeat_s,
-            name="api",
-        ),
-        timeout_s=settings.publish_timeout_s,
-    )
-    opened.callback(publisher.close)
+    publisher = opened.enter_context(closing(_publisher(settings)))
     try:
         stores.ensure_indexes()
     except (StoreUnavailableError, StoreRefusedError) as exc:
@@ -67,6 +59,13 @@ def compose(settings: Settings) -> Flask:
             is_stopping=request_threads.are_ending,
         ),
     )
+
+
+def _publisher(settings: Settings) -> RabbitPublisher:
+    described = parameters(
+        settings.amqp_url.get_secret_value(), heartbeat_s=settings.amqp_heartbeat_s, name="api"
+    )
+    return RabbitPublisher(described, timeout_s=settings.publish_timeout_s)
 
 
 app = compose(load_or_exit(Settings, status=_FAILED_APP))

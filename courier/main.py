@@ -51,25 +51,20 @@ def main() -> int:
             patience_s=settings.lease_s,
             is_suspect=lambda: bool(publisher.trouble),
         )
-        telling = Telling(
-            evidence=stores.evidence,
-            trouble=lambda: queues.trouble,
-            interval_s=settings.lease_s / HEARTBEATS_A_LEASE,
-        )
-        at_the_queues = Rounds(
-            "queues",
-            stop.asked,
-            duties_at_the_queues(settings, stores, queues, evidence),
-            at_end=queues.close,
-        )
-        opened.callback(at_the_queues.join, _CLOSE_WITHIN_S)
+        at_the_queues = duties_at_the_queues(settings, stores, queues, evidence)
+        beside = [
+            Rounds("queues", stop.asked, at_the_queues, at_end=queues.close),
+            # What is told is that the others have to wait, so it waits for neither.
+            Rounds("telling", stop.asked, [_telling(settings, stores, queues).tell]),
+        ]
+        for rounds in beside:
+            opened.callback(rounds.join, _CLOSE_WITHIN_S)
         log.info("ready")
         repeat(
             stop.asked,
             [
-                at_the_queues.check,
+                *(rounds.check for rounds in beside),
                 *duties_at_the_store(settings, stores, publisher, evidence),
-                telling.tell,
                 Pulse(settings.pulse_file).beat,
             ],
         )
@@ -120,6 +115,14 @@ def duties_at_the_queues(
         at_most=_DEAD_LETTERS_AT_ONCE,
     )
     return [watch.look, dead_letters.settle]
+
+
+def _telling(settings: Settings, stores: Stores, queues: RabbitQueues) -> Telling:
+    return Telling(
+        evidence=stores.evidence,
+        trouble=lambda: queues.trouble,
+        interval_s=settings.lease_s / HEARTBEATS_A_LEASE,
+    )
 
 
 def _connection(settings: Settings) -> pika.URLParameters:

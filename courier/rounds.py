@@ -60,7 +60,12 @@ class Rounds:
     """
 
     def __init__(
-        self, name: str, stopping: threading.Event, duties: Sequence[Duty], *, at_end: Duty
+        self,
+        name: str,
+        stopping: threading.Event,
+        duties: Sequence[Duty],
+        *,
+        at_end: Duty = lambda: None,
     ) -> None:
         self._stopping = stopping
         self._duties = duties

@@ -167,9 +167,23 @@ class Predictor:
         with_torch = "with torch" if "torch" in sys.modules else "without torch"
         return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
 """
+# What follows a decoder that hangs over some images.
+_INSTALLED = """
+
+consumer.inference.decode = decode_or_hang
+
+
+class Predictor:
+    def load(self):
+        pass
+
+    def predict(self, images):
+        return [[("cat", 1.0)] for _ in images]
+"""
 # Decodes as ever, but for two images, over which native code hangs: with the interpreter's lock
 # released, and with it held.
-DECODING = """
+DECODING = (
+    """
 import ctypes
 
 import consumer.inference
@@ -184,20 +198,12 @@ def decode_or_hang(image, **options):
     if decoded.width == 15:
         ctypes.PyDLL(None).sleep(3600)
     return decoded
-
-
-consumer.inference.decode = decode_or_hang
-
-
-class Predictor:
-    def load(self):
-        pass
-
-    def predict(self, images):
-        return [[("cat", 1.0)] for _ in images]
 """
+    + _INSTALLED
+)
 # One image is being decoded when another takes the interpreter's lock and keeps it.
-WAITING_FOR_THE_LOCK = """
+WAITING_FOR_THE_LOCK = (
+    """
 import ctypes
 import threading
 
@@ -217,18 +223,9 @@ def decode_or_hang(image, **options):
         held.set()
         ctypes.PyDLL(None).sleep(3600)
     return decoded
-
-
-consumer.inference.decode = decode_or_hang
-
-
-class Predictor:
-    def load(self):
-        pass
-
-    def predict(self, images):
-        return [[("cat", 1.0)] for _ in images]
 """
+    + _INSTALLED
+)
 # Says what no store, log or terminal can take, by the width of the image.
 TALKATIVE = r"""
 import sys

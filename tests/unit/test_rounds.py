@@ -77,7 +77,7 @@ def test_a_bug_in_a_thread_is_not_kept_from_the_process() -> None:
     def have_a_bug() -> None:
         raise KeyError("a bug")
 
-    rounds = Rounds("test", threading.Event(), [have_a_bug], at_end=lambda: None)
+    rounds = Rounds("test", threading.Event(), [have_a_bug])
     rounds.join(60)
 
     with pytest.raises(KeyError, match="a bug"):
