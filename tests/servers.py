@@ -238,12 +238,28 @@ class Broker(Server):
         for queue in self._manage("GET", f"queues/{vhost}").json():
             self._manage("DELETE", f"queues/{vhost}/{queue['name']}")
 
-    def break_queue(self, url: str, queue: str) -> None:
+    def break_queue(self, url: str, queue: str, *, holding: int = 0) -> bool:
         """Take a quorum queue's files and process away; it stays declared, and nobody can use it.
 
         Some ends of a node, and a full disk, leave the same.
+
+        Args:
+            url: Where the queue is.
+            queue: Its name.
+            holding: How many messages must wait in it; with fewer, nothing is done.
+
+        Returns:
+            Whether it was broken.
         """
-        self._on_queue("ra:force_delete_server", url, queue)
+        waiting = "ra:local_query(Server, fun rabbit_fifo:query_messages_ready/1)"
+        call = f"""(fun(System, Server) ->
+            {{ok, {{_, Waiting}}, _}} = {waiting},
+            case Waiting >= {holding} of
+                true -> ra:force_delete_server(System, Server);
+                false -> too_few
+            end
+        end)"""
+        return self._on_queue(call, url, queue) == "ok"
 
     def stop_queue(self, url: str, queue: str) -> None:
         """Stop a quorum queue's process; until it is started nobody can use the queue."""
@@ -256,13 +272,16 @@ class Broker(Server):
     def start_queue(self, url: str, queue: str) -> None:
         self._on_queue("ra:restart_server", url, queue)
 
-    def _on_queue(self, call: str, url: str, queue: str) -> None:
+    def _on_queue(self, call: str, url: str, queue: str) -> str:
+        """Call an Erlang function with the system and the server of a queue; say what came back."""
         vhost = url.rpartition("/")[2].replace("%2F", "/")
-        self.control(
+        said = self.control(
             "eval",
             f'{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"{vhost}">>, queue, '
-            f'<<"{queue}">>)), ok = {call}(quorum_queues, amqqueue:get_pid(Q)).',
-        )
+            f'<<"{queue}">>)), {call}(quorum_queues, amqqueue:get_pid(Q)).',
+        ).strip()
+        assert said in {"ok", "too_few"}, said
+        return said
 
     def give_rights(self, url: str, *, configure: str, write: str, read: str) -> None:
         """Give our user other rights in a virtual host: patterns of names.

@@ -22,6 +22,7 @@ from tests.waiting import wait_for
 
 _PURGED_JOBS: Final = 60
 _BROKEN_JOBS: Final = 20
+_BROKEN_WAIT: Final = 40  # hundredths of a second
 _PAUSE_S: Final = 0.3
 _TOLD_WITHIN_S: Final = 120  # RabbitMQ may need 65 s to find out
 _STEPS: Final = 80
@@ -57,9 +58,11 @@ def _break(run: Run) -> None:
     """Take from RabbitMQ what its queues are made of, under load, and see that both come back."""
     broker = run.system.broker
     with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=2):
-        for queue in (QUEUE, DEAD_QUEUE):
-            run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, 15)
-            broker.break_queue(broker.url, queue)
+        for queue, holding in ((QUEUE, 1), (DEAD_QUEUE, 0)):
+            run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, _BROKEN_WAIT)
+            # Or the consumers were quicker than RabbitMQ's command, which starts slowly.
+            while not broker.break_queue(broker.url, queue, holding=holding):
+                run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, _BROKEN_WAIT)
             wait_for(
                 lambda: _is_told(run), within_s=_TOLD_WITHIN_S, what="readiness says what is broken"
             )

@@ -2,6 +2,7 @@
 
 import base64
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,9 +48,21 @@ class Client:
 
     def classify(self, image: bytes, **fields: str) -> dict[str, Any]:
         """Hand *image* in and wait for the end of its job."""
-        response = self.post_form(image, **fields)
-        assert response.status_code == 202, response.text
-        return self.wait_for(response.headers["Location"])
+        return self.wait_for(self.hand_in(image, **fields))
+
+    def hand_in(self, image: bytes, **fields: str) -> str:
+        """Hand *image* in until it is accepted, and say where its job is.
+
+        A store that was away a moment ago may still cost a request a 503.
+        """
+        deadline_s = time.monotonic() + _PATIENCE_S
+        headers = {"Idempotency-Key": f'"{uuid.uuid4()}"'}
+        form = {"files": {"image": ("photo", image)}, "data": fields, "headers": headers}
+        while (response := self._post(**form)).status_code == 503:
+            assert time.monotonic() < deadline_s, response.text
+            time.sleep(float(response.headers["Retry-After"]))
+        assert response.status_code in (200, 202), response.text
+        return response.headers["Location"]
 
     def result_of(self, response: requests.Response) -> dict[str, Any]:
         result: dict[str, Any] = self.wait_for(response.headers["Location"])["result"]

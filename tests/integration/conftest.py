@@ -1,7 +1,7 @@
 """Real servers that a test may stop, freeze and start again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -13,6 +13,8 @@ from tests import namespaces
 from tests.integration.roles import Roles, running_roles
 from tests.namespaces import Network, NoNamespacesError
 from tests.servers import Broker, Server, free_port, running
+
+_SHOWN_BYTES = 8_000
 
 
 @pytest.fixture(scope="session")
@@ -113,6 +115,20 @@ def network() -> Iterator[Network]:
         except NoNamespacesError as exc:
             _nothing_to_test_against(str(exc))
         yield made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test what its roles have said."""
+    report = yield
+    roles = getattr(item, "funcargs", {}).get("system")
+    if report.failed and isinstance(roles, Roles):
+        for name, server in roles.servers.items():
+            said = server.printed()[-_SHOWN_BYTES:].decode(errors="replace")
+            report.sections.append((f"The end of the log of {name}", said))
+    return report
 
 
 def _nothing_to_test_against(reason: str) -> None:

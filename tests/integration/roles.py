@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from pathlib import Path
 
 from common.mongo.connection import connect, open_database
@@ -164,9 +163,7 @@ class Roles:
 
     def submitted(self) -> str:
         """Hand in an image, and say where its job is."""
-        response = self.client.post_form(an_image())
-        assert response.status_code == HTTPStatus.ACCEPTED, response.text
-        return response.headers["Location"]
+        return self.client.hand_in(an_image())
 
     def recover(self) -> None:
         """Undo what a test did to them: all run, nothing is left to do, and nothing was said."""

@@ -66,11 +66,11 @@ def test_nothing_is_accepted_without_mongodb_and_all_works_once_it_is_back(
     system: Roles, mongo: Server, *, frozen: bool
 ) -> None:
     client = system.client
-    waiting = client.post_form(IMAGE)
+    waiting = client.hand_in(IMAGE)
     _take_away(mongo, frozen=frozen)
 
     refused = client.post_form(IMAGE)
-    polled = requests.get(client.url + waiting.headers["Location"], timeout=30)
+    polled = requests.get(client.url + waiting, timeout=30)
     for response in (refused, polled):
         assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
         assert int(response.headers["Retry-After"]) > 0
@@ -79,7 +79,7 @@ def test_nothing_is_accepted_without_mongodb_and_all_works_once_it_is_back(
 
     mongo.recover()
     wait_for(client.is_ready, what="the service is ready again")
-    assert client.wait_for(waiting.headers["Location"])["state"] == "done"
+    assert client.wait_for(waiting)["state"] == "done"
     assert client.classify(IMAGE)["state"] == "done"
 
 
