@@ -7,7 +7,7 @@ import resource
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -165,9 +165,9 @@ def test_without_any_api_the_answer_is_a_problem(surroundings: Surroundings, sta
 # How many requests
 
 
-def refusal(front: Front, **headers: str) -> Answer:
-    """Send requests until there have been too many."""
-    answers = (front.ask("POST", headers=headers) for _ in range(100))
+def refusal(front: Front, *, within: int = 100, headers: Mapping[str, str] | None = None) -> Answer:
+    """Send at most *within* requests, until one is too many; return the answer to that."""
+    answers = (front.ask("POST", headers=headers) for _ in range(within))
     return next(answer for answer in answers if answer.status != 200)
 
 
@@ -224,10 +224,12 @@ def test_an_address_with_too_many_requests_in_hand_is_refused_with_a_problem(
     surroundings.api(HOST)
 
     with hold(front, 5, DRIPPING_BODY):
-        wait_for(lambda: front.ask().status == 429)
-        refused = front.ask()
+        # A request that is held counts once nginx has read its header; an answered one still
+        # counts for a moment. After the first refusal the next request may be let through.
+        refused = refusal(front, within=2000)
         of_another = front.ask(source=ANOTHER)
 
+    assert refused.status == 429
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert refused.headers["Retry-After"] == "1"
     assert refused.json["type"] == "urn:darkroom:problem:too-many-connections"
@@ -311,7 +313,7 @@ def test_requests_are_counted_by_client_behind_a_trusted_proxy(
     front = start(RATE_LIMIT="1", TRUSTED_PROXY="127.0.0.0/8")
     surroundings.api(HOST)
 
-    assert refusal(front, **{"X-Forwarded-For": "203.0.113.9"}).status == 429
+    assert refusal(front, headers={"X-Forwarded-For": "203.0.113.9"}).status == 429
     assert front.ask(headers={"X-Forwarded-For": "203.0.113.10"}).status == 200
 
 
