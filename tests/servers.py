@@ -251,6 +251,8 @@ class Broker(Server):
         Returns:
             Whether it was broken.
         """
+        if not holding:
+            return self._on_queue("ra:force_delete_server", url, queue) == "ok"
         waiting = "ra:local_query(Server, fun rabbit_fifo:query_messages_ready/1)"
         call = f"""(fun(System, Server) ->
             {{ok, {{_, Waiting}}, _}} = {waiting},

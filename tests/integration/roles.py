@@ -170,10 +170,15 @@ class Roles:
         self.model.let_go()
         for server in self.servers.values():
             server.recover()
-        wait_for(self.client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
+        self.wait_until_ready()
         self.wait_until_idle()
         for server in self.servers.values():
             server.forget_printed()
+
+    def wait_until_ready(self) -> None:
+        """Return once a job would be classified, whichever process of the api accepts it."""
+        wait_for(self.client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
+        wait_for(self._api_is_loaded, within_s=READY_WITHIN_S, what="each process of the api works")
 
     def wait_until_idle(self) -> None:
         """Return once all jobs have ended."""
@@ -185,6 +190,11 @@ class Roles:
                 within_s=READY_WITHIN_S,
                 what="all jobs have ended",
             )
+
+    def _api_is_loaded(self) -> bool:
+        # What uWSGI says when it has started a process, and when that has loaded the api.
+        said = self.api.printed()
+        return said.count(b"WSGI app 0") >= said.count(b"spawned uWSGI worker")
 
     def _process(self, name: str) -> "subprocess.Popen[bytes]":
         process = self.servers[name].process
@@ -264,8 +274,9 @@ def running_roles(
         nginx.prepare()
         front = opened.enter_context(running(nginx.program()))
         client = Client(f"http://{HOST}:{port}")
-        wait_for(client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
-        yield Roles(client, servers, model, chosen, front)
+        system = Roles(client, servers, model, chosen, front)
+        system.wait_until_ready()
+        yield system
 
 
 def _stop(servers: Iterable[Server]) -> None:
