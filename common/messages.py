@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final, Self
 
+from pydantic_core import from_json
+
 from common.errors import MalformedMessageError
 from common.jobs import Job, JobId
 
@@ -37,8 +39,10 @@ class ClassifyMessage:
             MalformedMessageError: Repeating cannot help; dead-letter the delivery.
         """
         try:
-            fields = json.loads(body)
-        except (ValueError, RecursionError) as exc:
+            # Not json.loads, which recurses on Python's stack: near its limit a finalizer that the
+            # garbage collector calls fails halfway, and leaves broken what it was to put in order.
+            fields = from_json(body)
+        except ValueError as exc:
             raise MalformedMessageError(f"not JSON: {body[:100]!r}") from exc
         match fields:
             case {"id": str(job_id), "model": str(model), "fence": int(fence)} if (

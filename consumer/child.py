@@ -88,12 +88,19 @@ class Child:
     The watcher alone enforces the limits, by killing. Who sends or receives meanwhile just
     waits: the end of the process ends that, too, even in the middle of a question that the
     process never reads.
+
+    Args:
+        config: What the process is told.
+        limits: What it may take before it is killed or renewed.
+        clocks: One for each line; no other process uses them any more.
     """
 
-    def __init__(self, config: EngineConfig, limits: Limits) -> None:
+    def __init__(self, config: EngineConfig, limits: Limits, clocks: Sequence[DecodeClock]) -> None:
         # Spawned: a fork would carry the parent's connections and threads' locks along.
         context = multiprocessing.get_context("spawn")
-        pipes = [(*context.Pipe(), DecodeClock(context)) for _ in range(config.lines)]
+        for clock in clocks:
+            clock.reset()
+        pipes = [(*context.Pipe(), clock) for clock in clocks]
         self._lines = [_Line(ours, clock) for ours, _, clock in pipes]
         theirs = [EngineLine(theirs, clock) for _, theirs, clock in pipes]
         # Not as a daemon, which may have no children; and predictors may use multiprocessing.

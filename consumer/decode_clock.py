@@ -8,7 +8,7 @@ that it shares with its parent, and the parent keeps the time.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext
+from multiprocessing.sharedctypes import RawArray
 from typing import Final
 
 _IDLE: Final = 0.0
@@ -20,10 +20,17 @@ class DecodeClock:
 
     One thread of the engine writes, one thread of the parent reads. ``time.monotonic`` counts
     from the same moment in all processes of a machine.
+
+    To be made once, and used for one process after another. What is freed here goes back to a
+    heap of ``multiprocessing``, which a finalizer that fails halfway leaves broken for good.
     """
 
-    def __init__(self, context: SpawnContext) -> None:
-        self._shared = context.RawArray("d", [0.0, _IDLE])
+    def __init__(self) -> None:
+        self._shared = RawArray("d", [0.0, _IDLE])
+
+    def reset(self) -> None:
+        """Forget what a process that has ended was decoding."""
+        self._shared[_BEGAN] = _IDLE
 
     @contextmanager
     def decoding(self, place: int) -> Iterator[None]:

@@ -13,6 +13,7 @@ import structlog
 from common.problems import failure
 from common.workers import ModelState, ServedModel
 from consumer.child import END_WITHIN_S, Child, Limits, RetiredError
+from consumer.decode_clock import DecodeClock
 from consumer.errors import (
     DecodeOverdueError,
     EngineDiedError,
@@ -52,6 +53,7 @@ class Engine:
         self._closing = threading.Event()
         self._changed = threading.Condition()
         self._turns = Turns(config.lines)
+        self._clocks = [DecodeClock() for _ in range(config.lines)]
         self._child: Child | None = None
         self._models = self._all(ModelState.LOADING)
         # The kernel ties a child's life to the thread that started it (see die_with_parent),
@@ -152,10 +154,11 @@ class Engine:
         while not self._closing.is_set():
             try:
                 got_ready = self._run_child()
-            except OSError as exc:
+            except Exception as exc:  # whatever it is: without this thread there is no next child
                 got_ready = False
                 log.exception("the engine cannot be started")
-                self._tell(self._all(ModelState.UNAVAILABLE, f"the engine cannot start: {exc}"))
+                reason = f"the engine cannot start: {type(exc).__name__}: {exc}"
+                self._tell(self._all(ModelState.UNAVAILABLE, reason))
             failures = 0 if got_ready else failures + 1
             if failures:
                 self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**failures))
@@ -166,7 +169,7 @@ class Engine:
         Raises:
             OSError: There is no process to be had, for now.
         """
-        child = self._child = Child(self._config, self._limits)
+        child = self._child = Child(self._config, self._limits, self._clocks)
         if self._closing.is_set():
             child.kill(_closed())
         models = child.wait_until_ready()

@@ -71,6 +71,9 @@ class Heartbeat:
         except (StoreUnavailableError, StoreRefusedError) as exc:
             log.warning("no heartbeat", error=str(exc))
             return min(_REPEAT_AFTER_S, self._interval_s)
+        except Exception:  # whatever it is: a consumer whose thread has ended seems dead
+            log.exception("no heartbeat")
+            return min(_REPEAT_AFTER_S, self._interval_s)
         return self._interval_s
 
     def _tell(self, worker: Worker) -> None:

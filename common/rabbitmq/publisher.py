@@ -105,8 +105,11 @@ class RabbitPublisher:
     def _run(self) -> None:
         patiently = until_stopped(self._closing, AMQPError, OSError)
         while not self._closing.is_set():
-            with suppress(AMQPError, OSError):  # raised only when the publisher is closed
-                patiently(self._serve)
+            try:
+                with suppress(AMQPError, OSError):  # raised only when the publisher is closed
+                    patiently(self._serve)
+            except Exception:  # whatever it is: without this thread nothing is published any more
+                log.exception("the connection to RabbitMQ failed, and is opened anew")
             self._closing.wait(_REOPEN_AFTER_S)
 
     def _serve(self) -> None:

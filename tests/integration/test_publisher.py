@@ -57,6 +57,24 @@ def test_a_published_message_lies_in_the_queue_and_survives_restarts(amqp_url: s
     assert (properties.message_id, properties.type) == ("job-3", "classify.v1")
 
 
+def test_a_publisher_goes_on_after_an_error_that_nobody_foresaw(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [KeyError(64)]
+
+    def declare_once_more(opened: BlockingChannel) -> None:
+        if errors:
+            raise errors.pop()
+        declare(opened)
+
+    monkeypatch.setattr("common.rabbitmq.publisher.declare", declare_once_more)
+
+    with publishing(amqp_url) as publisher:
+        publisher.publish(message())
+
+    assert not errors
+
+
 def test_many_threads_publish_over_one_connection(amqp_url: str) -> None:
     with publishing(amqp_url) as publisher:
 

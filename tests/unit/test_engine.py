@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import bson
 import pytest
@@ -19,7 +19,7 @@ import structlog
 
 from common.memory import MEBIBYTE
 from common.workers import ModelState
-from consumer.child import Limits
+from consumer.child import Child, Limits
 from consumer.engine import Engine
 from consumer.errors import (
     EngineDiedError,
@@ -730,6 +730,25 @@ def test_an_engine_that_cannot_start_again_is_waited_for_until_it_can(
     broken.unlink()
     assert isinstance(ask(engine, question(8)), Answer)
     assert engine.models[0].is_ready
+
+
+def test_an_engine_is_started_again_whatever_its_start_has_raised(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start(PREDICTOR)
+    errors = [KeyError(64)]
+
+    def child(*arguments: Any) -> Child:
+        if errors:
+            raise errors.pop()
+        return Child(*arguments)
+
+    monkeypatch.setattr("consumer.engine.Child", child)
+    with pytest.raises(EngineDiedError):
+        ask(engine, question(CRASH))
+
+    assert isinstance(ask(engine, question(8)), Answer)
+    assert not errors
 
 
 def test_nobody_waits_for_an_engine_of_a_process_that_stops(start: Start) -> None:

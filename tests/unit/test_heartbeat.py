@@ -61,3 +61,16 @@ def test_a_consumer_whose_models_the_store_refuses_to_describe_is_alive_all_the_
 
         [worker] = registry.living()
         assert [(one.name, one.state) for one in worker.models] == [("digits", ModelState.READY)]
+
+
+def test_a_beat_that_fails_for_a_reason_of_its_own_is_not_the_last() -> None:
+    registry = InMemoryRegistry()
+    errors = [KeyError(64), RecursionError()]
+
+    def describe() -> Worker:
+        if errors:
+            raise errors.pop()
+        return a_worker()
+
+    with Heartbeat(registry, describe, lease_s=3600):
+        wait_for(lambda: registry.living() == (a_worker(),))

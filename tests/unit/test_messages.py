@@ -1,5 +1,6 @@
 """The message survives its journey, and rubbish is told apart."""
 
+import gc
 import json
 
 import pytest
@@ -54,6 +55,34 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
 def test_json_that_is_no_message_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedMessageError):
         ClassifyMessage.decode(body)
+
+
+def test_a_deeply_nested_body_leaves_finalizers_room_to_work() -> None:
+    """The garbage collector may call them in the middle of it, and they fail halfway without."""
+    failed: list[str] = []
+
+    def finalize(phase: str, _info: dict[str, int]) -> None:
+        try:
+            _descend(100)
+        except RecursionError:
+            failed.append(phase)
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(finalize)
+    gc.set_threshold(1)
+    try:
+        with pytest.raises(MalformedMessageError):
+            ClassifyMessage.decode(b"[" * 100_000)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(finalize)
+
+    assert not failed
+
+
+def _descend(depth: int) -> None:
+    if depth:
+        _descend(depth - 1)
 
 
 def test_members_that_a_later_version_adds_are_passed_over() -> None:
