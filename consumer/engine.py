@@ -170,6 +170,14 @@ class Engine:
             OSError: There is no process to be had, for now.
         """
         child = self._child = Child(self._config, self._limits, self._clocks)
+        try:
+            return self._see_through(child)
+        except Exception:
+            child.kill(EngineDiedError("was ended, for its consumer met an error"))
+            child.wait_for_end()  # the next one uses the same clocks
+            raise
+
+    def _see_through(self, child: Child) -> bool:
         if self._closing.is_set():
             child.kill(_closed())
         models = child.wait_until_ready()

@@ -18,7 +18,7 @@ import pytest
 import structlog
 
 from common.memory import MEBIBYTE
-from common.workers import ModelState
+from common.workers import ModelState, ServedModel
 from consumer.child import Child, Limits
 from consumer.engine import Engine
 from consumer.errors import (
@@ -749,6 +749,27 @@ def test_an_engine_is_started_again_whatever_its_start_has_raised(
 
     assert isinstance(ask(engine, question(8)), Answer)
     assert not errors
+
+
+def test_an_engine_that_could_not_be_understood_ends_before_the_next_one_starts(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up: list[int] = []
+    wait_until_ready = Child.wait_until_ready
+
+    def misunderstand(child: Child) -> tuple[ServedModel, ...]:
+        models = wait_until_ready(child)
+        if not given_up:
+            given_up.append(child.pid)
+            raise KeyError(64)
+        return models
+
+    monkeypatch.setattr(Child, "wait_until_ready", misunderstand)
+    engine = start(PREDICTOR, ready=False)
+
+    assert isinstance(ask(engine, question(8)), Answer)
+    with pytest.raises(ProcessLookupError):
+        os.kill(given_up[0], 0)
 
 
 def test_nobody_waits_for_an_engine_of_a_process_that_stops(start: Start) -> None:
