@@ -49,10 +49,10 @@ class Line:
         return Line(self.name, [sample for sample in self.samples if sample.at_s >= begin_s])
 
     def bytes_a_minute(self) -> float:
-        """Return how fast the memory grows: the median of the slopes of its parts.
+        """Return how fast the memory grows: in most of its parts, and from the first to the last.
 
-        A leak grows in every part. An allocator that takes one more block does so in one, and
-        would tilt a single straight line through all.
+        A leak grows in every part and raises the lowest value. An allocator that takes one more
+        block rises in one part; one that takes blocks and returns them leaves the lowest value.
         """
         slopes = [
             statistics.linear_regression(
@@ -60,7 +60,13 @@ class Line:
             ).slope
             for part in _parts(self.samples)
         ]
-        return statistics.median(slopes) * _MINUTE_S
+        return min(statistics.median(slopes), self._rise_of_the_lowest()) * _MINUTE_S
+
+    def _rise_of_the_lowest(self) -> float:
+        """Return how fast the lowest value of a part rises, in bytes a second."""
+        first, *_, last = _parts(self.samples)
+        rise = more([sample.resident_bytes for sample in self.samples])
+        return rise / (last[0].at_s - first[0].at_s)
 
     def more_threads(self) -> int:
         return more([sample.threads for sample in self.samples])
