@@ -51,8 +51,8 @@ class Line:
     def bytes_a_minute(self) -> float:
         """Return how fast the memory grows: in most of its parts, and from the first to the last.
 
-        A leak grows in every part and raises the lowest value. An allocator that takes one more
-        block rises in one part; one that takes blocks and returns them leaves the lowest value.
+        A leak grows in every part and raises the low end. An allocator that takes one more
+        block rises in one part; one that takes blocks and returns them leaves the low end.
         """
         slopes = [
             statistics.linear_regression(
@@ -60,10 +60,10 @@ class Line:
             ).slope
             for part in _parts(self.samples)
         ]
-        return min(statistics.median(slopes), self._rise_of_the_lowest()) * _MINUTE_S
+        return min(statistics.median(slopes), self._rise_of_the_low_end()) * _MINUTE_S
 
-    def _rise_of_the_lowest(self) -> float:
-        """Return how fast the lowest value of a part rises, in bytes a second."""
+    def _rise_of_the_low_end(self) -> float:
+        """Return how fast the low end of a part rises, in bytes a second."""
         first, *_, last = _parts(self.samples)
         rise = more([sample.resident_bytes for sample in self.samples])
         return rise / (last[0].at_s - first[0].at_s)
@@ -140,9 +140,15 @@ def _parts(series: Sequence[T]) -> list[Sequence[T]]:
 
 
 def more(counts: Sequence[int]) -> int:
-    """Return how much higher the last part lies than the first, at its lowest.
+    """Return how much higher the last part lies than the first, at its low end.
 
-    What comes and goes, such as a request's socket, leaves the lowest count where it is.
+    What comes and goes, such as a request's socket, leaves the low end where it is. So does a
+    moment below it, as between two engines.
     """
     parts = _parts(counts)
-    return min(parts[-1]) - min(parts[0])
+    return _low_end(parts[-1]) - _low_end(parts[0])
+
+
+def _low_end(counts: Sequence[int]) -> int:
+    """Return the value that a tenth of the values lie below."""
+    return sorted(counts)[len(counts) // 10]

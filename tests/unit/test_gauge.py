@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.drills.gauge import Line, Sample
+from tests.drills.gauge import Line, Sample, more
 
 _SECONDS = 90
 _IMAGE_BYTES = 352_000
@@ -46,3 +46,16 @@ def test_a_leak_grows(resident: Callable[[int], float]) -> None:
 )
 def test_an_allocator_that_settles_does_not_grow(resident: Callable[[int], float]) -> None:
     assert _line(resident).bytes_a_minute() < 0.1 * _MEGABYTE
+
+
+def test_a_moment_between_two_engines_is_no_growth_afterwards() -> None:
+    counts = [10] * _SECONDS
+    counts[7] = 9
+
+    assert more(counts) == 0
+
+
+def test_a_thread_that_stays_is_growth_whatever_comes_and_goes() -> None:
+    counts = [10 + (second > 40) + 3 * (second % 7 == 0) for second in range(_SECONDS)]
+
+    assert more(counts) == 1
