@@ -26,8 +26,8 @@ _LARGE: Final = 60
 # In two minutes a heap that settles looks like a small leak.
 _MOST_BYTES_A_MINUTE, _SHORT_MOST_BYTES_A_MINUTE = 1e6, 2e6
 _MEGABYTE: Final = 1e6
-# Else glibc keeps the large images of the warm-up, some 10 MB: they would look like a leak while
-# they come and go, and a leak would fill them unseen. Source: man mallopt, ENVIRONMENT.
+# By default glibc keeps the memory of freed images, some 10 MB a process. What it keeps varies,
+# which can look like a leak, and a real leak fills it unnoticed. Source: man 3 mallopt.
 _RETURN_FREED_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 _FAILED: Final = frozenset({"failed"})

@@ -1,4 +1,4 @@
-"""What the soak takes for growth, and what not."""
+"""What the soak counts as growth, and what it does not."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def test_a_leak_grows(resident: Callable[[int], float]) -> None:
     [
         pytest.param(lambda _second: 0.0, id="nothing"),
         pytest.param(lambda second: 12e6 * (second > 50), id="one block more"),
-        # It rises in four of five parts, and falls between them.
+        # It rises in each of the five parts, and falls between two.
         pytest.param(lambda second: 5e5 * (second % 18 > 9), id="blocks taken and returned"),
     ],
 )
