@@ -111,6 +111,8 @@ class Child:
             self._process.start()
         for end in theirs:
             end.connection.close()
+        self._guard = self._process.pid or 0  # there is one since the process was started
+        self._exit_code: int | None = None
         self._limits = limits
         self._decode_limit_s = config.decode_limit_s
         self._pid: int | None = None
@@ -133,11 +135,6 @@ class Child:
     def pid(self) -> int:
         """The process id of the engine; before it has said that, of the guard above it."""
         return self._pid or self._guard
-
-    @property
-    def _guard(self) -> int:
-        # There is one since the process was started.
-        return self._process.pid or 0
 
     @property
     def is_ready(self) -> bool:
@@ -216,7 +213,7 @@ class Child:
         if not self._ended.wait(END_WITHIN_S):
             self.kill(EngineDiedError("hung up and was killed"))
             self._ended.wait(END_WITHIN_S)
-        return self._verdict or _explain(self._process.exitcode)
+        return self._verdict or _explain(self._exit_code)
 
     def _watch(self) -> None:
         # By the clock, not by the sentinel: what a predictor forks keeps that open.
@@ -231,6 +228,9 @@ class Child:
             # If the guard was killed: its group, whose number nobody else gets meanwhile.
             guard.end_group(self._guard)
             self._hang_up()
+            self._exit_code = self._process.exitcode
+            # The errors that tell of its end keep this object until they are collected.
+            self._process.close()
             self._ended.set()
 
     def _enforce_time(self) -> None:

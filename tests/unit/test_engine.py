@@ -1,5 +1,6 @@
 """The engine answers, and what kills it harms nobody else."""
 
+import gc
 import os
 import re
 import signal
@@ -292,6 +293,7 @@ MEMORY_LIMIT: Final = 640 * MEBIBYTE
 # More than a connection holds that nobody reads.
 MUCH = bytes(4 * 1024**2)
 
+OPEN_FILES: Final = Path("/proc/self/fd")
 on_linux = pytest.mark.skipif(
     sys.platform != "linux", reason="only /proc tells what a process takes"
 )
@@ -404,6 +406,24 @@ def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
             ask(engine, question(CRASH))
         # Not at the time limit: the pipe of the next engine is not taken for this one's.
         assert time.monotonic() - started_s < 100
+
+
+@on_linux
+def test_an_engine_that_crashed_leaves_no_open_files(start: Start) -> None:
+    engine = start(PREDICTOR)
+    ask(engine, question(8))
+    open_files = len(list(OPEN_FILES.iterdir()))
+
+    gc.disable()  # it would close them late, by chance
+    try:
+        for _ in range(3):
+            with pytest.raises(EngineDiedError):
+                ask(engine, question(CRASH))
+            ask(engine, question(8))
+    finally:
+        gc.enable()
+
+    assert len(list(OPEN_FILES.iterdir())) == open_files
 
 
 def test_an_engine_whose_own_children_outlive_it_is_known_to_be_dead(start: Start) -> None:
