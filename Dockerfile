@@ -16,6 +16,8 @@ COPY start.sh uwsgi.ini ./
 COPY api api
 COPY common common
 COPY consumer consumer
+COPY engine engine
+COPY modeltools modeltools
 COPY courier courier
 COPY models models
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash .
@@ -78,6 +80,8 @@ COPY --from=consumer-packages /opt/venv /opt/venv
 COPY --from=code /app/start.sh ./
 COPY --from=code /app/common common
 COPY --from=code /app/consumer consumer
+COPY --from=code /app/engine engine
+COPY --from=code /app/modeltools modeltools
 COPY --from=code /app/models models
 HEALTHCHECK --interval=10s --timeout=8s --start-period=120s CMD ["./start.sh", "healthy", "consumer"]
 CMD ["./start.sh", "consumer"]
@@ -96,6 +100,8 @@ COPY --from=consumer-lite-packages /opt/venv /opt/venv
 COPY --from=code /app/start.sh ./
 COPY --from=code /app/common common
 COPY --from=code /app/consumer consumer
+COPY --from=code /app/engine engine
+COPY --from=code /app/modeltools modeltools
 COPY --from=code /app/models models
 COPY --from=exports /var/lib/darkroom/weights/exports /var/lib/darkroom/weights/exports
 ARG MODELS=digits

@@ -107,7 +107,7 @@ work_on_models() {
   esac
   # As all of the state; in a container other users read what the build wrote.
   if [ -x "$VENV/bin/python" ]; then umask 077; fi
-  exec python3 -m consumer.models --relative-to "$CALLED_FROM" "$@"
+  exec python3 -m modeltools --relative-to "$CALLED_FROM" "$@"
 }
 
 run_tests() {

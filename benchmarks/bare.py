@@ -2,11 +2,11 @@
 
 from benchmarks.engine import NO_LIMIT, TOP_K
 from common.settings import Runtime
-from consumer.models.classifier import Classifier
-from consumer.models.loading import load_model
-from consumer.models.model import classify
-from consumer.models.places import Places
-from consumer.pixels import decode
+from engine.decoding.decode import decode
+from engine.models.classifier import Classifier
+from engine.models.loading import load_model
+from engine.models.model import classify
+from engine.models.places import Places
 
 
 def served_by(runtime: Runtime, name: str, where: Places) -> Classifier | None:

@@ -20,10 +20,10 @@ from benchmarks.plan import Configuration, Plan
 from benchmarks.progress import say
 from benchmarks.system import System, running_broker, settings_for
 from common.settings import Runtime
-from consumer.models.places import Places
 from embedded.programs import Program
 from embedded.readiness import ask, listens
 from embedded.settings import ROOT
+from engine.models.places import Places
 from tests.servers import free_port
 
 _LOOK_AGAIN_S: Final = 0.005

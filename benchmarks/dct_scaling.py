@@ -23,12 +23,12 @@ import numpy as np
 import PIL.Image
 from PIL import ImageOps
 
-from consumer.allocation import keep_freed_memory
-from consumer.models.classifier import Classifier
-from consumer.models.loading import load_model
-from consumer.models.places import Places
-from consumer.pixels import decode
-from consumer.runtimes.network import Floats
+from engine.decoding.decode import decode
+from engine.freed_memory import keep_freed_memory
+from engine.models.classifier import Classifier
+from engine.models.loading import load_model
+from engine.models.places import Places
+from engine.runtimes.network import Floats
 
 _NO_LIMIT = 10**9
 _QUALITY = 90

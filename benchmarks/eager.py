@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.material import EAGER
 from common.settings import Settings
-from consumer.models.classifier import Classifier
-from consumer.models.loading import load_pretrained
-from consumer.models.model import classify
-from consumer.models.places import Places
-from consumer.runtimes.network import Floats
+from engine.models.classifier import Classifier
+from engine.models.loading import load_pretrained
+from engine.models.model import classify
+from engine.models.places import Places
+from engine.runtimes.network import Floats
 
 
 @dataclass(frozen=True, slots=True)

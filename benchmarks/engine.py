@@ -14,10 +14,10 @@ from pathlib import Path
 
 from common.jobs import JobId
 from common.settings import LANES_AN_ENGINE, Runtime
-from consumer.child import Limits
-from consumer.engine import Engine
-from consumer.models.places import Places
-from consumer.protocol import EngineConfig, Question
+from consumer.engines.keeper import Engine
+from consumer.engines.process import Limits
+from engine.models.places import Places
+from engine.protocol import EngineConfig, Question
 
 TOP_K = 5
 NO_LIMIT = 10**9

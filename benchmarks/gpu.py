@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from common.settings import Precision
-from consumer.models import torchvision_zoo
-from consumer.runtimes.computing import Computing
-from consumer.runtimes.on_torch import DTYPES, TorchNetwork
+from engine.models import torchvision_zoo
+from engine.runtimes.computing import Computing
+from engine.runtimes.on_torch import DTYPES, TorchNetwork
 
 _PX = 224
 _ROUNDS = 9

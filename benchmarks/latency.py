@@ -19,8 +19,8 @@ from benchmarks.figures import percentile, short
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import Configuration, Plan
 from benchmarks.system import running_system, settings_for
-from consumer.models.places import Places
 from embedded.settings import ROOT
+from engine.models.places import Places
 
 _POLL_S: Final = 0.002
 _WARM_UP: Final = 10

@@ -28,9 +28,9 @@ from benchmarks.figures import Spread, ratio, short, spread
 from benchmarks.outcome import Outcome, Table, Target
 from benchmarks.plan import BenchRuntime, Plan, Size
 from benchmarks.progress import say
-from consumer.models.classifier import Classifier, top_k_predictions
-from consumer.models.places import Places
-from consumer.pixels import decode
+from engine.decoding.decode import decode
+from engine.models.classifier import Classifier, top_k_predictions
+from engine.models.places import Places
 
 ENGINE: Final = "engine"
 # Many short turns: what disturbs for a moment then spoils few of them.

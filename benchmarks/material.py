@@ -13,8 +13,8 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.plan import Size
-from consumer.models.places import Places
 from embedded.settings import ROOT
+from engine.models.places import Places
 
 EAGER: Final = "eager"
 _OURS: Final = ROOT / "models"
@@ -50,7 +50,7 @@ def write_model(name: str, where: Places) -> None:
     import torch  # noqa: PLC0415 (it takes a second, and parts that find the folder need none)
     from safetensors.torch import save_file  # noqa: PLC0415
 
-    from consumer.models import torchvision_zoo  # noqa: PLC0415
+    from engine.models import torchvision_zoo  # noqa: PLC0415
 
     torch.manual_seed(0)
     folder.mkdir(parents=True)

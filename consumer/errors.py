@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from common.errors import TransientError
+from engine.protocol import Reply
 
 
 class EngineLostError(TransientError):
@@ -55,3 +56,6 @@ class DecodeOverdueError(TransientError):
 
 class EngineNotReadyError(TransientError):
     """There is no engine, for the process is stopping."""
+
+
+Outcome = Reply | EngineLostError | EngineNotReadyError

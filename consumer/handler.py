@@ -23,8 +23,8 @@ from common.messages import ClassifyMessage
 from common.ports import JobStore
 from common.problems import failure
 from common.text import cleaned
-from consumer.errors import EngineLostError, EngineNotReadyError
-from consumer.protocol import Outcome, Question, Refusal, Reply
+from consumer.errors import EngineLostError, EngineNotReadyError, Outcome
+from engine.protocol import Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -20,17 +20,17 @@ from common.retries import until_stopped
 from common.settings import LANES_AN_ENGINE, Settings, load_or_exit
 from common.stopping import stop_on_signals
 from common.workers import Worker as WorkerRecord
-from consumer.child import Limits
-from consumer.engine import Engine
-from consumer.engines import Engines
-from consumer.extras import lacked_formats
+from consumer.engines.keeper import Engine
+from consumer.engines.pool import Engines
+from consumer.engines.process import Limits
 from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
 from consumer.lanes import Lanes
-from consumer.protocol import EngineConfig
-from consumer.runtimes.computing import Computing
 from consumer.trouble import Trouble
 from consumer.worker import Worker
+from engine.extras import lacked_formats
+from engine.protocol import EngineConfig
+from engine.runtimes.computing import Computing
 
 log = structlog.stdlib.get_logger(__name__)
 

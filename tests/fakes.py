@@ -18,7 +18,8 @@ from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, Sight, StoreUsage, Sweep
 from common.workers import Worker
-from consumer.protocol import Answer, Outcome, Question
+from consumer.errors import Outcome
+from engine.protocol import Answer, Question
 from tests.examples import TABBY
 
 

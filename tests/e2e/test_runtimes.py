@@ -11,9 +11,9 @@ import PIL.Image
 import pytest
 
 from common.settings import Runtime
-from consumer.models.loading import load_model
-from consumer.models.model import classify
-from consumer.models.places import Places
+from engine.models.loading import load_model
+from engine.models.model import classify
+from engine.models.places import Places
 from tests.e2e.conftest import ROOT
 from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
@@ -43,7 +43,7 @@ def test_real_weights_are_quantized_for_real_photographs(places: Places, to: str
         "DARKROOM_WEIGHTS_DIR": str(places.weights),
     }
 
-    command = [sys.executable, "-m", "consumer.models", "quantize", "squeezenet", "--to", to]
+    command = [sys.executable, "-m", "modeltools", "quantize", "squeezenet", "--to", to]
     subprocess.run(  # noqa: S603 (our own command)
         [*command, *folders, "--force"], check=True, cwd=ROOT, env=os.environ | folders_of_ours
     )

@@ -8,8 +8,8 @@ import hypothesis
 import pytest
 
 from common.settings import PREFIX
-from consumer.models.loading import load_model
-from consumer.models.places import Places
+from engine.models.loading import load_model
+from engine.models.places import Places
 from tests.service import Api
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
-from consumer.pixels import UndecodableImageError, decode
+from engine.decoding.decode import UndecodableImageError, decode
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 BLACK_AND_WHITE = b"\0\0\0\0\xff\xff\xff\0"

@@ -7,11 +7,11 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-import consumer.inference
+import engine.inference
 from common.jobs import JobId
-from consumer.inference import Models
-from consumer.models.predictor import PredictorModel
-from consumer.protocol import EngineConfig, Question
+from engine.inference import Models
+from engine.models.predictor import PredictorModel
+from engine.protocol import EngineConfig, Question
 
 CONFIG = EngineConfig(
     models=("m",),
@@ -43,7 +43,7 @@ class Measuring:
 def predictor(monkeypatch: pytest.MonkeyPatch) -> Measuring:
     measuring = Measuring()
     model = PredictorModel(predictor=measuring, version="v", enough_px=100)
-    monkeypatch.setattr(consumer.inference, "load_model", lambda *_, **__: model)
+    monkeypatch.setattr(engine.inference, "load_model", lambda *_, **__: model)
     return measuring
 
 

@@ -20,15 +20,15 @@ import structlog
 
 from common.memory import MEBIBYTE
 from common.workers import ModelState, ServedModel
-from consumer.child import Child, Limits
-from consumer.engine import Engine
+from consumer.engines.keeper import Engine
+from consumer.engines.process import Child, Limits
 from consumer.errors import (
     EngineDiedError,
     EngineMemoryError,
     EngineNotReadyError,
     EngineTimeoutError,
 )
-from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
 from tests.examples import JOB_ID, an_image
 from tests.servers import stand_still
 from tests.waiting import wait_for
@@ -171,7 +171,7 @@ class Predictor:
 # What follows a decoder that hangs over some images.
 _INSTALLED = """
 
-consumer.inference.decode = decode_or_hang
+engine.inference.decode = decode_or_hang
 
 
 class Predictor:
@@ -187,9 +187,9 @@ DECODING = (
     """
 import ctypes
 
-import consumer.inference
+import engine.inference
 
-decode = consumer.inference.decode
+decode = engine.inference.decode
 
 
 def decode_or_hang(image, **options):
@@ -208,9 +208,9 @@ WAITING_FOR_THE_LOCK = (
 import ctypes
 import threading
 
-import consumer.inference
+import engine.inference
 
-decode = consumer.inference.decode
+decode = engine.inference.decode
 began, held = threading.Event(), threading.Event()
 
 
@@ -763,7 +763,7 @@ def test_an_engine_is_started_again_whatever_its_start_has_raised(
             raise errors.pop()
         return Child(*arguments)
 
-    monkeypatch.setattr("consumer.engine.Child", child)
+    monkeypatch.setattr("consumer.engines.keeper.Child", child)
     with pytest.raises(EngineDiedError):
         ask(engine, question(CRASH))
 

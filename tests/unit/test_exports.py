@@ -15,17 +15,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from common.settings import Runtime
-from consumer.models import exports
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.exports import digests
-from consumer.models.loading import load_model
-from consumer.models.model import Model, classify
-from consumer.models.places import Places
-from consumer.runtimes.agreement import NotTheSameError, check_roughly, difference
-from consumer.runtimes.computing import Computing
-from consumer.runtimes.network import Floats
-from consumer.runtimes.on_onnx import has_vnni
-from consumer.runtimes.on_openvino import OpenVinoNetwork
+from engine.models import exports
+from engine.models.errors import ModelUnavailableError
+from engine.models.exports import digests
+from engine.models.loading import load_model
+from engine.models.model import Model, classify
+from engine.models.places import Places
+from engine.runtimes.agreement import NotTheSameError, check_roughly, difference
+from engine.runtimes.computing import Computing
+from engine.runtimes.network import Floats
+from engine.runtimes.on_onnx import has_vnni
+from engine.runtimes.on_openvino import OpenVinoNetwork
 
 NETWORK = """
 import os
@@ -157,7 +157,7 @@ def test_onnxruntime_serves_what_openvino_does_not(
     exported: Places, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     if harm == "is not installed":
-        monkeypatch.setitem(sys.modules, "consumer.runtimes.on_openvino", None)
+        monkeypatch.setitem(sys.modules, "engine.runtimes.on_openvino", None)
     elif harm == "refuses it":
         monkeypatch.setattr(OpenVinoNetwork, "__init__", refuse)
     else:

@@ -8,16 +8,16 @@ from typing import Final
 
 import pytest
 
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import exported
-from consumer.models.places import Places
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import exported
+from engine.models.places import Places
 
 ROOT: Final = Path(__file__).parents[2]
 
 
 def fetch(weights: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, "-m", "consumer.models", "fetch", *arguments],
+        [sys.executable, "-m", "modeltools", "fetch", *arguments],
         cwd=ROOT,
         env={**os.environ, "DARKROOM_WEIGHTS_DIR": str(weights), "DARKROOM_MODELS": "digits"},
         check=False,
@@ -52,7 +52,7 @@ def test_the_models_that_are_configured_are_fetched_by_default(tmp_path: Path) -
 def test_a_consumer_without_torch_says_that_a_model_was_not_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumer.models.loading.find_spec", lambda _name: None)
+    monkeypatch.setattr("engine.models.loading.find_spec", lambda _name: None)
 
     with pytest.raises(ModelUnavailableError, match="no export of it, and no torch"):
         exported("digits", Places(ROOT / "models", tmp_path))

@@ -13,10 +13,10 @@ from typing import Final
 import pytest
 
 from common.memory import MEBIBYTE, held_bytes
-from consumer.child import Limits
-from consumer.engine import Engine
+from consumer.engines.keeper import Engine
+from consumer.engines.process import Limits
 from consumer.errors import EngineDiedError, EngineLostError, EngineMemoryError, EngineTimeoutError
-from consumer.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
 from tests.examples import JOB_ID, an_image
 from tests.servers import children_of
 from tests.waiting import wait_for
@@ -38,12 +38,12 @@ from pathlib import Path
 
 import numpy as np
 
-import consumer.inference
+import engine.inference
 from work import pid_of_worker, hoard, square
 
 HERE = Path(__file__).parent
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-decode = consumer.inference.decode
+decode = engine.inference.decode
 
 
 def decode_or_hang(image, **options):
@@ -53,7 +53,7 @@ def decode_or_hang(image, **options):
     return decoded
 
 
-consumer.inference.decode = decode_or_hang
+engine.inference.decode = decode_or_hang
 
 
 def daemon():

@@ -18,7 +18,7 @@ from consumer.errors import (
     EngineTimeoutError,
 )
 from consumer.handler import Disposition, Handler
-from consumer.protocol import Refusal
+from engine.protocol import Refusal
 from tests.examples import OWNER, TABBY, a_job
 from tests.fakes import CannedClassifier, InMemoryStore
 

@@ -10,7 +10,15 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-FOLDERS: Final = ("api", "common", "consumer", "courier", "embedded")
+FOLDERS: Final = (
+    "api",
+    "common",
+    "consumer",
+    "courier",
+    "embedded",
+    "engine",
+    "modeltools",
+)
 FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
 
 # Which modules of ours a module may import, as patterns; the first that fits counts.
@@ -26,17 +34,23 @@ OURS: Final = {
     r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
     r"common\.rabbitmq(\..+)?": r"common\.(?!mongo).+",
     r"common": "nothing",
-    r"(api|consumer|courier|embedded)(\..+)?": r"(common\..+|\1(\..+)?)",
+    # What crosses between a consumer and its engines, and what makes the process of an engine.
+    r"consumer\.(errors|main|engines\.\w+|handler)": (
+        r"common\..+|consumer(\..+)?|engine\.(decode_clock|extras|guard|protocol|serve)"
+        r"|engine\.runtimes\.computing"
+    ),
+    r"modeltools(\..+)?": r"(common|engine|modeltools)(\..+)?",
+    r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
 # Which modules of ours may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
-    r"torch|torchvision|safetensors": r"consumer\.(models|runtimes)\..+",
-    r"onnxruntime": r"consumer\.runtimes\.on_onnx|consumer\.models\.quantizing\.int8",
-    r"onnx|ml_dtypes|tqdm": r"consumer\.models\.quantizing\..+",
-    r"openvino": r"consumer\.runtimes\.on_openvino",
+    r"torch|torchvision|safetensors": r"engine\.(models|runtimes)\..+",
+    r"onnxruntime": r"engine\.runtimes\.on_onnx|modeltools\.quantizing\.int8",
+    r"onnx|ml_dtypes|tqdm": r"modeltools\.quantizing\..+",
+    r"openvino": r"engine\.runtimes\.on_openvino",
     r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
-    r"PIL": r"consumer\..+",
+    r"PIL": r"(engine|modeltools)\..+",
     r"pymongo|bson": r"common\.mongo\..+",
 }
 
@@ -110,7 +124,7 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     [
         "api.app, api.openapi, api.page",
         "courier.__main__, courier.main",
-        "consumer.__main__, consumer.main, consumer.engine_process",
+        "consumer.__main__, consumer.main, engine.serve",
     ],
 )
 def test_no_process_but_the_engine_loads_torch(modules: str) -> None:

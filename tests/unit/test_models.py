@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from consumer.models.classifier import top_k_predictions
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import load_model
-from consumer.models.model import Model, classify
-from consumer.models.places import Places
+from engine.models.classifier import top_k_predictions
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import load_model
+from engine.models.model import Model, classify
+from engine.models.places import Places
 
 NETWORK = """
 import torch

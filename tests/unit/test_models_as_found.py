@@ -12,12 +12,12 @@ import torch
 from onnx import TensorProto, helper
 from safetensors.torch import save_file
 
-from consumer.models import torchvision_zoo
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import load_model
-from consumer.models.model import Model, classify
-from consumer.models.output import probabilities_of
-from consumer.models.places import Places
+from engine.models import torchvision_zoo
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import load_model
+from engine.models.model import Model, classify
+from engine.models.output import probabilities_of
+from engine.models.places import Places
 
 CASES = Path(__file__).parent / "models"
 PREPROCESSING = '[preprocessing]\nmode="RGB"\nresize=[8,8]\nmean=[0.0,0.0,0.0]\nstd=[1.0,1.0,1.0]\n'
@@ -371,7 +371,7 @@ def test_where_there_is_no_torch_an_export_travels_alone_and_says_so(
 ) -> None:
     load(places, weights(places, STATE))
     shutil.rmtree(places.models / "m")
-    for module in ("consumer.models.places", "consumer.models.loading"):
+    for module in ("engine.models.places", "engine.models.loading"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "torch" else name)
 
     model = load(places, "m")

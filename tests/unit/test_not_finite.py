@@ -11,11 +11,11 @@ import structlog
 
 from common import logs
 from common.workers import ModelState
-from consumer.inference import Models
-from consumer.models.classifier import top_k_predictions
-from consumer.models.errors import NotFiniteError
-from consumer.protocol import Answer, EngineConfig, Question, Refusal
-from consumer.runtimes.agreement import NotTheSameError, difference
+from engine.inference import Models
+from engine.models.classifier import top_k_predictions
+from engine.models.errors import NotFiniteError
+from engine.protocol import Answer, EngineConfig, Question, Refusal
+from engine.runtimes.agreement import NotTheSameError, difference
 from tests.examples import JOB_ID
 
 MODELS = Path(__file__).parent / "models"

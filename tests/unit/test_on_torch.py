@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from common.settings import Precision
-from consumer.models.by_torch import served_by_torch
-from consumer.models.classifier import Kit
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.pretrained import Pretrained
-from consumer.preprocessing import Preprocessing
-from consumer.runtimes import compiling
-from consumer.runtimes.compiling import Compiled
-from consumer.runtimes.computing import Computing
-from consumer.runtimes.network import Floats
-from consumer.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
-from consumer.runtimes.staging import Staging
+from engine.models.by_torch import served_by_torch
+from engine.models.classifier import Kit
+from engine.models.errors import ModelUnavailableError
+from engine.models.pretrained import Pretrained
+from engine.preprocessing import Preprocessing
+from engine.runtimes import compiling
+from engine.runtimes.compiling import Compiled
+from engine.runtimes.computing import Computing
+from engine.runtimes.network import Floats
+from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
+from engine.runtimes.staging import Staging
 
 LABELS = ("a", "b", "c", "d", "e")
 

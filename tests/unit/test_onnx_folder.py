@@ -6,10 +6,10 @@ import onnx
 import PIL.Image
 import pytest
 
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import load_model
-from consumer.models.model import classify
-from consumer.models.places import Places
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import load_model
+from engine.models.model import classify
+from engine.models.places import Places
 from tests.unit.conftest import DIGITS
 
 

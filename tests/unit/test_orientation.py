@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL.Image import Exif, Transpose
 
 from common.headers.boxes import Box
-from consumer.exif import orientation_of
-from consumer.pixels import decode
+from engine.decoding.decode import decode
+from engine.decoding.exif import orientation_of
 from tests.examples import an_image
 
 ORIENTATION = 0x0112

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import save_file
 
 import common.jobs
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import load_model
-from consumer.models.model import Model, classify
-from consumer.models.own_code import by_name
-from consumer.models.places import Places
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import load_model
+from engine.models.model import Model, classify
+from engine.models.own_code import by_name
+from engine.models.places import Places
 
 # Says what the function `label` of the same file returns, which a test puts before it.
 PREDICTOR = """

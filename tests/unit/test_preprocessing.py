@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL.Image import Resampling
 
-from consumer.models.torchvision_zoo import preprocessing_of, torchvision_models, weights_by_name
-from consumer.preprocessing import Preprocessing
+from engine.models.torchvision_zoo import preprocessing_of, torchvision_models, weights_by_name
+from engine.preprocessing import Preprocessing
 
 torchvision_models()
 

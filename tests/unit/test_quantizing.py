@@ -19,22 +19,22 @@ from onnx import helper
 from sklearn.datasets import load_digits
 
 from common.settings import Runtime
-from consumer.models import __main__ as command_line
-from consumer.models.errors import ModelUnavailableError
-from consumer.models.loading import load_model
-from consumer.models.places import Places
-from consumer.models.quantizing import measuring, speed
-from consumer.models.quantizing.comparison import Accuracy, compare
-from consumer.models.quantizing.errors import CannotQuantizeError
-from consumer.models.quantizing.int8 import write_int8
-from consumer.models.quantizing.order import Order
-from consumer.models.quantizing.photographs import Photographs
-from consumer.models.quantizing.quantize import Outcome, quantize
-from consumer.models.quantizing.report import Report
-from consumer.preprocessing import Preprocessing
-from consumer.runtimes.network import Floats
-from consumer.runtimes.on_onnx import OnnxNetwork
-from consumer.runtimes.on_openvino import OpenVinoNetwork
+from engine.models.errors import ModelUnavailableError
+from engine.models.loading import load_model
+from engine.models.places import Places
+from engine.preprocessing import Preprocessing
+from engine.runtimes.network import Floats
+from engine.runtimes.on_onnx import OnnxNetwork
+from engine.runtimes.on_openvino import OpenVinoNetwork
+from modeltools import __main__ as command_line
+from modeltools.quantizing import measuring, speed
+from modeltools.quantizing.comparison import Accuracy, compare
+from modeltools.quantizing.errors import CannotQuantizeError
+from modeltools.quantizing.int8 import write_int8
+from modeltools.quantizing.order import Order
+from modeltools.quantizing.photographs import Photographs
+from modeltools.quantizing.quantize import Outcome, quantize
+from modeltools.quantizing.report import Report
 from tests.unit.conftest import DIGITS
 from tests.unit.test_onnx_folder import bring_along
 
@@ -127,9 +127,9 @@ def test_it_is_served_without_torch(
     script = f"""
 import sys, PIL.Image
 from pathlib import Path
-from consumer.models.loading import load_model
-from consumer.models.model import classify
-from consumer.models.places import Places
+from engine.models.loading import load_model
+from engine.models.model import classify
+from engine.models.places import Places
 places = Places(Path({str(places.models)!r}), Path({str(places.weights)!r}))
 model = load_model("digits-{to}", places, runtime={runtime!r}, threads=1)
 image = PIL.Image.open({str(DIGITS / "samples" / "7.png")!r}).convert("RGB")
@@ -308,7 +308,7 @@ def test_bfloat16_is_unavailable_without_openvino(
     make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(to="bf16")
-    monkeypatch.setitem(sys.modules, "consumer.runtimes.on_openvino", None)
+    monkeypatch.setitem(sys.modules, "engine.runtimes.on_openvino", None)
 
     with pytest.raises(ModelUnavailableError, match="pip install openvino"):
         load_model("digits-bf16", places, runtime="onnx", threads=1)
@@ -439,7 +439,7 @@ def test_the_command_says_what_to_do(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["model", "quantize", "digits", "--evaluate", "nowhere"])
     if missing:
-        for name in [name for name in sys.modules if name.startswith("consumer.models.quanti")]:
+        for name in [name for name in sys.modules if name.startswith("modeltools.quanti")]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, missing, None)
 

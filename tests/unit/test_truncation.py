@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from consumer.pixels import UndecodableImageError, decode
+from engine.decoding.decode import UndecodableImageError, decode
 
 _SIZE = (40, 24)
 _STEP = 5  # of the cuts that are far from the end; every one that is near it

@@ -15,11 +15,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 
-from consumer.models import digests
-from consumer.models.digests import sha256_of, version_of
-from consumer.models.loading import load_model
-from consumer.models.model import Model, classify
-from consumer.models.places import Places
+from engine.models import digests
+from engine.models.digests import sha256_of, version_of
+from engine.models.loading import load_model
+from engine.models.model import Model, classify
+from engine.models.places import Places
 
 KINDS = ("network", "code", "torchvision", "predictor")
 DESCRIBED = """
@@ -121,7 +121,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def write_squeezenet(folder: Path) -> None:
-    from consumer.models import torchvision_zoo  # noqa: PLC0415 (slow)
+    from engine.models import torchvision_zoo  # noqa: PLC0415 (slow)
 
     state = torchvision_zoo.architecture("squeezenet1_0", classes=2).state_dict()
     save_file(state, folder / "w.safetensors")

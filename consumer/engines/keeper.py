@@ -1,0 +1,236 @@
+"""The engine as its parent sees it: a child process that may be killed at any time.
+
+Native code can hang, crash or eat all memory. In a process of its own it takes nothing
+with it: the parent keeps its connections, and the job gets another attempt.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import structlog
+
+from common.problems import failure
+from common.workers import ModelState, ServedModel
+from consumer.engines.process import END_WITHIN_S, Child, Limits, RetiredError
+from consumer.engines.shared_lock import Turns
+from consumer.errors import (
+    DecodeOverdueError,
+    EngineDiedError,
+    EngineLostError,
+    EngineNotReadyError,
+    Outcome,
+)
+from engine.decode_clock import DecodeClock
+from engine.protocol import EngineConfig, Question, Refusal, Reply
+
+log = structlog.stdlib.get_logger(__name__)
+
+_LONGEST_PAUSE_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.2
+
+
+class _SharedLossError(Exception):
+    """A child was lost over several questions; any of them may be to blame."""
+
+
+class Engine:
+    """Keeps one child process alive and asks it.
+
+    Several lanes may ask at once. Whoever was not alone when a child was lost is asked again
+    alone, so that only the guilty question is told of it.
+
+    Args:
+        config: What the child is told.
+        limits: What the child may take before it is killed or renewed.
+        stopping: Set when the process shall stop: then nobody waits for a next child.
+    """
+
+    def __init__(self, config: EngineConfig, *, limits: Limits, stopping: threading.Event) -> None:
+        self._config = config
+        self._limits = limits
+        self._stopping = stopping
+        self._on_change: Callable[[], None] = lambda: None
+        self._closing = threading.Event()
+        self._changed = threading.Condition()
+        self._turns = Turns(config.lines)
+        self._clocks = [DecodeClock() for _ in range(config.lines)]
+        self._child: Child | None = None
+        self._models = self._all(ModelState.LOADING)
+        # The kernel ties a child's life to the thread that started it (see die_with_parent),
+        # so one thread, which lives as long as the parent, starts them all.
+        self._keeper = threading.Thread(target=self._keep, name="engine-keeper", daemon=True)
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        return self._models
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child, if there is one."""
+        child = self._child
+        return None if child is None else child.pid
+
+    def start(self, *, on_change: Callable[[], None] = lambda: None) -> None:
+        """Start the child; it becomes ready later.
+
+        Args:
+            on_change: Called, from a thread of the engine, whenever ``models`` changed.
+        """
+        self._on_change = on_change
+        self._keeper.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a child that has loaded and warmed a model."""
+        child = self._child
+        return child is not None and child.is_ready
+
+    @property
+    def busy(self) -> int:
+        """How many batches of questions are in hand."""
+        return self._turns.busy
+
+    def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
+        """Ask the child; give the outcome of each question, in their order, as soon as known.
+
+        An outcome is a reply, or the error that the question meets: that the child was lost
+        over it, or that there is none and the process is stopping.
+        """
+        if not questions:
+            return
+        try:
+            yield from self._asked_together(questions)
+        except DecodeOverdueError as exc:  # the others are asked again
+            yield from self.ask(questions[: exc.place])
+            yield _refused(exc) if exc.is_certain else self._asked_alone(questions[exc.place])
+            yield from self.ask(questions[exc.place + 1 :])
+        except _SharedLossError:
+            for question in questions:
+                yield self._asked_alone(question)
+
+    def _asked_together(self, questions: Sequence[Question]) -> Sequence[Outcome]:
+        with self._turns.together() as turn:
+            try:
+                return self._ask_child(questions)
+            except EngineNotReadyError as exc:
+                return [exc] * len(questions)
+            except DecodeOverdueError as exc:
+                # Another lane's native code may have held the interpreter's lock all the time.
+                is_certain = not turn.was_shared
+                raise DecodeOverdueError(exc.place, exc.limit_s, is_certain=is_certain) from None
+            except EngineLostError as exc:
+                is_alone = len(questions) == 1 and not turn.was_shared
+                if is_alone or self._closing.is_set():  # then there is no child to ask again
+                    return [exc] * len(questions)
+                raise _SharedLossError from None
+
+    def _asked_alone(self, question: Question) -> Outcome:
+        with self._turns.alone():
+            try:
+                [reply] = self._ask_child([question])
+            except DecodeOverdueError as exc:
+                return _refused(exc)
+            except (EngineLostError, EngineNotReadyError) as exc:
+                return exc
+            return reply
+
+    def _ask_child(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        while True:
+            try:
+                return self._ready_child().ask(questions)
+            except RetiredError:  # just now, so there will be another
+                continue
+
+    def close(self) -> None:
+        """End the child, whatever it does."""
+        self._closing.set()
+        if (child := self._child) is not None:
+            child.kill(_closed())
+        self._keeper.join(END_WITHIN_S)
+
+    def _keep(self) -> None:
+        """Run one child after another: at once after one that was ready, else ever slower."""
+        failures = 0
+        while not self._closing.is_set():
+            try:
+                got_ready = self._run_child()
+            except Exception as exc:  # whatever it is: without this thread there is no next child
+                got_ready = False
+                log.exception("the engine cannot be started")
+                reason = f"the engine cannot start: {type(exc).__name__}: {exc}"
+                self._tell(self._all(ModelState.UNAVAILABLE, reason))
+            failures = 0 if got_ready else failures + 1
+            if failures:
+                self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**failures))
+
+    def _run_child(self) -> bool:
+        """Run a child until its end, and say whether it ever got ready.
+
+        Raises:
+            OSError: There is no process to be had, for now.
+        """
+        child = self._child = Child(self._config, self._limits, self._clocks)
+        try:
+            return self._see_through(child)
+        except Exception:
+            child.kill(EngineDiedError("was ended, for its consumer met an error"))
+            child.wait_for_end()  # the next one uses the same clocks
+            raise
+
+    def _see_through(self, child: Child) -> bool:
+        if self._closing.is_set():
+            child.kill(_closed())
+        models = child.wait_until_ready()
+        got_ready = any(model.is_ready for model in models)
+        if got_ready:
+            self._tell(models)
+        else:
+            # Weights that cannot be had now may be there for the next one.
+            child.kill(EngineDiedError("has no model that it can serve"))
+        end = child.wait_for_end()
+        # A child that was retired is missed for the time that its successor takes to load.
+        # That is not told: to a client it is a job that takes a little longer.
+        if end is None or self._closing.is_set():
+            return got_ready
+        log.error("the engine ended and is started again", end=str(end))
+        if got_ready:
+            self._tell(self._all(ModelState.LOADING, f"the engine {end}"))
+        else:
+            self._tell(models or self._all(ModelState.UNAVAILABLE, f"the engine {end}"))
+        return got_ready
+
+    def _tell(self, models: tuple[ServedModel, ...]) -> None:
+        self._models = models
+        with self._changed:
+            self._changed.notify_all()
+        self._on_change()
+
+    def _ready_child(self) -> Child:
+        with self._changed:
+            while (child := self._child) is None or not child.is_ready:
+                if self._stopping.is_set() or self._closing.is_set():
+                    raise EngineNotReadyError("the engine is not ready, and will not be")
+                self._changed.wait(_LOOK_AGAIN_S)
+            return child
+
+    def _all(self, state: ModelState, reason: str = "") -> tuple[ServedModel, ...]:
+        return tuple(
+            ServedModel(name=name, state=state, reason=reason) for name in self._config.models
+        )
+
+
+def _refused(error: DecodeOverdueError) -> Refusal:
+    """Fail the job at once: the file is to blame, and another attempt would meet the same."""
+    return Refusal(
+        failure(
+            "image-decode-timeout",
+            "The image takes too long to decode",
+            f"Decoding took longer than {error.limit_s:g} s and was given up. Save the image anew, "
+            "in a plain format and without its metadata.",
+        )
+    )
+
+
+def _closed() -> EngineDiedError:
+    return EngineDiedError("was ended, for its consumer is stopping")

@@ -1,0 +1,62 @@
+"""Serving a network with torch, as exactly as its user wants it."""
+
+import math
+from dataclasses import replace
+
+from engine.models.classifier import Classifier
+from engine.models.errors import ModelUnavailableError
+from engine.models.pretrained import Pretrained
+from engine.models.probe import probe
+from engine.runtimes.agreement import NotTheSameError, difference, in_deviations
+from engine.runtimes.computing import Computing
+from engine.runtimes.network import Floats
+from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
+
+
+def served_by_torch(model: Pretrained, computing: Computing, *, remark: str = "") -> Classifier:
+    """Have torch compute *model*; in half precision, tell how exactly.
+
+    Raises:
+        ModelUnavailableError: There is no such device, or half precision is not enough.
+    """
+    try:
+        exact = TorchNetwork(model.module, replace(computing, precision="float32", compiles=False))
+    except NoSuchDeviceError as exc:
+        raise ModelUnavailableError(str(exc)) from exc
+    network, told = exact, exact.remark
+    if computing.precision != "float32":
+        network, told = _in_half_precision(model, computing, exact)
+    elif computing.compiles:
+        network, told = _compiled(model, computing, exact)
+    remarks = "; ".join(filter(None, (model.remark, remark, told)))
+    return Classifier(network=network, kit=model.kit, remark=remarks)
+
+
+def _in_half_precision(
+    model: Pretrained, computing: Computing, exact: TorchNetwork
+) -> tuple[TorchNetwork, str]:
+    images = probe(model.kit.preprocessing)
+    expected = exact(images)  # before its parameters are converted
+    network = TorchNetwork(model.module, computing, example=_example(model, images))
+    largest = in_deviations(network(images), expected)
+    precision = computing.precision
+    if not math.isfinite(largest):
+        raise ModelUnavailableError(f"DARKROOM_PRECISION is {precision}, in which it overflows")
+    told = f"{precision}: largest logit difference {largest:.2g} of their deviation"
+    return network, "; ".join(filter(None, (network.remark, told)))
+
+
+def _compiled(
+    model: Pretrained, computing: Computing, exact: TorchNetwork
+) -> tuple[TorchNetwork, str]:
+    images = probe(model.kit.preprocessing)
+    network = TorchNetwork(model.module, computing, example=_example(model, images))
+    try:
+        difference(exact, network, images)
+    except NotTheSameError as exc:
+        return exact, "; ".join(filter(None, (exact.remark, f"not compiled: then {exc}")))
+    return network, network.remark
+
+
+def _example(model: Pretrained, images: Floats) -> Floats | None:
+    return images[:1] if model.kit.preprocessing.gives_one_size else None

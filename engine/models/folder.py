@@ -1,0 +1,130 @@
+"""A model in a folder of its own, described by its ``model.toml``: see models/README.md."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from PIL.Image import Resampling
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engine.models.errors import ModelUnavailableError
+from engine.models.output import Output
+from engine.preprocessing import Preprocessing
+from engine.runtimes.adapting import Layout
+from engine.runtimes.network import Precision
+
+DESCRIPTION_FILE = "model.toml"
+# Editors on Windows put a mark at the beginning, which is no text.
+TEXT = "utf-8-sig"
+# Before the name of something that torchvision knows.
+TORCHVISION: Final = "torchvision:"
+
+_CACHE: Final = "__pycache__"
+_SAMPLES: Final = "samples"
+_REPORTS: Final = ("report.md", "report.json")  # of quantizing
+_DOCUMENTS: Final = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG", "CITATION")
+
+Side = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class PreprocessingTable(BaseModel):
+    """``[preprocessing]``, spelled out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Literal["RGB", "L"] = "RGB"
+    invert: bool = False
+    resize: Side | tuple[Side, Side] | None = None
+    crop: tuple[Side, Side] | None = None
+    interpolation: Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"] = (
+        "bilinear"
+    )
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def build(self) -> Preprocessing:
+        fields = self.model_dump()
+        return Preprocessing(**fields | {"interpolation": Resampling[self.interpolation.upper()]})
+
+
+class ModelFile(BaseModel):
+    """What a ``model.toml`` may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    description: str = ""
+    architecture: str | None = None
+    weights: str | None = None
+    program: str | None = None
+    network: str | None = None
+    precision: Precision = "float32"
+    output: Output | None = None
+    layout: Layout = "NCHW"
+    predictor: str | None = None
+    labels: str | tuple[str, ...] | None = None
+    preprocessing: str | PreprocessingTable | None = None
+    measured: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.precision != "float32" and self.network is None:
+            raise ValueError("precision belongs to a network")
+        if self.layout != "NCHW" and self.network is None:
+            raise ValueError("layout belongs to a network, an ONNX file")
+        if self.predictor is not None:
+            return self
+        kinds = (self.program, self.network, self.architecture and self.weights)
+        if sum(map(bool, kinds)) != 1:
+            raise ValueError("needs architecture and weights, or program, network or predictor")
+        if self.labels is None or self.preprocessing is None:
+            raise ValueError("needs labels and preprocessing")
+        return self
+
+
+def read(folder: Path) -> ModelFile:
+    """Read what the ``model.toml`` in *folder* says.
+
+    Raises:
+        ModelUnavailableError: It is wrong, or missing.
+    """
+    try:
+        return ModelFile.model_validate(
+            tomllib.loads((folder / DESCRIPTION_FILE).read_text(encoding=TEXT))
+        )
+    except (tomllib.TOMLDecodeError, ValidationError, OSError, UnicodeDecodeError) as exc:
+        raise ModelUnavailableError(f"{DESCRIPTION_FILE}: {_one_line(exc)}") from exc
+
+
+def files_of(folder: Path, described: ModelFile) -> tuple[Path, ...]:
+    """Return all that may decide what the model in *folder* answers, in a fixed order."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    found = {folder / path for path in files if not _is_beside_the_point(path)}
+    return tuple(sorted(found | files_named_by(folder, described)))
+
+
+def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
+    """Return what ``model.toml`` names, wherever it lies and whether it is there or not."""
+    named = {described.weights, described.program, described.network}
+    if isinstance(described.labels, str) and not described.labels.startswith(TORCHVISION):
+        named.add(described.labels)
+    return {folder / name for name in named if name}
+
+
+def _is_beside_the_point(path: Path) -> bool:
+    """Tell documents, samples, and what editors and Python leave behind; *path* is relative."""
+    if any(part == _CACHE or part.startswith(".") for part in path.parts):
+        return True
+    is_at_the_top = len(path.parts) == 1
+    return (
+        path.parts[0] == _SAMPLES
+        or path.name.partition(".")[0].upper() in _DOCUMENTS
+        or (is_at_the_top and path.name in _REPORTS)
+    )
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()
+        )
+    return str(error)

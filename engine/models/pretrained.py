@@ -1,0 +1,25 @@
+"""A network of torch with all that was made for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.models.classifier import Kit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """A network in evaluation mode, and where it came from.
+
+    Args:
+        module: Takes floats of shape (n, channels, height, width), returns logits.
+        kit: Its labels, its preprocessing and so on.
+        sources: The files that it was made of.
+        remark: What was done to its weights, for people; empty if nothing was.
+    """
+
+    module: torch.nn.Module
+    kit: Kit
+    sources: tuple[Path, ...]
+    remark: str = ""

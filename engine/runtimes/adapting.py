@@ -1,0 +1,98 @@
+"""ONNX files that want their images in another form: one at a time, channels last, in float16."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from engine.runtimes.agreement import NotTheSameError
+from engine.runtimes.network import Floats, Network
+
+Layout = Literal["NCHW", "NHWC"]
+
+_DTYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+_DIMENSIONS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What a file says of its input.
+
+    Args:
+        shape: A number, or a name or nothing where any number will do.
+        kind: As onnxruntime spells it, such as ``tensor(float)``.
+    """
+
+    shape: tuple[int | str | None, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedNetwork:
+    """A network that gets its images as it wants them.
+
+    Args:
+        network: Computes.
+        layout: ``NHWC`` if channels come last.
+        kind: The type of its numbers.
+        one_by_one: Whether it takes one image at a time.
+    """
+
+    network: Network
+    layout: Layout
+    kind: str
+    one_by_one: bool
+
+    @property
+    def runtime(self) -> str:
+        return self.network.runtime
+
+    @property
+    def remark(self) -> str:
+        return "its batch is fixed: images are computed one by one" if self.one_by_one else ""
+
+    def __call__(self, images: Floats) -> Floats:
+        """Return the outputs, shape (n, labels), of images of shape (n, c, h, w)."""
+        formed = images.transpose(0, 2, 3, 1) if self.layout == "NHWC" else images
+        formed = np.ascontiguousarray(formed.astype(_DTYPES[self.kind], copy=False))
+        if not self.one_by_one:
+            return self._computed(formed)
+        return np.concatenate([self._computed(formed[n : n + 1]) for n in range(len(formed))])
+
+    def _computed(self, images: Floats) -> Floats:
+        return self.network(images).astype(np.float32, copy=False)
+
+
+def adapted(network: Network, wanted: Input, *, layout: Layout, channels: int) -> Network:
+    """Return *network*, or what gives it the images in the form that it wants.
+
+    Raises:
+        NotTheSameError: There is no such form; the text says what to do.
+    """
+    if wanted.kind not in _DTYPES:
+        raise NotTheSameError(
+            f"its input is a {wanted.kind}; export it with an input of float or float16"
+        )
+    if layout == "NCHW" and _is_channels_last(wanted, channels):
+        raise NotTheSameError(
+            f'its input has the shape {_shown(wanted)}, channels last: set layout = "NHWC"'
+        )
+    fixed = wanted.shape[0] if wanted.shape else None
+    if isinstance(fixed, int) and fixed > 1:
+        raise NotTheSameError(
+            f"its input has the shape {_shown(wanted)}; export it with a batch of 1, or a free one"
+        )
+    one_by_one = fixed == 1
+    if layout == "NCHW" and wanted.kind == "tensor(float)" and not one_by_one:
+        return network
+    return AdaptedNetwork(network, layout, wanted.kind, one_by_one)
+
+
+def _is_channels_last(wanted: Input, channels: int) -> bool:
+    if len(wanted.shape) != _DIMENSIONS:
+        return False
+    return isinstance(wanted.shape[1], int) and wanted.shape[1] != channels == wanted.shape[3]
+
+
+def _shown(wanted: Input) -> str:
+    return "(" + ", ".join(str(one or "?") for one in wanted.shape) + ")"

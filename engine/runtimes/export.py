@@ -1,0 +1,66 @@
+"""From a network of torch to a file in the ONNX format, and whether the two agree."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from engine.runtimes.agreement import NotTheSameError, difference
+from engine.runtimes.network import Floats
+from engine.runtimes.on_onnx import INPUT, OUTPUT, OnnxNetwork
+
+
+def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> float:
+    """Write *module* to *path*, and compare what the file computes with what it does.
+
+    Args:
+        module: In evaluation mode.
+        probe: Preprocessed images, shape (n, channels, height, width), of two or more.
+        path: Where the file shall be.
+        is_fixed: Whether all images have the height and the width of these.
+
+    Returns:
+        The largest difference between two logits, in standard deviations of all logits.
+
+    Raises:
+        NotTheSameError: torch cannot write it, or the results disagree.
+    """
+    try:
+        _write(module, probe, path, is_fixed=is_fixed)
+        network = OnnxNetwork(path, threads=1)
+        return difference(_computed_by(module), network, probe)
+    except NotTheSameError as exc:
+        raise NotTheSameError(f"when exported, {exc}") from exc
+    except Exception as exc:  # exporters fail in any way they like
+        reason = str(exc).strip().partition("\n")[0]
+        raise NotTheSameError(f"{type(exc).__name__}: {reason}") from exc
+
+
+def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> None:
+    some = torch.from_numpy(probe[:2])
+    free = torch.export.Dim.AUTO
+    sizes = {} if is_fixed else {2: free, 3: free}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        program = torch.onnx.export(
+            module,
+            (some,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch"), **sizes},),
+            verbose=False,
+        )
+    if program is None:
+        raise NotTheSameError("nothing is written")
+    program.save(path)
+
+
+def _computed_by(module: torch.nn.Module) -> Callable[[Floats], Floats]:
+    def compute(images: Floats) -> Floats:
+        with torch.inference_mode():
+            logits: Floats = module(torch.from_numpy(images)).float().numpy()
+        return logits
+
+    return compute

@@ -1,0 +1,40 @@
+"""Networks computed by OpenVINO, from the same files as onnxruntime's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import openvino
+
+from engine.runtimes.network import Floats, Precision
+
+# What is not in 8 bits in an int8 network is in float32.
+_HINTS: Final[Mapping[Precision, str]] = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
+
+
+class OpenVinoNetwork:
+    """A network in a file of the ONNX format, on the CPU."""
+
+    runtime = "openvino"
+
+    def __init__(self, path: Path, *, threads: int, precision: Precision = "float32") -> None:
+        settings = {
+            # By itself it takes bfloat16 wherever the processor has it.
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_NUM_THREADS": threads,
+            # It pins threads to cores: two engines would share the first one.
+            "ENABLE_CPU_PINNING": False,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._network = openvino.Core().compile_model(path, "CPU", settings)
+
+    @property
+    def is_bf16(self) -> bool:
+        """Whether it computes in bfloat16; without instructions for that it takes float32."""
+        hint = self._network.get_property("INFERENCE_PRECISION_HINT")
+        return bool(hint == openvino.Type.bf16)
+
+    def __call__(self, images: Floats) -> Floats:
+        [logits] = self._network([images]).values()
+        result: Floats = logits
+        return result

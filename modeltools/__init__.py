@@ -1,0 +1,1 @@
+"""What people do with models while nothing is served: fetch, export, quantize."""

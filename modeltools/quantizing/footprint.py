@@ -1,0 +1,64 @@
+"""How much memory one network takes: ``python -m modeltools.quantizing.footprint ...``.
+
+In a process of its own, so that nothing else is counted.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+
+from common.memory import MEBIBYTE, resident_bytes
+from engine.runtimes.network import Network, Precision
+from engine.runtimes.on_onnx import OnnxNetwork
+
+_IMAGES: Final = 3
+
+
+def resident_mb(
+    file: Path, *, runtime: str, precision: Precision, threads: int, shape: tuple[int, ...]
+) -> float | None:
+    """Measure what a process holds that has loaded *file* and computed some images.
+
+    Args:
+        file: The network.
+        runtime: ``onnx`` or ``openvino``.
+        precision: What it computes in.
+        threads: How many it computes with.
+        shape: Of the input tensor.
+
+    Returns:
+        MiB, with Python and the runtime; None where that cannot be told.
+    """
+    command = [sys.executable, "-m", "modeltools.quantizing.footprint"]
+    ended = subprocess.run(  # noqa: S603 (our own command)
+        [*command, str(file), runtime, precision, str(threads), *map(str, shape)],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return float(ended.stdout) if ended.returncode == 0 and ended.stdout.strip() != "0.0" else None
+
+
+def main() -> None:
+    """Load what the command line names, compute, and print how much memory that takes."""
+    file, runtime, precision, threads, *shape = sys.argv[1:]
+    network = _network(Path(file), runtime, cast("Precision", precision), int(threads))
+    for _ in range(_IMAGES):
+        network(np.zeros(tuple(map(int, shape)), np.float32))
+    sys.stdout.write(f"{resident_bytes(os.getpid()) / MEBIBYTE:.1f}\n")
+
+
+def _network(file: Path, runtime: str, precision: Precision, threads: int) -> Network:
+    if runtime != "openvino":
+        return OnnxNetwork(file, threads=threads)
+    from engine.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
+
+    return OpenVinoNetwork(file, threads=threads, precision=precision)
+
+
+if __name__ == "__main__":
+    main()

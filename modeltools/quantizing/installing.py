@@ -1,0 +1,107 @@
+"""The folder of a quantized model: written beside, and renamed once it is whole."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+from PIL.Image import Resampling
+
+from engine.models.classifier import Kit
+from engine.models.folder import DESCRIPTION_FILE, PreprocessingTable
+from engine.preprocessing import Preprocessing
+from engine.runtimes.network import Precision
+from modeltools.quantizing.errors import CannotQuantizeError
+from modeltools.quantizing.report import Report
+
+NETWORK_FILE: Final = "network.onnx"
+_LABELS_FILE: Final = "labels.txt"
+_FOLDER_MODE: Final = 0o755
+
+
+@contextmanager
+def draft_of(target: Path) -> Iterator[Path]:
+    """Make a folder beside *target* that is gone afterwards, unless it was renamed.
+
+    Raises:
+        CannotQuantizeError: There is one of that name, or nothing can be written there.
+    """
+    if target.exists():
+        raise CannotQuantizeError(f"there is a {target} already; delete it or rename it first")
+    try:
+        draft = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as exc:
+        raise CannotQuantizeError(f"nothing can be written to {target.parent}: {exc}") from exc
+    try:
+        draft.chmod(_FOLDER_MODE)  # consumers may run as somebody else
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def describe(draft: Path, source: str, kit: Kit, precision: Precision) -> None:
+    """Write ``model.toml`` and the labels beside the network."""
+    (draft / _LABELS_FILE).write_text("\n".join(kit.labels) + "\n", encoding="utf-8")
+    described = {
+        "description": f"{kit.description or source}, in {precision}",
+        "network": NETWORK_FILE,
+        "precision": precision,
+        "labels": _LABELS_FILE,
+        "output": kit.output,
+    }
+    lines = [*_lines(described), "", "[preprocessing]", *_lines(_spelled_out(kit.preprocessing))]
+    (draft / DESCRIPTION_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def add_report(draft: Path, report: Report) -> None:
+    """Write what was measured, into ``model.toml`` too."""
+    measured = {
+        "source": report.source,
+        "photographs": report.photographs,
+        "top_1_agreement": round(report.top_1_agreement, 4),
+        "top_5_agreement": round(report.top_5_agreement, 4),
+        "runtime": report.after.runtime,
+        "images_per_s": round(report.after.images_per_s, 1),
+        "float32_images_per_s": round(report.before.images_per_s, 1),
+    }
+    if report.after.accuracy and report.before.accuracy:
+        measured["accuracy"] = round(report.after.accuracy.top_1, 4)
+        measured["float32_accuracy"] = round(report.before.accuracy.top_1, 4)
+    with (draft / DESCRIPTION_FILE).open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", "[measured]", *_lines(measured)]) + "\n")
+    write_report(draft, "report", report)
+
+
+def write_report(folder: Path, name: str, report: Report) -> Path:
+    """Write *report* for programs and for people; return the file for people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(report.model_dump_json(indent=1) + "\n")
+    file = folder / f"{name}.md"
+    file.write_text(report.as_markdown(), encoding="utf-8")
+    return file
+
+
+def install(draft: Path, target: Path) -> None:
+    """Give *draft* its name.
+
+    Raises:
+        CannotQuantizeError: Somebody else was faster.
+    """
+    try:
+        draft.rename(target)
+    except OSError as exc:
+        raise CannotQuantizeError(f"there is a {target} already: {exc.strerror}") from exc
+
+
+def _spelled_out(preprocessing: Preprocessing) -> Mapping[str, Any]:
+    values = {name: getattr(preprocessing, name) for name in PreprocessingTable.model_fields}
+    values["interpolation"] = Resampling(preprocessing.interpolation).name.lower()
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _lines(table: Mapping[str, Any]) -> list[str]:
+    """Write TOML, which for text, numbers, truths and lists of them is what JSON is."""
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
