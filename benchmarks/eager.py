@@ -9,10 +9,11 @@ import torch
 from benchmarks.material import EAGER
 from common.settings import Settings
 from engine.models.classifier import Classifier
-from engine.models.loading import load_pretrained
 from engine.models.model import classify
+from engine.models.origin import Origin
 from engine.models.places import Places
-from engine.runtimes.network import Floats
+from engine.models.pretrained_loading import load_pretrained
+from engine.runtimes.network import Floats, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Eager:
 
     module: torch.nn.Module
     runtime: str = "eager"
+    precision: Precision = "float32"
 
     def __call__(self, images: Floats) -> Floats:
         with torch.inference_mode():
@@ -30,7 +32,7 @@ class Eager:
 
 def eager_classifier(name: str, where: Places) -> Classifier:
     """Load the model *name*, with the preprocessing that all runtimes share."""
-    pretrained = load_pretrained(name, where)
+    pretrained = load_pretrained(Origin.find(name, where))
     return Classifier(network=Eager(pretrained.module), kit=pretrained.kit)
 
 

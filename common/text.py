@@ -29,5 +29,10 @@ def text_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}"
 
 
+def joined(*remarks: str) -> str:
+    """Return all of *remarks* that are not empty, as one."""
+    return "; ".join(filter(None, remarks))
+
+
 def _fit(character: str) -> str:
     return character if character.isprintable() or character in _LAYOUT else _UNFIT

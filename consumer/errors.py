@@ -42,14 +42,14 @@ class DecodeOverdueError(TransientError):
     """The engine was killed because one image took too long to decode.
 
     Args:
-        place: The index of its question among those that were asked together.
+        index: The index of its question among those that were asked together.
         limit_s: How long it may take.
         is_certain: Whether the image is to blame. Beside another lane it may only have waited.
     """
 
-    def __init__(self, place: int, limit_s: float, *, is_certain: bool = True) -> None:
+    def __init__(self, index: int, limit_s: float, *, is_certain: bool = True) -> None:
         super().__init__(f"an image took longer than {limit_s:g} s to decode")
-        self.place = place
+        self.index = index
         self.limit_s = limit_s
         self.is_certain = is_certain
 

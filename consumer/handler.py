@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -11,6 +11,7 @@ import structlog
 from tenacity import Retrying
 
 from common.errors import (
+    DarkroomError,
     MalformedMessageError,
     StaleJobError,
     StoreRefusedError,
@@ -35,6 +36,8 @@ _IMAGE_UNREADABLE: Final = failure(
     "The store has a record of the image, but without bytes that this version can read.",
 )
 _LONGEST_REASON: Final = 200
+# What may end the handling of a delivery; anything else is a bug.
+_EXPECTED: Final = (TransientError, StoreRefusedError, StaleJobError)
 
 
 class Disposition(Enum):
@@ -105,20 +108,20 @@ class Handler:
         Safe to repeat: the same body may be delivered any number of times, also at once.
 
         Yields:
-            The place of a body among them and what becomes of its delivery, once that is known.
+            The index of a body among them and what becomes of its delivery, once that is known.
         """
         begun: list[tuple[int, Job, Question]] = []
         with ExitStack() as hands:
-            for place, body in enumerate(bodies):
+            for index, body in enumerate(bodies):
                 step = self._begin(body, hands)
                 if isinstance(step, Disposition):
-                    yield place, step
+                    yield index, step
                 else:
-                    begun.append((place, *step))
+                    begun.append((index, *step))
             if begun:
                 outcomes = self.classifier.ask([question for _, _, question in begun])
-                for (place, job, _), outcome in zip(begun, outcomes, strict=True):
-                    yield place, self._end(job, outcome)
+                for (index, job, _), outcome in zip(begun, outcomes, strict=True):
+                    yield index, self._end(job, outcome)
 
     def _begin(self, body: bytes, hands: ExitStack) -> tuple[Job, Question] | Disposition:
         """Claim the job that *body* names and load its image, unless there is nothing to do."""
@@ -127,15 +130,22 @@ class Handler:
         except MalformedMessageError as exc:
             log.error("dead-lettering a malformed message", reason=str(exc))  # noqa: TRY400
             return Disposition.DEAD_LETTER
-        with _settling(message.id) as settled:
-            # Before the claim, so that an engine which is still loading costs no attempt.
-            self.classifier.wait_until_ready()
-            job = self._claim(message, hands)
-            if job is not None:
-                image = self.patiently(self._image, job)
-                if image is not None:
-                    return job, Question(job.job_id, image, job.model, job.top_k)
-        return settled.disposition
+        with structlog.contextvars.bound_contextvars(job_id=message.id):
+            try:
+                return self._claimed_with_image(message, hands) or Disposition.ACK
+            except _EXPECTED as exc:
+                return _disposition_after(exc)
+
+    def _claimed_with_image(
+        self, message: ClassifyMessage, hands: ExitStack
+    ) -> tuple[Job, Question] | None:
+        # An engine that is still loading costs no attempt: wait before the claim.
+        self.classifier.wait_until_ready()
+        job = self._claim(message, hands)
+        image = None if job is None else self.patiently(self._image, job)
+        if job is None or image is None:
+            return None
+        return job, Question(job.job_id, image, job.model, job.top_k)
 
     def _image(self, job: Job) -> bytes | None:
         """Load the image of a claimed job; without one, move the job and return None."""
@@ -154,11 +164,14 @@ class Handler:
         return image
 
     def _end(self, job: Job, outcome: Outcome) -> Disposition:
-        with _settling(job.job_id) as settled:
+        with structlog.contextvars.bound_contextvars(job_id=job.job_id):
             if isinstance(outcome, EngineNotReadyError):
-                raise outcome
-            self.patiently(self._save, self._moved(job, outcome), job)
-        return settled.disposition
+                return _disposition_after(outcome)
+            try:
+                self.patiently(self._save, self._moved(job, outcome), job)
+            except _EXPECTED as exc:
+                return _disposition_after(exc)
+        return Disposition.ACK
 
     def _save(self, job: Job, previous: Job) -> None:
         """Save what became of *previous*; if the store refuses that, fail the job instead."""
@@ -241,20 +254,10 @@ def _refused(what: str, error: StoreRefusedError) -> Failure:
     return failure("store-refused", "The store refused", detail)
 
 
-@dataclass(slots=True)
-class _Settled:
-    disposition: Disposition = Disposition.ACK
-
-
-@contextmanager
-def _settling(job_id: JobId) -> Iterator[_Settled]:
-    """Decide what becomes of a delivery if the block cannot go on."""
-    settled = _Settled()
-    with structlog.contextvars.bound_contextvars(job_id=job_id):
-        try:
-            yield settled
-        except StaleJobError:
-            log.info("somebody else moved the job first")
-        except (TransientError, StoreRefusedError) as exc:
-            log.warning("giving the delivery back", reason=str(exc))
-            settled.disposition = Disposition.REQUEUE
+def _disposition_after(error: DarkroomError) -> Disposition:
+    """Decide what becomes of a delivery when its job could not be moved."""
+    if isinstance(error, StaleJobError):
+        log.info("somebody else moved the job first")
+        return Disposition.ACK
+    log.warning("giving the delivery back", reason=str(error))
+    return Disposition.REQUEUE

@@ -70,11 +70,11 @@ class Heartbeat:
             self._tell(self._describe())
         except (StoreUnavailableError, StoreRefusedError) as exc:
             log.warning("no heartbeat", error=str(exc))
-            return min(_REPEAT_AFTER_S, self._interval_s)
-        except Exception:  # whatever it is: a consumer whose thread has ended seems dead
+        except Exception:  # a consumer whose heartbeats end seems dead, whatever ended them
             log.exception("no heartbeat")
-            return min(_REPEAT_AFTER_S, self._interval_s)
-        return self._interval_s
+        else:
+            return self._interval_s
+        return min(_REPEAT_AFTER_S, self._interval_s)
 
     def _tell(self, worker: Worker) -> None:
         try:

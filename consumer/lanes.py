@@ -25,7 +25,7 @@ class Lanes:
     A lane takes what is there: a batch that is not full waits only if it is told to.
 
     Args:
-        handle: Handles some bodies, and tells of each, by its place among them, what becomes
+        handle: Handles some bodies, and tells of each, by its index among them, what becomes
             of it.
         count: How many lanes.
         batch_size: Most deliveries of a batch.
@@ -64,8 +64,8 @@ class Lanes:
         if not batch:
             return  # another lane took them all
         try:
-            for place, disposition in self._handle([delivery.body for delivery in batch]):
-                batch[place].handled.set_result(disposition)
+            for index, disposition in self._handle([delivery.body for delivery in batch]):
+                batch[index].handled.set_result(disposition)
         except Exception as exc:  # noqa: BLE001 (whoever waits for the future raises it)
             for delivery in batch:
                 if not delivery.handled.done():

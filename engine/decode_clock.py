@@ -12,7 +12,7 @@ from multiprocessing.sharedctypes import RawArray
 from typing import Final
 
 _IDLE: Final = 0.0
-_PLACE, _BEGAN = 0, 1
+_INDEX, _BEGAN = 0, 1
 
 
 class DecodeClock:
@@ -33,9 +33,9 @@ class DecodeClock:
         self._shared[_BEGAN] = _IDLE
 
     @contextmanager
-    def decoding(self, place: int) -> Iterator[None]:
-        """Note that the image of the question at *place* is decoded while the block runs."""
-        self._shared[_PLACE] = place
+    def decoding(self, index: int) -> Iterator[None]:
+        """Note that the image of the question at *index* is decoded while the block runs."""
+        self._shared[_INDEX] = index
         self._shared[_BEGAN] = time.monotonic()
         try:
             yield
@@ -43,9 +43,9 @@ class DecodeClock:
             self._shared[_BEGAN] = _IDLE
 
     def overdue(self, limit_s: float) -> int | None:
-        """Return the place of an image that has been decoded for longer than *limit_s*."""
-        began_s, place = self._shared[_BEGAN], int(self._shared[_PLACE])
+        """Return the index of an image that has been decoded for longer than *limit_s*."""
+        began_s, index = self._shared[_BEGAN], int(self._shared[_INDEX])
         # The next image may have begun between the two readings.
         is_same = began_s == self._shared[_BEGAN]
         is_over = began_s != _IDLE and time.monotonic() - began_s > limit_s
-        return place if is_same and is_over else None
+        return index if is_same and is_over else None

@@ -10,7 +10,7 @@ import PIL.Image
 import structlog
 
 from common.problems import failure
-from common.text import text_of
+from common.text import joined, text_of
 from common.workers import ModelState, ServedModel
 from engine.decoding.decode import UndecodableImageError, decode
 from engine.models.errors import ModelUnavailableError, NotFiniteError
@@ -26,7 +26,7 @@ _WARM_UP_PX = (64, 64)
 Decoding = Callable[[int], AbstractContextManager[None]]
 
 
-def _untimed(_place: int) -> AbstractContextManager[None]:
+def _untimed(_index: int) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -80,10 +80,10 @@ class Models:
 
         Args:
             questions: What is asked together.
-            decoding: Entered while an image is decoded, with the place of its question.
+            decoding: Entered while an image is decoded, with the index of its question.
         """
         return Batch(
-            tuple(self._prepare(one, decoding(place)) for place, one in enumerate(questions))
+            tuple(self._prepare(one, decoding(index)) for index, one in enumerate(questions))
         )
 
     def _prepare(
@@ -202,7 +202,7 @@ def _since_ms(started_s: float) -> float:
 def _remark(model: Model, config: EngineConfig) -> str:
     scales = config.dct_scaling and model.enough_px
     scaling = f"JPEGs are scaled down to {model.enough_px} px or more as they are decoded"
-    return "; ".join(filter(None, (model.remark, scaling if scales else "")))
+    return joined(model.remark, scaling if scales else "")
 
 
 def _refuse(name: str, title: str, detail: str) -> Refusal:

@@ -13,7 +13,7 @@ import structlog
 from common.problems import failure
 from common.workers import ModelState, ServedModel
 from consumer.engines.process import END_WITHIN_S, Child, Limits, RetiredError
-from consumer.engines.shared_lock import Turns
+from consumer.engines.shared_lock import SharedLock
 from consumer.errors import (
     DecodeOverdueError,
     EngineDiedError,
@@ -53,7 +53,7 @@ class Engine:
         self._on_change: Callable[[], None] = lambda: None
         self._closing = threading.Event()
         self._changed = threading.Condition()
-        self._turns = Turns(config.lines)
+        self._asking = SharedLock(config.lines)
         self._clocks = [DecodeClock() for _ in range(config.lines)]
         self._child: Child | None = None
         self._models = self._all(ModelState.LOADING)
@@ -89,7 +89,7 @@ class Engine:
     @property
     def busy(self) -> int:
         """How many batches of questions are in hand."""
-        return self._turns.busy
+        return self._asking.busy
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
         """Ask the child; give the outcome of each question, in their order, as soon as known.
@@ -102,31 +102,31 @@ class Engine:
         try:
             yield from self._asked_together(questions)
         except DecodeOverdueError as exc:  # the others are asked again
-            yield from self.ask(questions[: exc.place])
-            yield _refused(exc) if exc.is_certain else self._asked_alone(questions[exc.place])
-            yield from self.ask(questions[exc.place + 1 :])
+            yield from self.ask(questions[: exc.index])
+            yield _refused(exc) if exc.is_certain else self._asked_alone(questions[exc.index])
+            yield from self.ask(questions[exc.index + 1 :])
         except _SharedLossError:
             for question in questions:
                 yield self._asked_alone(question)
 
     def _asked_together(self, questions: Sequence[Question]) -> Sequence[Outcome]:
-        with self._turns.together() as turn:
+        with self._asking.shared() as holder:
             try:
                 return self._ask_child(questions)
             except EngineNotReadyError as exc:
                 return [exc] * len(questions)
             except DecodeOverdueError as exc:
                 # Another lane's native code may have held the interpreter's lock all the time.
-                is_certain = not turn.was_shared
-                raise DecodeOverdueError(exc.place, exc.limit_s, is_certain=is_certain) from None
+                is_certain = not holder.was_shared
+                raise DecodeOverdueError(exc.index, exc.limit_s, is_certain=is_certain) from None
             except EngineLostError as exc:
-                is_alone = len(questions) == 1 and not turn.was_shared
+                is_alone = len(questions) == 1 and not holder.was_shared
                 if is_alone or self._closing.is_set():  # then there is no child to ask again
                     return [exc] * len(questions)
                 raise _SharedLossError from None
 
     def _asked_alone(self, question: Question) -> Outcome:
-        with self._turns.alone():
+        with self._asking.exclusive():
             try:
                 [reply] = self._ask_child([question])
             except DecodeOverdueError as exc:

@@ -238,8 +238,8 @@ class Child:
             for line in self._lines:
                 if time.monotonic() > line.due_s:
                     self.kill(EngineTimeoutError(f"{line.overdue} and was killed"))
-                elif (place := line.clock.overdue(self._decode_limit_s)) is not None:
-                    line.guilty = line.guilty or DecodeOverdueError(place, self._decode_limit_s)
+                elif (index := line.clock.overdue(self._decode_limit_s)) is not None:
+                    line.guilty = line.guilty or DecodeOverdueError(index, self._decode_limit_s)
                     self.kill(EngineDiedError(f"was killed: {line.guilty}"))
 
     def _enforce_memory(self) -> None:

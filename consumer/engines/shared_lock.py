@@ -1,4 +1,4 @@
-"""Who asks an engine at the same time as others, and who alone."""
+"""A lock that a few may hold together, or one alone."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -7,40 +7,40 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Turn:
-    """One stay, and whether anybody else was there during it."""
+class Holder:
+    """One that holds the lock, and whether anybody else held it at the same time."""
 
     was_shared: bool = False
 
 
-class Turns:
-    """Lets a few ask together, or one alone, who goes first.
+class SharedLock:
+    """Held by a few together, or by one alone, who goes first.
 
     Args:
-        at_once: How many may ask together.
+        at_once: How many may hold it together.
     """
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
         self._changed = threading.Condition()
-        self._asking: list[Turn] = []
+        self._holders: list[Holder] = []
         self._want_alone = 0
 
     @contextmanager
-    def together(self) -> Iterator[Turn]:
-        """Ask along with others."""
-        with self._taken(
-            lambda: not self._want_alone and len(self._asking) < self._at_once
-        ) as turn:
-            yield turn
+    def shared(self) -> Iterator[Holder]:
+        """Hold the lock along with others."""
+        with self._held(
+            lambda: not self._want_alone and len(self._holders) < self._at_once
+        ) as holder:
+            yield holder
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Ask while nobody else does."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock while nobody else does."""
         with self._changed:
             self._want_alone += 1
         try:
-            with self._taken(lambda: not self._asking):
+            with self._held(lambda: not self._holders):
                 yield
         finally:
             with self._changed:
@@ -49,20 +49,20 @@ class Turns:
 
     @property
     def busy(self) -> int:
-        """How many ask now, or wait for it."""
-        return len(self._asking) + self._want_alone
+        """How many hold the lock or wait for it."""
+        return len(self._holders) + self._want_alone
 
     @contextmanager
-    def _taken(self, is_free: Callable[[], bool]) -> Iterator[Turn]:
+    def _held(self, is_free: Callable[[], bool]) -> Iterator[Holder]:
         with self._changed:
             self._changed.wait_for(is_free)
-            turn = Turn(was_shared=bool(self._asking))
-            for other in self._asking:
+            holder = Holder(was_shared=bool(self._holders))
+            for other in self._holders:
                 other.was_shared = True
-            self._asking.append(turn)
+            self._holders.append(holder)
         try:
-            yield turn
+            yield holder
         finally:
             with self._changed:
-                self._asking.remove(turn)
+                self._holders.remove(holder)
                 self._changed.notify_all()

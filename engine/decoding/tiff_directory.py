@@ -76,8 +76,8 @@ def first_directory(tiff: bytes) -> Iterator[Entry]:
         (entries,) = struct.unpack_from(layout.count, tiff, offset)
         offset += struct.calcsize(layout.count)
         for number in range(min(entries, _MOST_ENTRIES)):
-            place = offset + number * struct.calcsize(layout.entry)
-            yield Entry(*struct.unpack_from(layout.entry, tiff, place))
+            position = offset + number * struct.calcsize(layout.entry)
+            yield Entry(*struct.unpack_from(layout.entry, tiff, position))
     except (struct.error, OverflowError) as exc:
         raise DirectoryError from exc
 

@@ -3,12 +3,13 @@
 import math
 from dataclasses import replace
 
+from common.text import joined
 from engine.models.classifier import Classifier
 from engine.models.errors import ModelUnavailableError
 from engine.models.pretrained import Pretrained
 from engine.models.probe import probe
-from engine.runtimes.agreement import NotTheSameError, difference, in_deviations
 from engine.runtimes.computing import Computing
+from engine.runtimes.equivalence import NotEquivalentError, difference, in_deviations
 from engine.runtimes.network import Floats
 from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
 
@@ -28,8 +29,7 @@ def served_by_torch(model: Pretrained, computing: Computing, *, remark: str = ""
         network, told = _in_half_precision(model, computing, exact)
     elif computing.compiles:
         network, told = _compiled(model, computing, exact)
-    remarks = "; ".join(filter(None, (model.remark, remark, told)))
-    return Classifier(network=network, kit=model.kit, remark=remarks)
+    return Classifier(network=network, kit=model.kit, remark=joined(model.remark, remark, told))
 
 
 def _in_half_precision(
@@ -43,7 +43,7 @@ def _in_half_precision(
     if not math.isfinite(largest):
         raise ModelUnavailableError(f"DARKROOM_PRECISION is {precision}, in which it overflows")
     told = f"{precision}: largest logit difference {largest:.2g} of their deviation"
-    return network, "; ".join(filter(None, (network.remark, told)))
+    return network, joined(network.remark, told)
 
 
 def _compiled(
@@ -53,8 +53,8 @@ def _compiled(
     network = TorchNetwork(model.module, computing, example=_example(model, images))
     try:
         difference(exact, network, images)
-    except NotTheSameError as exc:
-        return exact, "; ".join(filter(None, (exact.remark, f"not compiled: then {exc}")))
+    except NotEquivalentError as exc:
+        return exact, joined(exact.remark, f"not compiled: then {exc}")
     return network, network.remark
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from common.text import joined
 from engine.models import torchvision_zoo
 from engine.models.errors import ModelUnavailableError
 from engine.models.folder import TORCHVISION, ModelFile, files_of
@@ -45,7 +46,7 @@ def _network(folder: Path, described: ModelFile, weights: Path) -> tuple[torch.n
         return network, _filled(network, weights)
     network = torchvision_zoo.architecture(name, classes=classes)
     told = f"{name} with {classes} classes instead of {_OF_IMAGENET}"
-    return network, "; ".join(filter(None, (told, _filled(network, weights))))
+    return network, joined(told, _filled(network, weights))
 
 
 def _filled(network: torch.nn.Module, weights: Path) -> str:

@@ -54,8 +54,8 @@ class Classifier:
         return self.kit.description
 
     @property
-    def precision(self) -> str:
-        return self.kit.precision
+    def precision(self) -> Precision:
+        return self.network.precision
 
     @property
     def runtime(self) -> str:

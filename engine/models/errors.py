@@ -1,6 +1,10 @@
 """What can be wrong with a model."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from common.errors import PermanentError
+from common.text import text_of
 
 
 class ModelUnavailableError(PermanentError):
@@ -9,3 +13,14 @@ class ModelUnavailableError(PermanentError):
 
 class NotFiniteError(PermanentError):
     """A network gave NaN or infinity for an image: there is no probability to make of that."""
+
+
+@contextmanager
+def told_as_unavailable() -> Iterator[None]:
+    """Turn any error into a ``ModelUnavailableError``: weights and code of users raise anything."""
+    try:
+        yield
+    except ModelUnavailableError:
+        raise
+    except Exception as exc:
+        raise ModelUnavailableError(text_of(exc)) from exc

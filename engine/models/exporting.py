@@ -11,18 +11,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 from engine.models.errors import ModelUnavailableError
-from engine.models.exports import Export, digests, installed_torchvision
+from engine.models.exported import UNAVAILABLE
+from engine.models.exports import Export, Exports, digests, installed_torchvision
+from engine.models.origin import Origin
 from engine.models.places import Places
+from engine.models.pretrained import Pretrained
+from engine.models.pretrained_loading import load_pretrained
 from engine.models.probe import probe
-from engine.runtimes.agreement import NotTheSameError
-
-if TYPE_CHECKING:
-    from engine.models.pretrained import Pretrained
-
-UNAVAILABLE: Final = 3
+from engine.runtimes.equivalence import NotEquivalentError
+from engine.runtimes.export import export
 
 
 def main() -> int:
@@ -33,53 +32,50 @@ def main() -> int:
     parser.add_argument("--weights-dir", type=Path, required=True)
     asked = parser.parse_args()
     try:
-        export_model(asked.name, Places(asked.models_dir, asked.weights_dir))
+        export_model(Origin.find(asked.name, Places(asked.models_dir, asked.weights_dir)))
     except ModelUnavailableError as exc:
         sys.stdout.write(str(exc))
         return UNAVAILABLE
     return 0
 
 
-def export_model(name: str, places: Places) -> None:
-    """Export the model *name*, unless somebody has done it meanwhile.
+def export_model(origin: Origin) -> None:
+    """Export a model, unless somebody has done it meanwhile.
 
     Raises:
-        ModelUnavailableError: It cannot be had.
+        ModelUnavailableError: It cannot be loaded.
     """
-    places.exports.folder.mkdir(parents=True, exist_ok=True)
-    with _locked(places.exports.lock_file(name)):
-        if places.valid_export(name) is None:
-            from engine.models.loading import load_pretrained  # noqa: PLC0415 (loads torch)
+    exports = Exports.below(origin.places.weights)
+    exports.folder.mkdir(parents=True, exist_ok=True)
+    with _locked(exports.lock_file(origin.name)):
+        if exports.find(origin) is None:
+            _export(origin, load_pretrained(origin), exports)
 
-            _export(name, load_pretrained(name, places), places)
 
-
-def _export(name: str, model: "Pretrained", places: Places) -> None:
-    from engine.runtimes.export import export  # noqa: PLC0415 (loads torch)
-
+def _export(origin: Origin, model: Pretrained, exports: Exports) -> None:
     preprocessing = model.kit.preprocessing
-    file = f"{name}-{model.kit.version.removeprefix('sha256:')}.onnx"
-    draft = places.exports.path(f"{file}.draft")
+    file = f"{origin.name}-{model.kit.version.removeprefix('sha256:')}.onnx"
+    draft = exports.path(f"{file}.draft")
     difference, reason = None, ""
     try:
         difference = export(
             model.module, probe(preprocessing), draft, is_fixed=preprocessing.gives_one_size
         )
-        draft.rename(places.exports.path(file))
-    except NotTheSameError as exc:
+        draft.rename(exports.path(file))
+    except NotEquivalentError as exc:
         draft.unlink(missing_ok=True)
         reason = str(exc)
-    places.exports.put(
-        name,
+    exports.put(
+        origin.name,
         Export(
             kit=model.kit,
-            sources=digests(model.sources, base=places.base(name)),
+            sources=digests(model.sources, base=origin.folder or origin.places.weights),
             torchvision=installed_torchvision() or "",
             file=None if reason else file,
             reason=reason,
             largest_difference=difference,
             remark=model.remark,
-            from_folder=places.folder(name) is not None,
+            from_folder=origin.folder is not None,
         ),
     )
 

@@ -5,13 +5,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.models.classifier import Kit
 from engine.models.digests import sha256_of
+from engine.models.folder import files_of
+from engine.models.origin import Origin
 
 
 class Export(BaseModel):
@@ -52,7 +55,21 @@ class Exports:
 
     folder: Path
 
-    def find(self, name: str) -> Export | None:
+    @classmethod
+    def below(cls, weights: Path) -> Self:
+        """Return those that lie in the folder *weights*, beside what was downloaded."""
+        return cls(weights / "exports")
+
+    def find(self, origin: Origin) -> Export | None:
+        """Return the export of a model, if it was made of the files that are there now."""
+        export = self.recorded(origin.name)
+        if export is None or not _is_made_of_what_is_here(export, origin):
+            return None
+        if export.file is not None and not self.path(export.file).is_file():
+            return None
+        return export
+
+    def recorded(self, name: str) -> Export | None:
         """Return the export of the model *name*, if there is one of this torchvision's."""
         with suppress(OSError, ValidationError):
             export = Export.model_validate_json(self._record(name).read_bytes())
@@ -76,6 +93,21 @@ class Exports:
 
     def _record(self, name: str) -> Path:
         return self.folder / f"{name}.json"
+
+
+def _is_made_of_what_is_here(export: Export, origin: Origin) -> bool:
+    folder, described, weights = origin.folder, origin.described, origin.places.weights
+    if folder is not None and described is not None:
+        with suppress(OSError):
+            return digests(files_of(folder, described), base=folder) == export.sources
+        return False
+    if export.from_folder:
+        # A folder that was removed serves no more. Where there is no torch, exports are meant
+        # to travel alone.
+        return find_spec("torch") is None
+    # A download has a hash in its name: one that is not there would be the same again.
+    files = [path for source in export.sources if (path := weights / source).exists()]
+    return digests(files, base=weights).items() <= export.sources.items()
 
 
 def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:

@@ -24,6 +24,10 @@ _SAMPLES: Final = "samples"
 _REPORTS: Final = ("report.md", "report.json")  # of quantizing
 _DOCUMENTS: Final = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG", "CITATION")
 
+# As model.toml spells it; bf16 is short for bfloat16.
+WrittenPrecision = Literal["float32", "bf16", "bfloat16", "int8"]
+# How a model is loaded: by its own code, from an ONNX file, or by torch.
+Kind = Literal["predictor", "onnx", "torch"]
 Side = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -57,13 +61,23 @@ class ModelFile(BaseModel):
     weights: str | None = None
     program: str | None = None
     network: str | None = None
-    precision: Precision = "float32"
+    precision: WrittenPrecision = "float32"
     output: Output | None = None
     layout: Layout = "NCHW"
     predictor: str | None = None
     labels: str | tuple[str, ...] | None = None
     preprocessing: str | PreprocessingTable | None = None
     measured: dict[str, Any] = {}
+
+    @property
+    def computed_in(self) -> Precision:
+        return "bfloat16" if self.precision == "bf16" else self.precision
+
+    @property
+    def kind(self) -> Kind:
+        if self.predictor is not None:
+            return "predictor"
+        return "torch" if self.network is None else "onnx"
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Self:

@@ -24,7 +24,7 @@ def kit_of(folder: Path, described: ModelFile) -> Kit:
         preprocessing=preprocessing,
         version=versions.of_network(folder, described, labels, preprocessing),
         description=described.description,
-        precision=described.precision,
+        precision=described.computed_in,
         output=described.output or "logits",
         layout=described.layout,
     )

@@ -1,34 +1,32 @@
 """A model whose network is a file of the ONNX format: no torch is needed."""
 
 from pathlib import Path
-from typing import Final
 
 from common.settings import Runtime
+from common.text import joined
 from engine.models.classifier import Classifier, Kit
 from engine.models.errors import ModelUnavailableError
-from engine.models.folder import ModelFile
 from engine.models.kits import kit_of
+from engine.models.origin import Origin
 from engine.models.output import check_output
 from engine.models.probe import probe
 from engine.runtimes.adapting import AdaptedNetwork, adapted
-from engine.runtimes.agreement import NotTheSameError, check_roughly, difference
+from engine.runtimes.computing import Serving
+from engine.runtimes.equivalence import NotEquivalentError, check_roughly, difference
 from engine.runtimes.network import Network
 from engine.runtimes.on_onnx import OnnxNetwork
-
-NO_BF16: Final = "this processor has no bfloat16: computed in float32"
-
-_NOT_INSTALLED: Final = "it is not installed; pip install openvino"
+from engine.runtimes.table import REFERENCE, RUNTIMES, RuntimeRow, runtime_for
 
 
-def load(folder: Path, described: ModelFile, *, runtime: Runtime, threads: int) -> Classifier:
-    """Load the network that *described* names, and see that it fits its labels.
+def load(origin: Origin, serving: Serving) -> Classifier:
+    """Load the network that the ``model.toml`` names, and see that it fits its labels.
 
     Raises:
         ModelUnavailableError: It does not, or nothing here can compute it.
     """
-    file = folder / (described.network or "")
-    kit = kit_of(folder, described)
-    classifier = serve(file, kit, runtime=runtime, threads=threads)
+    folder, described = origin.needed_folder
+    file, kit = folder / (described.network or ""), kit_of(folder, described)
+    classifier = serve(file, kit, runtime=serving.runtime, threads=serving.threads)
     outputs = classifier.network(probe(kit.preprocessing)[:2])
     if outputs.shape != (2, len(kit.labels)):
         raise ModelUnavailableError(
@@ -40,65 +38,76 @@ def load(folder: Path, described: ModelFile, *, runtime: Runtime, threads: int) 
 
 
 def serve(file: Path, kit: Kit, *, runtime: Runtime, threads: int) -> Classifier:
-    """Have *file* computed by *runtime*, or say in a remark why by another.
+    """Have *file* computed by *runtime*, or by another, with a remark that says why.
 
     Raises:
-        ModelUnavailableError: It is in bfloat16, and there is no OpenVINO.
+        ModelUnavailableError: Nothing that is installed computes its precision.
     """
-    if kit.precision == "bf16":
-        return _in_bf16(file, kit, runtime, threads)
-    network, told = _adapted(file, kit, threads)
-    if runtime != "openvino":
-        remark = "torch does not compute ONNX files" if runtime == "torch" else ""
-        remarks = "; ".join(filter(None, (remark, told)))
-        return Classifier(network=network, kit=kit, remark=remarks)
-    if isinstance(network, AdaptedNetwork):
-        remark = f"OpenVINO gets only the usual form of images: computed by onnxruntime; {told}"
-        return Classifier(network=network, kit=kit, remark=remark.removesuffix("; "))
+    chosen = RUNTIMES[runtime]
+    if kit.precision not in REFERENCE.precisions:
+        return _without_reference(file, kit, chosen, threads)
+    network = _by_reference(file, kit, threads)
+    told = network.remark if isinstance(network, AdaptedNetwork) else ""
+    if chosen is REFERENCE:
+        return Classifier(network=network, kit=kit, remark=told)
     try:
-        other = _by_openvino(file, network, kit, threads)
-    except NotTheSameError as exc:
-        return Classifier(network=network, kit=kit, remark=f"OpenVINO: {exc}")
+        other = _like_reference(file, network, kit, chosen, threads)
+    except NotEquivalentError as exc:
+        return Classifier(network=network, kit=kit, remark=joined(f"{chosen.title}: {exc}", told))
     return Classifier(network=other, kit=kit)
 
 
-def _adapted(file: Path, kit: Kit, threads: int) -> tuple[Network, str]:
+def _by_reference(file: Path, kit: Kit, threads: int) -> Network:
     """Load a file into onnxruntime, and give it the images as it wants them."""
-    exact = OnnxNetwork(file, threads=threads)
+    exact = OnnxNetwork(file, threads=threads, precision=kit.precision)
     channels = len(kit.preprocessing.mean)
     try:
-        network = adapted(exact, exact.input, layout=kit.layout, channels=channels)
-    except NotTheSameError as exc:
+        return adapted(exact, exact.input, layout=kit.layout, channels=channels)
+    except NotEquivalentError as exc:
         raise ModelUnavailableError(f"{file.name}: {exc}") from exc
-    return network, network.remark if isinstance(network, AdaptedNetwork) else ""
 
 
-def _by_openvino(file: Path, reference: Network, kit: Kit, threads: int) -> Network:
-    """Load a file into OpenVINO.
+def _like_reference(
+    file: Path, reference: Network, kit: Kit, chosen: RuntimeRow, threads: int
+) -> Network:
+    """Load a file into another runtime.
 
     Raises:
-        NotTheSameError: It cannot, or computes something else than *reference*.
+        NotEquivalentError: It cannot, or computes something else than *reference*.
     """
+    if chosen.open_file is None:
+        raise NotEquivalentError("it does not compute ONNX files")
+    if isinstance(reference, AdaptedNetwork):
+        raise NotEquivalentError(
+            f"it gets only the usual form of images; computed by {REFERENCE.title}"
+        )
     try:
-        from engine.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
-
-        network = OpenVinoNetwork(file, threads=threads)
+        network = chosen.open_file(file, threads=threads, precision=kit.precision)
         compare = check_roughly if kit.precision == "int8" else difference
         compare(reference, network, probe(kit.preprocessing))
     except ImportError as exc:
-        raise NotTheSameError(_NOT_INSTALLED) from exc
+        raise NotEquivalentError(_how_to_install(chosen)) from exc
     except RuntimeError as exc:
-        raise NotTheSameError(str(exc).strip().partition("\n")[0]) from exc
+        raise NotEquivalentError(str(exc).strip().partition("\n")[0]) from exc
     return network
 
 
-def _in_bf16(file: Path, kit: Kit, runtime: Runtime, threads: int) -> Classifier:
+def _without_reference(file: Path, kit: Kit, chosen: RuntimeRow, threads: int) -> Classifier:
+    """Serve a file in a precision that onnxruntime lacks."""
+    able = chosen if kit.precision in chosen.precisions else runtime_for(kit.precision)
+    if able.open_file is None:
+        raise ModelUnavailableError(f"{able.title} computes no ONNX files")
     try:
-        from engine.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
+        network = able.open_file(file, threads=threads, precision=kit.precision)
     except ImportError as exc:
-        raise ModelUnavailableError(f"bfloat16 takes OpenVINO, and {_NOT_INSTALLED}") from exc
-    network = OpenVinoNetwork(file, threads=threads, precision="bf16")
-    remark = "" if runtime == "openvino" else "only OpenVINO computes in bfloat16"
-    if not network.is_bf16:
-        remark = NO_BF16
+        raise ModelUnavailableError(
+            f"{kit.precision} takes {able.title}: {_how_to_install(able)}"
+        ) from exc
+    remark = "" if able is chosen else f"only {able.title} computes in {kit.precision}"
+    if network.precision != kit.precision:
+        remark = f"this processor has no {kit.precision}: computed in {network.precision}"
     return Classifier(network=network, kit=kit, remark=remark)
+
+
+def _how_to_install(runtime: RuntimeRow) -> str:
+    return f"it is not installed; pip install {runtime.title.lower()}"

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
 import PIL.Image
 
 from common.jobs import Prediction
 from engine.models import versions
-from engine.models.folder import ModelFile
+from engine.models.origin import Origin
 from engine.models.own_code.opening import code_of
+from engine.runtimes.computing import Serving
 
 _ROUNDING: Final = 1e-4
 
@@ -60,8 +60,9 @@ class PredictorModel:
         ]
 
 
-def load(folder: Path, described: ModelFile) -> PredictorModel:
-    """Load the class that *described* names, of the user's own."""
+def load(origin: Origin, _serving: Serving) -> PredictorModel:
+    """Load the class that the ``model.toml`` names, of the user's own."""
+    folder, described = origin.needed_folder
     with code_of(folder) as home:
         predictor: Predictor = home.object_at(described.predictor or "")()
         predictor.load()

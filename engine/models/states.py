@@ -8,6 +8,7 @@ from typing import Any, Final
 import torch
 from safetensors.torch import load_file
 
+from common.text import joined
 from engine.models.errors import ModelUnavailableError
 
 State = Mapping[str, torch.Tensor]
@@ -39,7 +40,7 @@ def read_state(file: Path, wanted: State) -> tuple[State, str]:
         found = _loaded(file)
     state, told = _unwrapped(file, found)
     state, stripped = _without_prefixes(state, wanted)
-    return state, "; ".join(filter(None, (told, stripped)))
+    return state, joined(told, stripped)
 
 
 def _loaded(file: Path) -> Any:

@@ -1,16 +1,19 @@
 """ONNX files that want their images in another form: one at a time, channels last, in float16."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 
-from engine.runtimes.agreement import NotTheSameError
-from engine.runtimes.network import Floats, Network
+from engine.runtimes.equivalence import NotEquivalentError
+from engine.runtimes.network import Floats, Network, Precision
 
 Layout = Literal["NCHW", "NHWC"]
 
 _DTYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+# Files whose numbers are not what model.toml says of their arithmetic.
+_PRECISIONS: Final[Mapping[str, Precision]] = {"tensor(float16)": "half"}
 _DIMENSIONS: Final = 4
 
 
@@ -48,6 +51,10 @@ class AdaptedNetwork:
         return self.network.runtime
 
     @property
+    def precision(self) -> Precision:
+        return _PRECISIONS.get(self.kind, self.network.precision)
+
+    @property
     def remark(self) -> str:
         return "its batch is fixed: images are computed one by one" if self.one_by_one else ""
 
@@ -67,19 +74,19 @@ def adapted(network: Network, wanted: Input, *, layout: Layout, channels: int) -
     """Return *network*, or what gives it the images in the form that it wants.
 
     Raises:
-        NotTheSameError: There is no such form; the text says what to do.
+        NotEquivalentError: There is no such form; the text says what to do.
     """
     if wanted.kind not in _DTYPES:
-        raise NotTheSameError(
+        raise NotEquivalentError(
             f"its input is a {wanted.kind}; export it with an input of float or float16"
         )
     if layout == "NCHW" and _is_channels_last(wanted, channels):
-        raise NotTheSameError(
+        raise NotEquivalentError(
             f'its input has the shape {_shown(wanted)}, channels last: set layout = "NHWC"'
         )
     fixed = wanted.shape[0] if wanted.shape else None
     if isinstance(fixed, int) and fixed > 1:
-        raise NotTheSameError(
+        raise NotEquivalentError(
             f"its input has the shape {_shown(wanted)}; export it with a batch of 1, or a free one"
         )
     one_by_one = fixed == 1

@@ -1,8 +1,9 @@
-"""How torch shall compute, where it is what computes."""
+"""How networks shall be computed."""
 
 from dataclasses import dataclass
 
-from common.settings import Device, Precision
+from common.settings import Device, Runtime
+from engine.runtimes.network import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,21 @@ class Computing:
     largest_batch: int = 1
 
     @property
-    def wants_torch(self) -> bool:
-        """Whether no other runtime can do it."""
-        return self.device == "cuda"
-
-    @property
     def is_for_torch_alone(self) -> bool:
         """Whether another runtime leaves something of it undone."""
         return self.precision != "float32" or self.compiles
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the user chose for the models of an engine.
+
+    Args:
+        runtime: What computes them, where it can.
+        threads: How many it computes with.
+        computing: How torch shall compute, where torch does.
+    """
+
+    runtime: Runtime
+    threads: int
+    computing: Computing

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from engine.runtimes.agreement import NotTheSameError, difference
+from engine.runtimes.equivalence import NotEquivalentError, difference
 from engine.runtimes.network import Floats
 from engine.runtimes.on_onnx import INPUT, OUTPUT, OnnxNetwork
 
@@ -24,17 +24,17 @@ def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
         The largest difference between two logits, in standard deviations of all logits.
 
     Raises:
-        NotTheSameError: torch cannot write it, or the results disagree.
+        NotEquivalentError: torch cannot write it, or the results disagree.
     """
     try:
         _write(module, probe, path, is_fixed=is_fixed)
         network = OnnxNetwork(path, threads=1)
         return difference(_computed_by(module), network, probe)
-    except NotTheSameError as exc:
-        raise NotTheSameError(f"when exported, {exc}") from exc
+    except NotEquivalentError as exc:
+        raise NotEquivalentError(f"when exported, {exc}") from exc
     except Exception as exc:  # exporters fail in any way they like
         reason = str(exc).strip().partition("\n")[0]
-        raise NotTheSameError(f"{type(exc).__name__}: {reason}") from exc
+        raise NotEquivalentError(f"{type(exc).__name__}: {reason}") from exc
 
 
 def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> None:
@@ -53,7 +53,7 @@ def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
             verbose=False,
         )
     if program is None:
-        raise NotTheSameError("nothing is written")
+        raise NotEquivalentError("nothing is written")
     program.save(path)
 
 

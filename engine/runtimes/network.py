@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 # What most of the arithmetic is done in.
-Precision = Literal["float32", "bf16", "int8"]
+Precision = Literal["float32", "half", "bfloat16", "int8"]
 
 
 class Network(Protocol):
@@ -16,6 +16,11 @@ class Network(Protocol):
     @property
     def runtime(self) -> str:
         """What computes it, as ``DARKROOM_RUNTIME`` names it."""
+        ...
+
+    @property
+    def precision(self) -> Precision:
+        """What it does most of its arithmetic in."""
         ...
 
     def __call__(self, images: Floats) -> Floats:

@@ -6,7 +6,7 @@ from typing import Final
 import onnxruntime
 
 from engine.runtimes.adapting import Input
-from engine.runtimes.network import Floats
+from engine.runtimes.network import Floats, Precision
 
 INPUT: Final = "images"
 OUTPUT: Final = "logits"
@@ -18,7 +18,8 @@ class OnnxNetwork:
 
     runtime = "onnx"
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    def __init__(self, file: Path, *, threads: int, precision: Precision = "float32") -> None:
+        self.precision: Precision = precision
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -31,7 +32,7 @@ class OnnxNetwork:
             # quarter of the speed; float32 is as it was.
             options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
+            file, options, providers=["CPUExecutionProvider"]
         )
         first = self._session.get_inputs()[0]
         self._input = first.name

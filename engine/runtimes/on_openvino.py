@@ -9,7 +9,7 @@ import openvino
 from engine.runtimes.network import Floats, Precision
 
 # What is not in 8 bits in an int8 network is in float32.
-_HINTS: Final[Mapping[Precision, str]] = {"float32": "f32", "int8": "f32", "bf16": "bf16"}
+_HINTS: Final[Mapping[Precision, str]] = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoNetwork:
@@ -17,7 +17,8 @@ class OpenVinoNetwork:
 
     runtime = "openvino"
 
-    def __init__(self, path: Path, *, threads: int, precision: Precision = "float32") -> None:
+    def __init__(self, file: Path, *, threads: int, precision: Precision = "float32") -> None:
+        self._precision = precision
         settings = {
             # By itself it takes bfloat16 wherever the processor has it.
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
@@ -26,13 +27,17 @@ class OpenVinoNetwork:
             "ENABLE_CPU_PINNING": False,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._network = openvino.Core().compile_model(path, "CPU", settings)
+        self._network = openvino.Core().compile_model(file, "CPU", settings)
 
     @property
     def is_bf16(self) -> bool:
         """Whether it computes in bfloat16; without instructions for that it takes float32."""
         hint = self._network.get_property("INFERENCE_PRECISION_HINT")
         return bool(hint == openvino.Type.bf16)
+
+    @property
+    def precision(self) -> Precision:
+        return "float32" if self._precision == "bfloat16" and not self.is_bf16 else self._precision
 
     def __call__(self, images: Floats) -> Floats:
         [logits] = self._network([images]).values()

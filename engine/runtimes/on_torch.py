@@ -8,9 +8,9 @@ from typing import Final
 import torch
 
 from common.errors import PermanentError
-from common.settings import Precision
+from common.text import joined
 from engine.runtimes.computing import Computing
-from engine.runtimes.network import Floats
+from engine.runtimes.network import Floats, Precision
 from engine.runtimes.staging import Staging
 
 Compute = Callable[[torch.Tensor], torch.Tensor]
@@ -50,6 +50,7 @@ class TorchNetwork:
         example: Floats | None = None,
     ) -> None:
         device = _device(computing)
+        self.precision: Precision = computing.precision
         self._dtype = DTYPES[computing.precision]
         self._on_device: Callable[[Floats], torch.Tensor] = (
             torch.from_numpy if device.type == "cpu" else Staging(device)
@@ -86,7 +87,7 @@ class TorchNetwork:
             self._remark(f"not compiled: {reason}")
 
     def _remark(self, remark: str) -> None:
-        self.remark = "; ".join(filter(None, (self.remark, remark)))
+        self.remark = joined(self.remark, remark)
 
 
 def _device(computing: Computing) -> torch.device:

@@ -12,8 +12,9 @@ from typing import Final, cast
 import numpy as np
 
 from common.memory import MEBIBYTE, resident_bytes
+from common.settings import Runtime
 from engine.runtimes.network import Network, Precision
-from engine.runtimes.on_onnx import OnnxNetwork
+from engine.runtimes.table import RUNTIMES
 
 _IMAGES: Final = 3
 
@@ -46,18 +47,19 @@ def resident_mb(
 def main() -> None:
     """Load what the command line names, compute, and print how much memory that takes."""
     file, runtime, precision, threads, *shape = sys.argv[1:]
-    network = _network(Path(file), runtime, cast("Precision", precision), int(threads))
+    network = _network(
+        Path(file), cast("Runtime", runtime), cast("Precision", precision), int(threads)
+    )
     for _ in range(_IMAGES):
         network(np.zeros(tuple(map(int, shape)), np.float32))
     sys.stdout.write(f"{resident_bytes(os.getpid()) / MEBIBYTE:.1f}\n")
 
 
-def _network(file: Path, runtime: str, precision: Precision, threads: int) -> Network:
-    if runtime != "openvino":
-        return OnnxNetwork(file, threads=threads)
-    from engine.runtimes.on_openvino import OpenVinoNetwork  # noqa: PLC0415 (an extra)
-
-    return OpenVinoNetwork(file, threads=threads, precision=precision)
+def _network(file: Path, runtime: Runtime, precision: Precision, threads: int) -> Network:
+    open_file = RUNTIMES[runtime].open_file
+    if open_file is None:
+        raise ValueError(f"{runtime} does not compute ONNX files")
+    return open_file(file, threads=threads, precision=precision)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from typing import Any, Final
 from PIL.Image import Resampling
 
 from engine.models.classifier import Kit
-from engine.models.folder import DESCRIPTION_FILE, PreprocessingTable
+from engine.models.folder import DESCRIPTION_FILE, PreprocessingTable, WrittenPrecision
 from engine.preprocessing import Preprocessing
-from engine.runtimes.network import Precision
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.report import Report
 
@@ -42,7 +41,7 @@ def draft_of(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def describe(draft: Path, source: str, kit: Kit, precision: Precision) -> None:
+def describe(draft: Path, source: str, kit: Kit, precision: WrittenPrecision) -> None:
     """Write ``model.toml`` and the labels beside the network."""
     (draft / _LABELS_FILE).write_text("\n".join(kit.labels) + "\n", encoding="utf-8")
     described = {

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from engine.models import folder, onnx_file
+from engine.models import onnx_file
 from engine.models.classifier import Classifier
+from engine.models.origin import Origin
+from engine.runtimes.computing import Computing, Serving
 from engine.runtimes.network import Floats
 from modeltools.quantizing.comparison import Accuracy, compare
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.footprint import resident_mb
+from modeltools.quantizing.installing import NETWORK_FILE
 from modeltools.quantizing.order import Order
 from modeltools.quantizing.photographs import Photographs
 from modeltools.quantizing.report import Calibration, Figures, Report
@@ -68,7 +71,7 @@ class _Measured:
     def figures(
         self, accuracy: Accuracy | None, images_per_s: float, images: Floats, order: Order
     ) -> Figures:
-        runtime, precision = self.classifier.runtime, self.classifier.kit.precision
+        runtime, precision = self.classifier.runtime, self.classifier.precision
         return Figures(
             runtime=runtime,
             precision=precision,
@@ -87,12 +90,12 @@ class _Measured:
 
 def _loaded(order: Order, source: Source, draft: Path) -> tuple[_Measured, _Measured]:
     runtime, threads = order.runtime, order.threads
-    described = folder.read(draft)
     before = onnx_file.serve(source.file, source.kit, runtime=runtime, threads=threads)
-    after = onnx_file.load(draft, described, runtime=runtime, threads=threads)
-    if after.remark == onnx_file.NO_BF16:
+    origin = Origin.find(draft.name, order.places)
+    after = onnx_file.load(origin, Serving(runtime, threads, Computing()))
+    if after.precision != after.kit.precision:
         raise CannotQuantizeError(f"there is nothing to gain: {after.remark}")
-    return _Measured(before, source.file), _Measured(after, draft / (described.network or ""))
+    return _Measured(before, source.file), _Measured(after, draft / NETWORK_FILE)
 
 
 def _machine() -> str:

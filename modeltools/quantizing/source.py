@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from engine.models import folder, onnx_file
+from engine.models import onnx_file
 from engine.models.classifier import Kit
-from engine.models.folder import ModelFile
-from engine.models.loading import exported
-from engine.runtimes.agreement import NotTheSameError
+from engine.models.exported import export_of
+from engine.models.origin import Origin
+from engine.runtimes.computing import Computing, Serving
+from engine.runtimes.equivalence import NotEquivalentError
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.order import Order
 from modeltools.quantizing.photographs import Photographs
@@ -29,16 +30,16 @@ class Source:
             CannotQuantizeError: It has none that could be quantized.
             ModelUnavailableError: It cannot be had.
         """
-        place = order.places.folder(order.name)
-        described = None if place is None else folder.read(place)
-        if described is not None and described.predictor is not None:
+        origin = Origin.find(order.name, order.places)
+        if origin.kind == "predictor":
             raise CannotQuantizeError(f"{order.name} is code of its own, not a network")
-        if place is not None and described is not None and described.network is not None:
-            return cls(*_brought_along(place, described, order))
+        if origin.kind == "onnx":
+            return cls(*_brought_along(origin, order))
         try:
-            return cls(*exported(order.name, order.places))
-        except NotTheSameError as exc:
+            file, export = export_of(origin)
+        except NotEquivalentError as exc:
             raise CannotQuantizeError(f"{order.name} cannot be exported: {exc}") from exc
+        return cls(file, export.kit)
 
     def photographs(self, folder: Path, order: Order) -> Photographs:
         """Find the photographs of *folder*."""
@@ -50,10 +51,11 @@ class Source:
         )
 
 
-def _brought_along(place: Path, described: ModelFile, order: Order) -> tuple[Path, Kit]:
+def _brought_along(origin: Origin, order: Order) -> tuple[Path, Kit]:
+    folder, described = origin.needed_folder
     if described.precision != "float32":
         raise CannotQuantizeError(
             f"{order.name} is in {described.precision} already; name the model it was made from"
         )
-    loaded = onnx_file.load(place, described, runtime="onnx", threads=order.threads)
-    return place / (described.network or ""), loaded.kit
+    loaded = onnx_file.load(origin, Serving("onnx", order.threads, Computing()))
+    return folder / (described.network or ""), loaded.kit

@@ -17,12 +17,13 @@ from safetensors.torch import load_file, save_file
 from common.settings import Runtime
 from engine.models import exports
 from engine.models.errors import ModelUnavailableError
-from engine.models.exports import digests
+from engine.models.exports import Export, Exports, digests
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
+from engine.models.origin import Origin
 from engine.models.places import Places
-from engine.runtimes.agreement import NotTheSameError, check_roughly, difference
 from engine.runtimes.computing import Computing
+from engine.runtimes.equivalence import NotEquivalentError, check_roughly, difference
 from engine.runtimes.network import Floats
 from engine.runtimes.on_onnx import has_vnni
 from engine.runtimes.on_openvino import OpenVinoNetwork
@@ -92,6 +93,10 @@ def exported(exported_folder: Path, tmp_path: Path) -> Places:
     """The model `m`, exported, to be harmed."""
     shutil.copytree(exported_folder, tmp_path, dirs_exist_ok=True)
     return Places(tmp_path / "models", tmp_path / "weights")
+
+
+def valid_export(places: Places, name: str) -> Export | None:
+    return Exports.below(places.weights).find(Origin.find(name, places))
 
 
 def load(places: Places, runtime: Runtime = "onnx") -> Model:
@@ -173,7 +178,7 @@ def test_openvino_computes_in_bfloat16_where_the_processor_can(exported: Places)
 
     can = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
-    assert OpenVinoNetwork(file, threads=1, precision="bf16").is_bf16 == can
+    assert OpenVinoNetwork(file, threads=1, precision="bfloat16").is_bf16 == can
     assert not OpenVinoNetwork(file, threads=1).is_bf16
 
 
@@ -225,14 +230,14 @@ def test_an_export_serves_the_torchvision_that_it_was_made_with_and_where_there_
 ) -> None:
     monkeypatch.setattr(exports, "installed_torchvision", lambda: installed)
 
-    assert (exported.valid_export("m") is not None) == is_valid
+    assert (valid_export(exported, "m") is not None) == is_valid
 
 
 @pytest.mark.parametrize("damage", ["{", '{"format": 3}', ""])
 def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
     (exported.weights / "exports" / "m.json").write_text(damage)
 
-    assert exported.valid_export("m") is None
+    assert valid_export(exported, "m") is None
 
 
 @pytest.mark.parametrize("place", ["../w.safetensors", "samples/w.safetensors"])
@@ -246,12 +251,12 @@ def test_weights_that_lie_anywhere_are_exported_anew_when_they_change(
     described = (folder / "model.toml").read_text()
     (folder / "model.toml").write_text(described.replace("w.safetensors", place))
     before = load(places)
-    assert places.valid_export("m") is not None
+    assert valid_export(places, "m") is not None
 
     state = load_file(folder / place)
     save_file({name: value + 1 for name, value in state.items()}, folder / place)
 
-    assert places.valid_export("m") is None
+    assert valid_export(places, "m") is None
     after = load(places)
     assert (before.runtime, after.runtime) == ("onnx", "onnx")
     assert after.version != before.version
@@ -262,26 +267,26 @@ def test_an_export_without_its_files_is_none(exported: Places, pattern: str) -> 
     for file in exported.weights.glob(pattern):
         file.unlink()
 
-    assert exported.valid_export("m") is None
+    assert valid_export(exported, "m") is None
 
 
 def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: Places) -> None:
-    described = exported.exports.find("m")
+    described = Exports.below(exported.weights).recorded("m")
     assert described is not None
     download = exported.weights / "checkpoints" / "net-0123abcd.pth"
     download.parent.mkdir()
     download.write_bytes(b"weights")
     sources = digests([download], base=exported.weights)
-    exported.exports.put(
+    Exports.below(exported.weights).put(
         "net", described.model_copy(update={"sources": sources, "from_folder": False})
     )
-    assert exported.valid_export("net") is not None
+    assert valid_export(exported, "net") is not None
 
     download.write_bytes(b"others")
-    assert exported.valid_export("net") is None
+    assert valid_export(exported, "net") is None
 
     download.unlink()
-    assert exported.valid_export("net") is not None
+    assert valid_export(exported, "net") is not None
 
 
 def test_torch_serves_what_cannot_be_exported_and_says_why(
@@ -343,7 +348,7 @@ def answering(logits: Floats) -> Callable[[Floats], Floats]:
     ],
 )
 def test_a_network_that_disagrees_is_refused(logits: Floats, reason: str) -> None:
-    with pytest.raises(NotTheSameError, match=reason):
+    with pytest.raises(NotEquivalentError, match=reason):
         difference(answering(LOGITS), answering(logits), LOGITS)
 
 
@@ -362,5 +367,5 @@ def test_what_rounds_a_little_differently_is_roughly_the_same() -> None:
     [(-LOGITS, "are off by"), (np.full_like(LOGITS, np.nan), "off by"), (LOGITS[:, :2], "shape")],
 )
 def test_what_rounding_does_not_explain_is_refused(logits: Floats, reason: str) -> None:
-    with pytest.raises(NotTheSameError, match=reason):
+    with pytest.raises(NotEquivalentError, match=reason):
         check_roughly(answering(LOGITS), answering(logits), LOGITS)

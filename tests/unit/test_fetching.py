@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from engine.models.errors import ModelUnavailableError
-from engine.models.loading import exported
+from engine.models.exported import export_of
+from engine.models.exports import Exports
+from engine.models.origin import Origin
 from engine.models.places import Places
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,7 +35,8 @@ def test_what_can_be_had_is_exported_and_the_rest_is_named(tmp_path: Path) -> No
     assert ended.returncode == 0
     assert ready == "digits: ready, computed by onnx"
     assert missing.startswith("no_such_model: NOT AVAILABLE: there is no folder 'no_such_model'")
-    assert Places(ROOT / "models", tmp_path).valid_export("digits") is not None
+    origin = Origin.find("digits", Places(ROOT / "models", tmp_path))
+    assert Exports.below(tmp_path).find(origin) is not None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def test_the_models_that_are_configured_are_fetched_by_default(tmp_path: Path) -
 def test_a_consumer_without_torch_says_that_a_model_was_not_exported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.models.loading.find_spec", lambda _name: None)
+    monkeypatch.setattr("engine.models.exported.find_spec", lambda _name: None)
 
     with pytest.raises(ModelUnavailableError, match="no export of it, and no torch"):
-        exported("digits", Places(ROOT / "models", tmp_path))
+        export_of(Origin.find("digits", Places(ROOT / "models", tmp_path)))

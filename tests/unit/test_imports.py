@@ -1,6 +1,7 @@
 """Imports point one way, and importing does nothing else."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -95,6 +96,27 @@ def test_a_library_is_imported_only_where_it_belongs(file: Path) -> None:
     libraries = {imported.split(".")[0] for imported in imports_of(file)}
 
     assert {name for name in libraries if re.fullmatch("|".join(forbidden), name)} == set()
+
+
+def modules_imported_by(file: Path, modules: frozenset[str]) -> set[str]:
+    """Return those of *modules* that *file* imports, also lazily or for types alone."""
+    named = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & modules
+            named |= inner or {str(node.module)}
+    return named & modules
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = frozenset(map(name_of, FILES))
+    imports = {name_of(file): modules_imported_by(file, modules) for file in FILES}
+
+    order = graphlib.TopologicalSorter(imports).static_order()
+
+    assert set(order) == modules  # or it raises CycleError, which names the circle
 
 
 WATCH: Final = """

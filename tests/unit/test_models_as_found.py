@@ -371,7 +371,7 @@ def test_where_there_is_no_torch_an_export_travels_alone_and_says_so(
 ) -> None:
     load(places, weights(places, STATE))
     shutil.rmtree(places.models / "m")
-    for module in ("engine.models.places", "engine.models.loading"):
+    for module in ("engine.models.exports", "engine.models.exported"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "torch" else name)
 
     model = load(places, "m")

@@ -15,7 +15,7 @@ from engine.inference import Models
 from engine.models.classifier import top_k_predictions
 from engine.models.errors import NotFiniteError
 from engine.protocol import Answer, EngineConfig, Question, Refusal
-from engine.runtimes.agreement import NotTheSameError, difference
+from engine.runtimes.equivalence import NotEquivalentError, difference
 from tests.examples import JOB_ID
 
 MODELS = Path(__file__).parent / "models"
@@ -69,14 +69,14 @@ def test_a_runtime_that_gives_nan_does_not_agree() -> None:
     probe = np.zeros((2, 3), np.float32)
     nan = np.full((2, 3), np.nan, np.float32)
 
-    with pytest.raises(NotTheSameError, match="not finite"):
+    with pytest.raises(NotEquivalentError, match="not finite"):
         difference(lambda x: x, lambda x: nan[: len(x)], probe)
 
 
 def test_nothing_agrees_with_logits_that_are_not_finite() -> None:
     probe = np.full((2, 3), np.nan, np.float32)
 
-    with pytest.raises(NotTheSameError, match="not finite"):
+    with pytest.raises(NotEquivalentError, match="not finite"):
         difference(lambda x: x, np.zeros_like, probe)
 
 

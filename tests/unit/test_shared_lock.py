@@ -1,4 +1,4 @@
-"""Who asks an engine together with others, and who alone."""
+"""A lock that a few may hold together, or one alone."""
 
 import threading
 from collections.abc import Iterator
@@ -7,24 +7,24 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from consumer.engines.shared_lock import Turns
+from consumer.engines.shared_lock import SharedLock
 from tests.waiting import wait_for
 
 
 class Visitor:
-    """Takes a turn in a thread of its own, and stays until it is told to go."""
+    """Holds the lock in a thread of its own until it is told to leave."""
 
-    def __init__(self, pool: ThreadPoolExecutor, turn: AbstractContextManager[object]) -> None:
+    def __init__(self, pool: ThreadPoolExecutor, hold: AbstractContextManager[object]) -> None:
         self.is_in = threading.Event()
         self._may_go = threading.Event()
-        self._stay: Future[None] = pool.submit(self._visit, turn)
+        self._stay: Future[None] = pool.submit(self._visit, hold)
 
     def leave(self) -> None:
         self._may_go.set()
         self._stay.result(60)
 
-    def _visit(self, turn: AbstractContextManager[object]) -> None:
-        with turn:
+    def _visit(self, hold: AbstractContextManager[object]) -> None:
+        with hold:
             self.is_in.set()
             self._may_go.wait(60)
 
@@ -35,31 +35,31 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def test_a_turn_that_nobody_shared_says_so() -> None:
-    turns = Turns(2)
+def test_a_holder_that_nobody_joined_was_not_shared() -> None:
+    lock = SharedLock(2)
 
-    with turns.together() as first:
+    with lock.shared() as first:
         pass
-    with turns.together() as second:
+    with lock.shared() as second:
         pass
 
     assert not first.was_shared
     assert not second.was_shared
 
 
-def test_both_who_meet_have_shared_their_turn() -> None:
-    turns = Turns(2)
+def test_both_who_meet_have_shared_the_lock() -> None:
+    lock = SharedLock(2)
 
-    with turns.together() as first, turns.together() as second:
-        assert turns.busy == 2
+    with lock.shared() as first, lock.shared() as second:
+        assert lock.busy == 2
 
     assert first.was_shared
     assert second.was_shared
 
 
-def test_no_more_than_so_many_take_turns_together(pool: ThreadPoolExecutor) -> None:
-    turns = Turns(1)
-    first, second = Visitor(pool, turns.together()), Visitor(pool, turns.together())
+def test_no_more_than_so_many_hold_the_lock_together(pool: ThreadPoolExecutor) -> None:
+    lock = SharedLock(1)
+    first, second = Visitor(pool, lock.shared()), Visitor(pool, lock.shared())
     wait_for(lambda: first.is_in.is_set() or second.is_in.is_set())
 
     assert not (first.is_in.is_set() and second.is_in.is_set())
@@ -69,15 +69,15 @@ def test_no_more_than_so_many_take_turns_together(pool: ThreadPoolExecutor) -> N
         visitor.leave()
 
 
-def test_who_wants_to_be_alone_waits_for_those_inside_and_goes_before_the_next(
+def test_who_wants_the_lock_alone_waits_for_its_holders_and_goes_before_the_next(
     pool: ThreadPoolExecutor,
 ) -> None:
-    turns = Turns(2)
-    inside = Visitor(pool, turns.together())
+    lock = SharedLock(2)
+    inside = Visitor(pool, lock.shared())
     inside.is_in.wait(60)
-    alone = Visitor(pool, turns.alone())
-    wait_for(lambda: turns.busy == 2)
-    later = Visitor(pool, turns.together())
+    alone = Visitor(pool, lock.exclusive())
+    wait_for(lambda: lock.busy == 2)
+    later = Visitor(pool, lock.shared())
 
     assert not alone.is_in.is_set()
     inside.leave()

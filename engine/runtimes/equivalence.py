@@ -15,7 +15,7 @@ _MOST_ROUGHLY: Final = 0.2
 _TOP: Final = 5
 
 
-class NotTheSameError(PermanentError):
+class NotEquivalentError(PermanentError):
     """A runtime cannot compute a network, or computes something else; the text is for people."""
 
 
@@ -25,25 +25,25 @@ def difference(
     """Compare two networks on *probe*, all images at once and the first alone.
 
     Raises:
-        NotTheSameError: The most probable labels differ, or a logit by too much, or logits are
+        NotEquivalentError: The most probable labels differ, or a logit by too much, or logits are
             not finite: then nothing can be compared.
     """
     expected = reference(probe)
     if not np.isfinite(expected).all():
-        raise NotTheSameError("the logits to compare with are not finite numbers")
+        raise NotEquivalentError("the logits to compare with are not finite numbers")
     scale = float(expected.std()) or 1.0
     largest = 0.0
     for images, wanted in ((probe, expected), (probe[:1], expected[:1])):
         logits = other(images)
         if logits.shape != wanted.shape:
-            raise NotTheSameError(f"its logits have the shape {logits.shape}")
+            raise NotEquivalentError(f"its logits have the shape {logits.shape}")
         if not np.isfinite(logits).all():
-            raise NotTheSameError("some of its logits are not finite numbers (NaN or infinite)")
+            raise NotEquivalentError("some of its logits are not finite numbers (NaN or infinite)")
         if not np.array_equal(_best(logits), _best(wanted)):
-            raise NotTheSameError("its most probable labels are not those that are expected")
+            raise NotEquivalentError("its most probable labels are not those that are expected")
         largest = max(largest, float(np.abs(logits - wanted).max()) / scale)
     if not largest < MOST_DIFFERENCE:  # so that NaN does not pass
-        raise NotTheSameError(f"its logits are off by {largest:.2g} standard deviations")
+        raise NotEquivalentError(f"its logits are off by {largest:.2g} standard deviations")
     return largest
 
 
@@ -58,14 +58,14 @@ def check_roughly(
     """Compare two runtimes that compute one network in 8 bits.
 
     Raises:
-        NotTheSameError: They differ by more than rounding explains.
+        NotEquivalentError: They differ by more than rounding explains.
     """
     expected, logits = reference(probe), other(probe)
     if logits.shape != expected.shape:
-        raise NotTheSameError(f"its logits have the shape {logits.shape}")
+        raise NotEquivalentError(f"its logits have the shape {logits.shape}")
     off = float(np.sqrt(np.mean((logits - expected) ** 2)) / (expected.std() or 1.0))
     if not off < _MOST_ROUGHLY:
-        raise NotTheSameError(f"its logits are off by {off:.2g} standard deviations on average")
+        raise NotEquivalentError(f"its logits are off by {off:.2g} standard deviations on average")
 
 
 def _best(logits: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
