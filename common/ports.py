@@ -1,6 +1,7 @@
 """What the roles ask of the outside world, in their own words."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -218,18 +219,69 @@ class Publisher(Protocol):
         ...
 
 
-class Sight(Enum):
-    """What a look at the queue showed."""
+class Disposition(Enum):
+    """What becomes of a delivery."""
 
-    MISSING = auto()  # there was none; it has been declared again
-    REPLACED = auto()  # it was broken beyond use; it was deleted and declared again
-    EMPTY = auto()  # no message waits in it for a consumer
-    FILLED = auto()
+    ACK = auto()  # the job is saved, or is somebody else's
+    REQUEUE = auto()  # this process is stopping; another consumer gets it
+    DEAD_LETTER = auto()  # it is no message of ours
+
+
+# Its result settles the delivery. If it is cancelled, nobody has begun to handle it.
+Handled = Future[Disposition]
+
+
+class Receiver(Protocol):
+    """Who takes deliveries. All methods are called in the thread that consumes."""
+
+    def take(self, body: bytes) -> Handled:
+        """Begin to handle a delivery, and return at once."""
+        ...
+
+    def cancel_waiting(self) -> None:
+        """Cancel what nobody has begun to handle: the broker delivers it to others."""
+        ...
+
+    def beat(self) -> None:
+        """Learn that the broker is still being served; called twice a second or so."""
+        ...
+
+    def note_trouble(self, text: str) -> None:
+        """Learn what keeps us from consuming, in words for operators; empty if nothing does."""
+        ...
+
+
+class Deliveries(Protocol):
+    """Messages of the queue, one delivery each, at least once."""
+
+    def consume(self, receiver: Receiver, *, prefetch_count: int) -> None:
+        """Hand each delivery to *receiver*, and settle it, until a stop is asked for.
+
+        Outages of the broker are waited out.
+
+        Raises:
+            Exception: Whatever the receiver's results raise: a bug, so the process shall end.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """How many messages wait in the queue.
+
+    Args:
+        ready: Messages that no consumer has.
+        is_new: Whether the queue was missing or unusable, and has been declared anew: what was
+            in it is gone.
+    """
+
+    ready: int
+    is_new: bool = False
 
 
 class WatchedQueue(Protocol):
-    def look(self) -> Sight:
-        """Look whether there are messages in the queue.
+    def depth(self) -> QueueDepth:
+        """Ask how many messages wait in the queue.
 
         Raises:
             BrokerUnavailableError: RabbitMQ does not say.

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import Final, Protocol
 
 import structlog
@@ -21,7 +20,7 @@ from common.errors import (
 )
 from common.jobs import Failure, Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
-from common.ports import JobStore
+from common.ports import Disposition, JobStore
 from common.problems import failure
 from common.text import cleaned
 from consumer.errors import EngineLostError, EngineNotReadyError, Outcome
@@ -38,14 +37,6 @@ _IMAGE_UNREADABLE: Final = failure(
 _LONGEST_REASON: Final = 200
 # What may end the handling of a delivery; anything else is a bug.
 _EXPECTED: Final = (TransientError, StoreRefusedError, StaleJobError)
-
-
-class Disposition(Enum):
-    """What becomes of a delivery."""
-
-    ACK = auto()  # the job is saved, or is somebody else's
-    REQUEUE = auto()  # this process is stopping; another consumer gets it
-    DEAD_LETTER = auto()  # it is no message of ours
 
 
 class Classifier(Protocol):

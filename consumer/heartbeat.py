@@ -1,9 +1,9 @@
-"""Tell the registry that this consumer lives, and what it serves."""
+"""Show in the registry that this consumer lives, and what it serves."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Final, Self
 
 import structlog
@@ -19,11 +19,11 @@ _REPEAT_AFTER_S: Final = 1.0
 
 
 class Heartbeat:
-    """Beats in a thread of its own while it is entered, and says goodbye at the end.
+    """Records, in a thread of its own, that this consumer lives.
 
     Args:
         registry: Where the heartbeats go.
-        describe: Returns what to tell; called at each beat.
+        describe: Returns the record of this consumer; called at each beat.
         lease_s: After this long without a beat the consumer counts as dead.
     """
 
@@ -37,23 +37,23 @@ class Heartbeat:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def beating(self) -> Iterator[Self]:
+        """Beat while the block runs, and then remove the consumer from the registry."""
         self._thread.start()
-        return self
+        try:
+            yield self
+        finally:
+            self._stopping = True
+            self._due.set()
+            self._thread.join()
+            self._forget()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stopping = True
-        self._due.set()
-        self._thread.join()
+    def _forget(self) -> None:
         try:
             self._registry.forget(self._describe().worker_id)
         except (StoreUnavailableError, StoreRefusedError) as exc:  # then the lease runs out
-            log.warning("could not say goodbye", error=str(exc))
+            log.warning("could not leave the registry", error=str(exc))
 
     def beat_now(self) -> None:
         """Beat at once: something has changed."""

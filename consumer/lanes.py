@@ -7,9 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from consumer.handler import Disposition
+from common.ports import Disposition, Handled
 
-Handled = Future[Disposition]
 Handle = Callable[[Sequence[bytes]], Iterable[tuple[int, Disposition]]]
 
 

@@ -15,10 +15,11 @@ from common.jobs import OwnerId
 from common.memory import MEBIBYTE
 from common.mongo.stores import opened_stores
 from common.pulse import Pulse
+from common.rabbitmq.deliveries import RabbitDeliveries
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings import LANES_AN_ENGINE, Settings, load_or_exit
-from common.stopping import stop_on_signals
+from common.stopping import Stop, stop_on_signals
 from common.workers import Worker as WorkerRecord
 from consumer.engines.keeper import Engine
 from consumer.engines.pool import Engines
@@ -48,7 +49,7 @@ def main() -> int:
         engines, trouble = _engines(settings, stop.asked), Trouble()
         describe = partial(_describe, owner, engines, trouble)
         heartbeat = opened.enter_context(
-            Heartbeat(stores.workers, describe, lease_s=settings.lease_s)
+            Heartbeat(stores.workers, describe, lease_s=settings.lease_s).beating()
         )
         trouble.on_change = heartbeat.beat_now
         handler = Handler(
@@ -63,11 +64,7 @@ def main() -> int:
         opened.enter_context(closing(engines))
         engines.start(on_change=heartbeat.beat_now)
         worker = Worker(
-            parameters(
-                settings.amqp_url.get_secret_value(),
-                heartbeat_s=settings.amqp_heartbeat_s,
-                name="consumer",
-            ),
+            _deliveries(settings, stop),
             lanes,
             stop=stop,
             pulse=Pulse(settings.pulse_file),
@@ -77,6 +74,15 @@ def main() -> int:
         worker.run(prefetch_count=settings.prefetch_count)
     log.info("stopped")
     return 0
+
+
+def _deliveries(settings: Settings, stop: Stop) -> RabbitDeliveries:
+    how = parameters(
+        settings.amqp_url.get_secret_value(),
+        heartbeat_s=settings.amqp_heartbeat_s,
+        name="consumer",
+    )
+    return RabbitDeliveries(how, stop=stop)
 
 
 def _engines(settings: Settings, stopping: threading.Event) -> Engines:

@@ -1,220 +1,60 @@
-"""Deliveries in, acks out: the pika adapter, which decides nothing."""
+"""What is between the deliveries of the broker and the lanes that handle them."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import wait
-from contextlib import contextmanager, suppress
-from typing import Final, cast
+from typing import Final
 
-import pika
-import structlog
-from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import AMQPError
-from pika.spec import Basic, BasicProperties
-
+from common.ports import Deliveries, Handled
 from common.pulse import Pulse
-from common.rabbitmq.topology import QUEUE, connect, declare
-from common.rabbitmq.trouble import explain
-from common.retries import until_stopped
 from common.stopping import Stop
-from consumer.handler import Disposition
-from consumer.lanes import Handled, Lanes
+from consumer.lanes import Lanes
 from consumer.trouble import Trouble
 
-log = structlog.stdlib.get_logger(__name__)
-
-_TICK_S: Final = 0.5
-_REOPEN_AFTER_S: Final = 0.5
-_LOOK_EVERY_S: Final = 2.0
-_CLOSE_WITHIN_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 0.5
 
 
 class Worker:
-    """Consumes the queue over one connection, whose thread is the caller's of ``run``.
+    """Hands deliveries to lanes, which are threads of their own.
 
-    Deliveries are handled in lanes, which are threads of their own, so that heartbeats flow
-    during any inference.
+    So the connection to the broker is served during any inference, and its heartbeats flow.
     """
 
     def __init__(
-        self,
-        parameters: pika.URLParameters,
-        lanes: Lanes,
-        *,
-        stop: Stop,
-        pulse: Pulse,
-        trouble: Trouble,
+        self, deliveries: Deliveries, lanes: Lanes, *, stop: Stop, pulse: Pulse, trouble: Trouble
     ) -> None:
-        self._parameters = parameters
+        self._deliveries = deliveries
         self._lanes = lanes
-        self._pulse = pulse
         self._stop = stop
+        self._pulse = pulse
         self._trouble = trouble
         # Of all connections: a job outlives the one that its delivery came over.
         self._in_hand: set[Handled] = set()
 
     def run(self, *, prefetch_count: int) -> None:
-        """Consume until a stop is asked for; reconnect as often as needed.
-
-        What is in hand then is finished and acked, unless the stop is hurried. What is not,
-        the broker delivers again, to others.
+        """Consume until a stop is asked for; then finish what is in hand, unless it is hurried.
 
         Raises:
             Exception: Whatever the handler did not expect: a bug, so the process shall end.
         """
-        patiently = until_stopped(self._stop.asked, AMQPError, OSError)
-        while not self._stop.asked.is_set():
-            with suppress(AMQPError, OSError):  # raised only when a stop is asked for
-                patiently(self._try_to_consume, prefetch_count)
-            self._stop.asked.wait(_REOPEN_AFTER_S)
+        self._deliveries.consume(self, prefetch_count=prefetch_count)
         self._lanes.cancel_waiting()
         while self._in_hand and not self._stop.hurried.is_set():
-            wait(set(self._in_hand), _TICK_S)
+            wait(set(self._in_hand), _LOOK_AGAIN_S)
 
-    def _try_to_consume(self, prefetch_count: int) -> None:
-        try:
-            self._consume(prefetch_count)
-        except (AMQPError, OSError) as exc:
-            self._trouble.note(explain(exc, at=QUEUE))
-            raise
-
-    def _consume(self, prefetch_count: int) -> None:
-        """Consume over one connection; an error before it consumes is the caller's."""
-        with _opened(self._parameters) as connection:
-            consumption = _Consumption(
-                connection, self._take, self._lanes.cancel_waiting, self._stop, self._pulse
-            )
-            consumption.begin(prefetch_count)
-            self._trouble.note("")
-            try:
-                consumption.serve()
-            except (AMQPError, OSError) as exc:
-                log.warning("the connection to RabbitMQ was lost", error=repr(exc))
-                self._trouble.note(explain(exc, at=QUEUE))
-            else:
-                self._trouble.note("it has stopped consuming")
-
-    def _take(self, body: bytes) -> Handled:
+    def take(self, body: bytes) -> Handled:
+        """Give a delivery to a lane."""
         handled = self._lanes.take(body)
         self._in_hand.add(handled)
         handled.add_done_callback(self._in_hand.discard)
         return handled
 
+    def cancel_waiting(self) -> None:
+        """Cancel the deliveries that no lane has begun."""
+        self._lanes.cancel_waiting()
 
-class _Consumption:
-    """What is consumed over one connection. A delivery tag means nothing to the next one."""
+    def beat(self) -> None:
+        """Show that deliveries are still being received."""
+        self._pulse.beat()
 
-    def __init__(
-        self,
-        connection: pika.BlockingConnection,
-        take: Callable[[bytes], Handled],
-        cancel_waiting: Callable[[], None],
-        stop: Stop,
-        pulse: Pulse,
-    ) -> None:
-        self._connection = connection
-        self._take = take
-        self._cancel_waiting = cancel_waiting
-        self._stop = stop
-        self._pulse = pulse
-        self._channel = connection.channel()
-        self._unsettled: set[int] = set()
-        self._is_cancelled = False
-        self._delivered = 0
-        self._next_look_s = time.monotonic() + _LOOK_EVERY_S
-        self._passed_over: int | None = None
-
-    def begin(self, prefetch_count: int) -> None:
-        declare(self._channel)
-        self._channel.basic_qos(prefetch_count=prefetch_count)
-        self._channel.add_on_cancel_callback(self._on_cancel)
-        self._channel.basic_consume(QUEUE, self._on_delivery)
-        log.info("consuming", queue=QUEUE)
-
-    def serve(self) -> None:
-        """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
-        while not (self._stop.asked.is_set() or self._is_cancelled or self._is_forgotten()):
-            self._connection.process_data_events(time_limit=_TICK_S)
-            self._pulse.beat()
-        self._cancel_waiting()  # for others, or for the next connection
-        while self._unsettled and not self._stop.hurried.is_set():
-            self._connection.process_data_events(time_limit=_TICK_S)
-
-    def _on_cancel(self, _frame: object) -> None:
-        # The queue was deleted; the next connection declares it again.
-        log.warning("RabbitMQ cancelled this consumer")
-        self._is_cancelled = True
-
-    def _is_forgotten(self) -> bool:
-        """Tell whether messages wait and none is delivered, though there is nothing in hand.
-
-        Nobody tells a consumer that its queue was deleted if another was declared in the same
-        moment (seen with RabbitMQ 3.10.8). It would wait for messages of the old one for ever.
-        """
-        now_s = time.monotonic()
-        if self._unsettled or now_s < self._next_look_s:
-            return False
-        self._next_look_s = now_s + _LOOK_EVERY_S
-        before = self._passed_over
-        sight = self._channel.queue_declare(QUEUE, passive=True)
-        self._passed_over = self._delivered if sight.method.message_count else None
-        # A message that was on its way at the one look has been delivered by the next.
-        if self._passed_over is None or self._passed_over != before:
-            return False
-        log.warning("messages wait, but none is delivered: consuming anew")
-        return True
-
-    def _on_delivery(
-        self,
-        _channel: BlockingChannel,
-        method: Basic.Deliver,
-        _properties: BasicProperties,
-        body: bytes,
-    ) -> None:
-        # Not cancelled in time, since a frozen broker would not reply: closing gives it back.
-        if self._stop.asked.is_set():
-            return
-        # Every delivery carries a tag; only the stubs think otherwise.
-        tag = cast(int, method.delivery_tag)
-        self._delivered += 1
-        self._unsettled.add(tag)
-        self._take(body).add_done_callback(lambda handled: self._settle_from_lane(tag, handled))
-
-    def _settle_from_lane(self, tag: int, handled: Handled) -> None:
-        try:
-            self._connection.add_callback_threadsafe(lambda: self._settle(tag, handled))
-        except AMQPError:
-            log.info("not acked: the connection was lost, and the delivery comes again")
-
-    def _settle(self, tag: int, handled: Handled) -> None:
-        self._unsettled.discard(tag)
-        if handled.cancelled():
-            return
-        match handled.result():
-            case Disposition.ACK:
-                self._channel.basic_ack(tag)
-            case Disposition.REQUEUE:
-                self._channel.basic_nack(tag, requeue=True)
-            case Disposition.DEAD_LETTER:
-                self._channel.basic_nack(tag, requeue=False)
-
-
-@contextmanager
-def _opened(parameters: pika.URLParameters) -> Iterator[pika.BlockingConnection]:
-    """Open a connection, and wait only for a moment until it is closed.
-
-    A frozen broker never confirms that; pika itself would wait for its heartbeats to fail.
-    """
-    connection = connect(parameters)
-    try:
-        yield connection
-    finally:
-        closing = threading.Thread(target=_close, args=(connection,), daemon=True)
-        closing.start()
-        closing.join(_CLOSE_WITHIN_S)
-
-
-def _close(connection: pika.BlockingConnection) -> None:
-    with suppress(AMQPError, OSError):  # it is gone already
-        connection.close()
+    def note_trouble(self, text: str) -> None:
+        """Take *text* for what keeps this consumer from consuming; empty if nothing does."""
+        self._trouble.note(text)

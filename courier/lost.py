@@ -20,7 +20,7 @@ import structlog
 
 from common.errors import DarkroomError, StoreRefusedError
 from common.jobs import Job
-from common.ports import Outbox, Sight, WatchedQueue
+from common.ports import Outbox, WatchedQueue
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Evidence:
 class QueueWatch:
     """Looks whether there is a queue, and whether anything is in it.
 
-    One look at an empty queue is none: a quorum queue also says so while it has no leader.
+    A single empty reading proves nothing: a quorum queue without a leader seems empty, too.
 
     Args:
         queue: What is looked at.
@@ -92,17 +92,15 @@ class QueueWatch:
         try:
             # Before the look: what is queued during it may be there already, or not yet.
             looked_ms = self.now_ms()
-            sight = self.queue.look()
+            depth = self.queue.depth()
         except DarkroomError:
             self._empty_ms.clear()
             raise
-        if sight is Sight.EMPTY:
+        if not (depth.ready or depth.is_new):
             self._note_empty(looked_ms)
             return
         self._empty_ms.clear()
-        if sight is Sight.MISSING:
-            log.warning("the queue was missing, with all that was in it")
-        if sight in (Sight.MISSING, Sight.REPLACED):
+        if depth.is_new:
             self.evidence.note(looked_ms)
 
     def _note_empty(self, looked_ms: int) -> None:

@@ -16,7 +16,7 @@ from common.errors import (
 )
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
-from common.ports import DeadLetter, Sight, StoreUsage, Sweep
+from common.ports import DeadLetter, QueueDepth, StoreUsage, Sweep
 from common.workers import Worker
 from consumer.errors import Outcome
 from engine.protocol import Answer, Question
@@ -325,12 +325,10 @@ class InMemoryQueues:
         self._be_reached()
         self.ready.append(message)
 
-    def look(self) -> Sight:
+    def depth(self) -> QueueDepth:
         self._be_reached()
-        if self.is_missing:
-            self.is_missing = False
-            return Sight.MISSING
-        return Sight.FILLED if self.ready else Sight.EMPTY
+        is_new, self.is_missing = self.is_missing, False
+        return QueueDepth(0 if is_new else len(self.ready), is_new=is_new)
 
     @contextmanager
     def dead_letter(self) -> Iterator[DeadLetter | None]:

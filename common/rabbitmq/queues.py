@@ -12,7 +12,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import BasicProperties
 
 from common.errors import BrokerUnavailableError
-from common.ports import DeadLetter, Sight
+from common.ports import DeadLetter, QueueDepth
 from common.rabbitmq.topology import DEAD_QUEUE, QUEUE, connect, declare
 from common.rabbitmq.trouble import Kind, explain, kind_of
 
@@ -67,17 +67,17 @@ class RabbitQueues:
             return "RabbitMQ does not answer the courier"
         return "; ".join(dict.fromkeys(self._troubles.copy().values()))
 
-    def look(self) -> Sight:
-        """Look whether there are messages in the queue; declare it if it is missing or broken.
+    def depth(self) -> QueueDepth:
+        """Ask how many messages wait in the queue; declare it if it is missing or broken.
 
         Raises:
             BrokerUnavailableError: RabbitMQ does not say, or refuses; the text says what to do.
         """
         try:
-            return self._look()
+            return self._depth()
         except _BrokenError:
             if self._replaced(QUEUE):
-                return Sight.REPLACED
+                return QueueDepth(0, is_new=True)
             raise
 
     @contextmanager
@@ -107,19 +107,20 @@ class RabbitQueues:
             if self._connection is not None and self._connection.is_open:
                 self._connection.close()
 
-    def _look(self) -> Sight:
+    def _depth(self) -> QueueDepth:
         with self._on_channel(QUEUE) as channel:
             try:
                 declared = channel.queue_declare(QUEUE, passive=True)
             except ChannelClosedByBroker as exc:
                 self._declare_missing(exc)
-                return Sight.MISSING
+                log.warning("the queue was missing, with all that was in it", queue=QUEUE)
+                return QueueDepth(0, is_new=True)
             self._declare_at_times(channel)
-            is_filled = bool(declared.method.message_count)
+            ready = declared.method.message_count
             # RabbitMQ also says 0 of a queue that has no leader, or that is broken.
-            if not is_filled or self._is_suspect():
-                is_filled = _holds_one(channel)
-        return Sight.FILLED if is_filled else Sight.EMPTY
+            if not ready or self._is_suspect():
+                ready = max(ready, 1) if _holds_one(channel) else 0
+        return QueueDepth(ready)
 
     def _declare_at_times(self, channel: BlockingChannel) -> None:
         """See whether all is still there, with our properties."""

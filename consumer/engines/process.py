@@ -17,8 +17,9 @@ from typing import Final
 
 import structlog
 
-from common.memory import MEBIBYTE, descendants_of, held_bytes
+from common.memory import descendants_of, held_bytes
 from common.workers import ServedModel
+from consumer.engines.memory_limit import MemoryLimit, in_mib
 from consumer.errors import (
     DecodeOverdueError,
     EngineDiedError,
@@ -35,8 +36,6 @@ from engine.serve import serve
 log = structlog.stdlib.get_logger(__name__)
 
 _LOOK_EVERY_S: Final = 0.05
-_LOOK_TWICE_WITHIN_S: Final = 0.01
-_REST_AFTER_A_LOOK: Final = 20  # times as long as the look took
 # How long an end may take: of a process that was killed, or that was asked to end.
 END_WITHIN_S: Final = 5.0
 
@@ -85,9 +84,9 @@ class _Line:
 class Child:
     """One process, which a thread of its own watches.
 
-    The watcher alone enforces the limits, by killing. Who sends or receives meanwhile just
-    waits: the end of the process ends that, too, even in the middle of a question that the
-    process never reads.
+    The watcher alone enforces the limits, by killing. Senders and
+    receivers block meanwhile: the end of the process unblocks them, even in the middle of a
+    question that the process never reads.
 
     Args:
         config: What the process is told.
@@ -114,10 +113,10 @@ class Child:
         self._guard = self._process.pid or 0  # there is one since the process was started
         self._exit_code: int | None = None
         self._limits = limits
+        self._memory = MemoryLimit(self._guard, limits.memory_bytes)
         self._decode_limit_s = config.decode_limit_s
         self._pid: int | None = None
         self._force_at_s = math.inf
-        self._look_again_s = 0.0
         self._answers = 0
         self._serves = False
         self._is_retired = False
@@ -243,25 +242,8 @@ class Child:
                     self.kill(EngineDiedError(f"was killed: {line.guilty}"))
 
     def _enforce_memory(self) -> None:
-        limit = self._limits.memory_bytes
-        started_s = time.monotonic()
-        if not limit or started_s < self._look_again_s:
-            return
-        is_over = self._taken_bytes(limit) > limit
-        # A close look at some GiB takes the kernel long, and a pool that was forked may need one
-        # every time.
-        self._look_again_s = started_s + _REST_AFTER_A_LOOK * (time.monotonic() - started_s)
-        if not is_over:
-            return
-        # Between vfork and exec a new process counts as large as the one that it comes from.
-        time.sleep(_LOOK_TWICE_WITHIN_S)
-        if (taken := self._taken_bytes(limit)) > limit:
-            sizes = f"{_in_mib(taken)} of memory, over its limit of {_in_mib(limit)},"
-            self.kill(EngineMemoryError(f"reached {sizes} and was killed"))
-
-    def _taken_bytes(self, limit: int) -> int:
-        """Return what the engine holds in memory, with all that it has started."""
-        return held_bytes(descendants_of(self._guard), enough=limit)
+        if excess := self._memory.excess():
+            self.kill(EngineMemoryError(f"reached {excess} and was killed"))
 
     def _retire_if_worn(self, answers: int) -> None:
         """Let a process that has served long enough end, once nobody waits for its replies."""
@@ -279,9 +261,10 @@ class Child:
         if 0 < self._limits.max_jobs <= self._answers:
             return f"it answered {self._answers} questions"
         limit = self._limits.max_resident_bytes
-        if limit and (taken := self._taken_bytes(limit)) > limit:
-            return f"it holds {_in_mib(taken)} of memory, over {_in_mib(limit)}"
-        return ""
+        if not limit:
+            return ""
+        held = held_bytes(descendants_of(self._guard), enough=limit)
+        return f"it holds {in_mib(held)} of memory, over {in_mib(limit)}" if held > limit else ""
 
     def _put_down(self) -> None:
         if self._process.is_alive():  # else somebody else may have its number
@@ -318,7 +301,3 @@ def _explain(exit_code: int | None) -> EngineLostError:
     if exit_code is not None and exit_code < 0:
         return EngineDiedError(f"was killed by {signal.Signals(-exit_code).name}")
     return EngineDiedError(f"ended with status {exit_code}")
-
-
-def _in_mib(size_bytes: int) -> str:
-    return f"{size_bytes / MEBIBYTE:.0f} MiB"

@@ -11,7 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from common.errors import BrokerUnavailableError
-from common.ports import DeadLetter, Sight
+from common.ports import DeadLetter, QueueDepth
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import (
     DEAD_QUEUE,
@@ -24,6 +24,8 @@ from common.rabbitmq.topology import (
 from tests.servers import Broker
 from tests.waiting import wait_for
 
+_EMPTY = QueueDepth(0)
+_NEW = QueueDepth(0, is_new=True)
 _HEARTBEAT_S = 2
 _PATIENCE_S = 1.0
 # Far more than some heartbeats, far less than TCP takes to give up.
@@ -68,24 +70,24 @@ def taken_in_time(queues: RabbitQueues) -> DeadLetter:
 
 
 def test_a_missing_queue_is_told_once_and_declared(queues: RabbitQueues, amqp_url: str) -> None:
-    assert queues.look() is Sight.MISSING
-    assert queues.look() is Sight.EMPTY
+    assert queues.depth() == _NEW
+    assert queues.depth() == _EMPTY
 
     with channel(amqp_url) as opened:
         opened.queue_delete(QUEUE)
-    assert queues.look() is Sight.MISSING
-    assert queues.look() is Sight.EMPTY
+    assert queues.depth() == _NEW
+    assert queues.depth() == _EMPTY
 
 
 def test_a_look_tells_whether_a_message_is_ready(queues: RabbitQueues, amqp_url: str) -> None:
     with channel(amqp_url) as opened:
-        assert queues.look() is Sight.EMPTY
+        assert queues.depth() == _EMPTY
 
         publish(opened)
-        wait_for(lambda: queues.look() is Sight.FILLED, what="the message is seen")
+        wait_for(lambda: queues.depth() == QueueDepth(1), what="the message is seen")
 
         opened.basic_get(QUEUE)
-        wait_for(lambda: queues.look() is Sight.EMPTY, what="it is in a consumer's hand")
+        wait_for(lambda: queues.depth() == _EMPTY, what="it is in a consumer's hand")
 
 
 def test_without_a_dead_letter_there_is_none_and_without_its_queue_neither(
@@ -180,11 +182,11 @@ def fails_with(queues: RabbitQueues, body: bytes) -> bool:
 def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
     described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
     with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
-        queues.look()
+        queues.depth()
         rabbitmq.stop()
         for _ in range(2):
             with pytest.raises(BrokerUnavailableError):
-                queues.look()
+                queues.depth()
 
         rabbitmq.start()
 
@@ -194,12 +196,12 @@ def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
 def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Broker) -> None:
     described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
     with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
-        queues.look()
+        queues.depth()
         rabbitmq.freeze()
         for _ in range(2):
             started_s = time.monotonic()
             with pytest.raises(BrokerUnavailableError):
-                queues.look()
+                queues.depth()
             assert time.monotonic() - started_s < _HANGS_AFTER_S
 
         rabbitmq.thaw()
@@ -209,16 +211,16 @@ def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Brok
 
 def answers(queues: RabbitQueues) -> bool:
     try:
-        return queues.look() is Sight.EMPTY
+        return queues.depth() == _EMPTY
     except BrokerUnavailableError:
         return False
 
 
-def sights(queues: RabbitQueues) -> Iterator[Sight | str]:
-    """Look again and again; give what RabbitMQ refuses as text."""
+def depths(queues: RabbitQueues) -> Iterator[QueueDepth | str]:
+    """Ask again and again; give what RabbitMQ refuses as text."""
     while True:
         try:
-            yield queues.look()
+            yield queues.depth()
         except BrokerUnavailableError as exc:
             yield str(exc)
 
@@ -226,20 +228,20 @@ def sights(queues: RabbitQueues) -> Iterator[Sight | str]:
 def test_a_queue_that_rabbitmq_cannot_use_is_replaced(
     queues: RabbitQueues, rabbitmq: Broker, amqp_url: str
 ) -> None:
-    queues.look()
+    queues.depth()
     with channel(amqp_url) as opened:
         publish(opened)
         rabbitmq.break_queue(amqp_url, QUEUE)
 
-    refused = list(takewhile(lambda sight: sight is not Sight.REPLACED, sights(queues)))
+    refused = list(takewhile(lambda seen: seen != _NEW, depths(queues)))
 
     assert len(refused) > 1  # one refusal proves nothing
     assert all(f"{QUEUE!r} and cannot use it" in str(words) for words in refused)
     assert queues.trouble == ""
-    assert queues.look() is Sight.EMPTY
+    assert queues.depth() == _EMPTY
     with channel(amqp_url) as opened:
         publish(opened)
-    assert queues.look() is Sight.FILLED
+    assert queues.depth() == QueueDepth(1)
 
 
 def test_a_queue_that_is_usable_again_in_time_is_not_replaced(
@@ -247,11 +249,11 @@ def test_a_queue_that_is_usable_again_in_time_is_not_replaced(
 ) -> None:
     described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
     with closing(RabbitQueues(described, patience_s=600)) as queues, channel(amqp_url) as opened:
-        assert queues.look() is Sight.EMPTY
+        assert queues.depth() == _EMPTY
         rabbitmq.stop_queue(amqp_url, QUEUE)
         for _ in range(3):
             with pytest.raises(BrokerUnavailableError, match="cannot use it"):
-                queues.look()
+                queues.depth()
         assert "cannot use it" in queues.trouble
 
         rabbitmq.start_queue(amqp_url, QUEUE)
@@ -264,7 +266,7 @@ def test_a_queue_that_is_usable_again_in_time_is_not_replaced(
 def test_a_dead_letter_queue_that_rabbitmq_cannot_use_is_replaced(
     queues: RabbitQueues, rabbitmq: Broker, amqp_url: str
 ) -> None:
-    queues.look()
+    queues.depth()
     rabbitmq.break_queue(amqp_url, DEAD_QUEUE)
     with pytest.raises(BrokerUnavailableError, match=f"{DEAD_QUEUE!r} and cannot use it"):
         taken(queues)
@@ -297,7 +299,7 @@ def test_a_queue_that_is_somebody_elses_is_named_and_left_alone(
 
         for _ in range(3):
             with pytest.raises(BrokerUnavailableError, match=f"delete_queue {name}"):
-                queues.look()
+                queues.depth()
 
         assert theirs.queue_declare(name, passive=True).method.message_count == 1
 
@@ -310,9 +312,9 @@ def test_a_queue_of_somebody_else_that_is_broken_is_left_alone(
         theirs.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
         rabbitmq.break_queue(amqp_url, QUEUE)
 
-        refused = list(takewhile(lambda sight: "delete_queue" not in str(sight), sights(queues)))
+        refused = list(takewhile(lambda seen: "delete_queue" not in str(seen), depths(queues)))
 
-        assert Sight.REPLACED not in refused
+        assert _NEW not in refused
         theirs.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
 
 
@@ -320,10 +322,10 @@ def test_a_queue_that_was_exchanged_behind_our_back_is_noticed(
     queues: RabbitQueues, amqp_url: str
 ) -> None:
     with channel(amqp_url) as opened:
-        queues.look()
+        queues.depth()
         opened.queue_delete(DEAD_QUEUE)
         opened.queue_declare(DEAD_QUEUE, durable=True)
 
-    found = next(sight for sight in sights(queues) if isinstance(sight, str))
+    found = next(seen for seen in depths(queues) if isinstance(seen, str))
 
     assert f"delete_queue {DEAD_QUEUE}" in found

@@ -8,6 +8,7 @@ import pytest
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
+from common.ports import Disposition
 from common.problems import failure, problem_type
 from common.retries import until_stopped
 from consumer.errors import (
@@ -17,7 +18,7 @@ from consumer.errors import (
     EngineNotReadyError,
     EngineTimeoutError,
 )
-from consumer.handler import Disposition, Handler
+from consumer.handler import Handler
 from engine.protocol import Refusal
 from tests.examples import OWNER, TABBY, a_job
 from tests.fakes import CannedClassifier, InMemoryStore

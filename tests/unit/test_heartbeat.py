@@ -11,7 +11,7 @@ from tests.waiting import wait_for
 def test_a_consumer_lives_in_the_registry_until_it_says_goodbye() -> None:
     registry = InMemoryRegistry()
 
-    with Heartbeat(registry, a_worker, lease_s=60):
+    with Heartbeat(registry, a_worker, lease_s=60).beating():
         wait_for(lambda: registry.living() == (a_worker(),))
 
     assert registry.living() == ()
@@ -21,7 +21,7 @@ def test_what_changes_is_told_at_once() -> None:
     registry = InMemoryRegistry()
     told = [a_worker(OWNER, a_model("digits", ModelState.LOADING))]
 
-    with Heartbeat(registry, lambda: told[-1], lease_s=3600) as heartbeat:
+    with Heartbeat(registry, lambda: told[-1], lease_s=3600).beating() as heartbeat:
         wait_for(lambda: len(registry.living()) == 1)
         told.append(a_worker())
         heartbeat.beat_now()
@@ -37,7 +37,7 @@ def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
         tries.append(a_worker())
         return tries[-1]
 
-    with Heartbeat(registry, describe, lease_s=3600):
+    with Heartbeat(registry, describe, lease_s=3600).beating():
         wait_for(lambda: len(tries) > 1)
         registry.is_down = False
         wait_for(lambda: registry.living() == (a_worker(),))
@@ -56,7 +56,7 @@ def test_a_consumer_whose_models_the_store_refuses_to_describe_is_alive_all_the_
     registry = PickyRegistry()
     described = a_worker(OWNER, a_model("digits", description="odd"))
 
-    with Heartbeat(registry, lambda: described, lease_s=60):
+    with Heartbeat(registry, lambda: described, lease_s=60).beating():
         wait_for(lambda: len(registry.living()) == 1)
 
         [worker] = registry.living()
@@ -72,5 +72,5 @@ def test_a_beat_that_fails_for_a_reason_of_its_own_is_not_the_last() -> None:
             raise errors.pop()
         return a_worker()
 
-    with Heartbeat(registry, describe, lease_s=3600):
+    with Heartbeat(registry, describe, lease_s=3600).beating():
         wait_for(lambda: registry.living() == (a_worker(),))

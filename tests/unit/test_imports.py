@@ -50,7 +50,7 @@ THEIRS: Final = {
     r"onnxruntime": r"engine\.runtimes\.on_onnx|modeltools\.quantizing\.int8",
     r"onnx|ml_dtypes|tqdm": r"modeltools\.quantizing\..+",
     r"openvino": r"engine\.runtimes\.on_openvino",
-    r"pika": r"common\.rabbitmq\..+|consumer\.(worker|main)|courier\.main|api\.wsgi",
+    r"pika": r"common\.rabbitmq\..+|courier\.main",
     r"PIL": r"(engine|modeltools)\..+",
     r"pymongo|bson": r"common\.mongo\..+",
 }

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from consumer.handler import Disposition
+from common.ports import Disposition
 from consumer.lanes import Lanes
 from tests.waiting import wait_for
 
