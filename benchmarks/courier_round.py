@@ -24,10 +24,10 @@ from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
 from common.workers import Worker
-from courier.lost import Evidence, LostMessages
-from courier.orphans import OrphanedImages
-from courier.relay import relay
-from courier.rescue import Rescuer
+from courier.duties.lost_messages import Evidence, LostMessages
+from courier.duties.orphans import OrphanedImages
+from courier.duties.relay import relay
+from courier.duties.rescue import Rescuer
 from embedded.store import EmbeddedStore
 from tests.servers import Server, free_port
 

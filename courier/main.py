@@ -15,13 +15,13 @@ from common.rabbitmq.topology import parameters
 from common.settings import Settings, load_or_exit
 from common.stopping import stop_on_signals
 from common.workers import HEARTBEATS_A_LEASE
-from courier.dead_letters import DeadLetters
-from courier.lost import Evidence, LostMessages, QueueWatch
-from courier.orphans import OrphanedImages
-from courier.relay import relay
-from courier.rescue import Rescuer
+from courier.duties.broker_report import BrokerReport
+from courier.duties.dead_letters import DeadLetters
+from courier.duties.lost_messages import Evidence, LostMessages, QueueWatch
+from courier.duties.orphans import OrphanedImages
+from courier.duties.relay import relay
+from courier.duties.rescue import Rescuer
 from courier.rounds import Duty, Rounds, every, once, repeat
-from courier.telling import Telling
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -54,8 +54,8 @@ def main() -> int:
         at_the_queues = duties_at_the_queues(settings, stores, queues, evidence)
         beside = [
             Rounds("queues", stop.asked, at_the_queues, at_end=queues.close),
-            # What is told is that the others have to wait, so it waits for neither.
-            Rounds("telling", stop.asked, [_telling(settings, stores, queues).tell]),
+            # It reports that the others have to wait, so it waits for neither.
+            Rounds("report", stop.asked, [_report(settings, stores, queues).report]),
         ]
         for rounds in beside:
             opened.callback(rounds.join, _CLOSE_WITHIN_S)
@@ -117,8 +117,8 @@ def duties_at_the_queues(
     return [watch.look, dead_letters.settle]
 
 
-def _telling(settings: Settings, stores: Stores, queues: RabbitQueues) -> Telling:
-    return Telling(
+def _report(settings: Settings, stores: Stores, queues: RabbitQueues) -> BrokerReport:
+    return BrokerReport(
         evidence=stores.evidence,
         trouble=lambda: queues.trouble,
         interval_s=settings.lease_s / HEARTBEATS_A_LEASE,

@@ -14,19 +14,41 @@ log = structlog.stdlib.get_logger(__name__)
 Duty = Callable[[], object]
 
 _PAUSE_S: Final = 1.0
+_REPEAT_AFTER_S: Final = 60.0
 
 
-def repeat(stopping: threading.Event, duties: Sequence[Duty]) -> None:
-    """Do *duties* in rounds, a second apart. One that cannot be done now keeps up no other."""
+def repeat(stopping: threading.Event, duties: Sequence[Duty], *, pause_s: float = _PAUSE_S) -> None:
+    """Do *duties* in rounds, *pause_s* apart. One that fails does not delay the others."""
+    warnings = [_Warnings() for _ in duties]
     while not stopping.is_set():
-        for duty in duties:
+        for duty, warned in zip(duties, warnings, strict=True):
             if stopping.is_set():
                 return
             try:
                 duty()
             except (TransientError, StoreRefusedError) as exc:
-                log.warning("cut short until the next round", reason=str(exc))
-        stopping.wait(_PAUSE_S)
+                warned.warn(str(exc))
+            else:
+                warned.forget()
+        stopping.wait(pause_s)
+
+
+class _Warnings:
+    """Logs why a duty fails: at once when the reason changes, else once a minute."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._due_s = 0.0
+
+    def warn(self, reason: str) -> None:
+        now_s = time.monotonic()
+        if reason == self._reason and now_s < self._due_s:
+            return
+        self._reason, self._due_s = reason, now_s + _REPEAT_AFTER_S
+        log.warning("cut short until the next round", reason=reason)
+
+    def forget(self) -> None:
+        self._reason = ""
 
 
 def once(duty: Duty) -> Duty:

@@ -14,7 +14,7 @@ from common.mongo.documents import from_document
 from common.mongo.reading import Reader
 from common.problems import OWNER_DIED
 from common.workers import ModelState
-from courier.rescue import Rescuer
+from courier.duties.rescue import Rescuer
 from tests.contract.conftest import StoreUnderTest
 from tests.examples import OWNER, a_job, a_model, a_worker
 from tests.records import (

@@ -17,7 +17,7 @@ from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import EXCHANGE, QUEUE, ROUTING_KEY, parameters
 from common.settings import Settings
-from courier.lost import Evidence
+from courier.duties.lost_messages import Evidence
 from courier.main import duties_at_the_queues, duties_at_the_store
 from courier.rounds import Duty
 from tests.drills.drill import Drill, Run

@@ -27,7 +27,7 @@ def _fence() -> None:
 
 def _rescue() -> None:
     """Leave the jobs of dead and of stuck consumers where they are."""
-    from courier.rescue import Rescuer  # noqa: PLC0415
+    from courier.duties.rescue import Rescuer  # noqa: PLC0415
 
     _patched(Rescuer).rescue = lambda _self: 0
 

@@ -7,8 +7,8 @@ import pytest
 from common.errors import BrokerUnavailableError, StoreRefusedError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.problems import OWNER_STUCK, failure
-from courier.relay import relay
-from courier.rescue import Rescuer
+from courier.duties.relay import relay
+from courier.duties.rescue import Rescuer
 from tests.examples import OWNER, a_job, a_worker
 from tests.fakes import InMemoryRegistry, InMemoryStore, RecordingPublisher
 

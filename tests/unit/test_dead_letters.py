@@ -10,7 +10,7 @@ from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter
 from common.problems import failure
-from courier.dead_letters import DeadLetters, Outcome
+from courier.duties.dead_letters import DeadLetters, Outcome
 from tests.examples import OWNER, a_job
 from tests.fakes import InMemoryQueues, InMemoryStore
 

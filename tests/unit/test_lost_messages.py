@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from common.errors import BrokerUnavailableError, StoreUnavailableError
 from common.jobs import Job, JobId, JobState, Result
 from common.messages import ClassifyMessage
-from courier.lost import Evidence, LostMessages, QueueWatch, pause_s
-from courier.relay import relay
+from courier.duties.lost_messages import Evidence, LostMessages, QueueWatch, pause_s
+from courier.duties.relay import relay
 from tests.examples import OWNER, TABBY, a_job
 from tests.fakes import InMemoryQueues, InMemoryStore
 

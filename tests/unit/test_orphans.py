@@ -2,7 +2,7 @@
 
 from common.jobs import new_job_id
 from common.ports import Sweep
-from courier.orphans import OrphanedImages
+from courier.duties.orphans import OrphanedImages
 from tests.examples import a_job
 from tests.fakes import InMemoryStore
 

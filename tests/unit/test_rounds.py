@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.errors import BrokerUnavailableError, StoreUnavailableError
 from courier.rounds import Rounds, every, once, repeat
@@ -32,6 +33,20 @@ def test_a_duty_that_cannot_be_done_now_keeps_up_no_other() -> None:
     repeat(stopping, [fail, lambda: done.append("other"), stopping_after(stopping, 1)])
 
     assert done == ["failing", "other"]
+
+
+def test_the_reason_of_a_failing_duty_is_logged_when_it_changes_and_not_in_each_round() -> None:
+    stopping = threading.Event()
+    reasons = iter(["away", "away", "full", "full", "", "full"])
+
+    def fail() -> None:
+        if reason := next(reasons):
+            raise StoreUnavailableError(reason)
+
+    with capture_logs() as logged:
+        repeat(stopping, [fail, stopping_after(stopping, 6)], pause_s=0)
+
+    assert [line["reason"] for line in logged] == ["away", "full", "full"]
 
 
 def test_a_duty_to_be_done_once_is_repeated_until_it_succeeds() -> None:

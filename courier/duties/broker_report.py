@@ -1,4 +1,4 @@
-"""Tell the API what is wrong with RabbitMQ."""
+"""Report to the API what is wrong with RabbitMQ."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from common.ports import BrokerEvidence
 
 
 @dataclass(slots=True, kw_only=True)
-class Telling:
+class BrokerReport:
     """Records what is wrong when it changes, and else often enough to count.
 
     Args:
@@ -22,17 +22,17 @@ class Telling:
     trouble: Callable[[], str]
     interval_s: float
     clock_s: Callable[[], float] = time.monotonic
-    _told: str | None = field(default=None, init=False)
+    _reported: str | None = field(default=None, init=False)
     _due_s: float = field(default=0.0, init=False)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Record it, if it is due.
 
         Raises:
             StoreUnavailableError: The store does not take it; the next round tries again.
         """
         trouble, now_s = self.trouble(), self.clock_s()
-        if trouble == self._told and now_s < self._due_s:
+        if trouble == self._reported and now_s < self._due_s:
             return
         self.evidence.note(trouble)
-        self._told, self._due_s = trouble, now_s + self.interval_s
+        self._reported, self._due_s = trouble, now_s + self.interval_s

@@ -17,7 +17,7 @@ from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, DeadLetterQueue, Outbox
 from common.problems import failure
-from courier.lost import pause_s
+from courier.duties.lost_messages import pause_s
 
 log = structlog.stdlib.get_logger(__name__)
 

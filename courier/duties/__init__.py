@@ -1,0 +1,1 @@
+"""What the courier does again and again, a module a duty."""
