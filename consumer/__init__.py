@@ -1,1 +1,1 @@
-"""The classifying role: deliveries in, acks out."""
+"""The role that classifies: deliveries in, acks out."""

@@ -1,4 +1,4 @@
-"""What can happen to a question that is asked of the engine."""
+"""What can happen to a question that an engine is asked."""
 
 from typing import ClassVar
 
@@ -9,8 +9,8 @@ from engine.protocol import Reply
 class EngineLostError(TransientError):
     """The engine did not survive this question; another engine may answer it.
 
-    The text goes on after "the engine". ``problem`` and ``title`` are those of the problem
-    that the client sees.
+    The text continues a sentence that begins with "It". ``problem`` and ``title`` are those of the
+    problem that the client sees.
     """
 
     problem: ClassVar[str]
@@ -44,7 +44,7 @@ class DecodeOverdueError(TransientError):
     Args:
         index: The index of its question among those that were asked together.
         limit_s: How long it may take.
-        is_certain: Whether the image is to blame. Beside another lane it may only have waited.
+        is_certain: Whether the image is to blame: beside another lane it may only have waited.
     """
 
     def __init__(self, index: int, limit_s: float, *, is_certain: bool = True) -> None:
@@ -55,7 +55,7 @@ class DecodeOverdueError(TransientError):
 
 
 class EngineNotReadyError(TransientError):
-    """There is no engine, for the process is stopping."""
+    """There is no engine because the consumer is stopping."""
 
 
 Outcome = Reply | EngineLostError | EngineNotReadyError

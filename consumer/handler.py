@@ -1,4 +1,4 @@
-"""What is done with a delivery: the decision, free of AMQP and of torch."""
+"""What becomes of a delivery: decided here, without AMQP and without torch."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -51,19 +51,19 @@ class Classifier(Protocol):
         ...
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
-        """Classify some images; give the outcome of each, in their order, as soon as known."""
+        """Classify some images; yield the outcomes in their order, each once it is known."""
         ...
 
 
 class _Claims:
-    """The claims that some lane of this process has in hand."""
+    """The claims that the lanes of this process are working on."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._claims: set[tuple[JobId, int]] = set()
 
     def take(self, job: Job) -> bool:
-        """Take a claim in hand; False if a lane has it already."""
+        """Add a claim; return False if a lane has it already."""
         with self._lock:
             is_free = (job.job_id, job.fence) not in self._claims
             self._claims.add((job.job_id, job.fence))
@@ -81,9 +81,9 @@ class Handler:
     Args:
         owner: The id of this process; new at every start.
         max_attempts: Claims after which a job is failed.
-        patiently: Repeats a call while the store is away, or refuses even what says next to
-            nothing about the job: no other job would fare better. Meanwhile the delivery is
-            held, not given back: it would come round in a loop, and a result would be lost.
+        patiently: Repeats a call while the store is away, or refuses even the smallest save, which
+            it would refuse for any other job, too. The delivery is held meanwhile: given back, it
+            would come again at once, and a result would be lost.
     """
 
     store: JobStore
@@ -94,12 +94,12 @@ class Handler:
     _claims: _Claims = field(default_factory=_Claims, init=False)
 
     def handle(self, bodies: Sequence[bytes]) -> Iterator[tuple[int, Disposition]]:
-        """Classify the images that *bodies* name, at once, and save each outcome by itself.
+        """Classify the images that *bodies* name as one batch, and save each outcome by itself.
 
         Safe to repeat: the same body may be delivered any number of times, also at once.
 
         Yields:
-            The index of a body among them and what becomes of its delivery, once that is known.
+            The index of a body and what becomes of its delivery, as soon as that is known.
         """
         begun: list[tuple[int, Job, Question]] = []
         with ExitStack() as hands:
@@ -165,7 +165,7 @@ class Handler:
         return Disposition.ACK
 
     def _save(self, job: Job, previous: Job) -> None:
-        """Save what became of *previous*; if the store refuses that, fail the job instead."""
+        """Save *job* in place of *previous*; if the store refuses that, fail the job instead."""
         try:
             self.store.save(job, previous=previous)
         except StoreRefusedError as exc:
@@ -174,7 +174,7 @@ class Handler:
         log.info("finished" if job.is_finished else "given back", state=job.state.value)
 
     def _fail(self, job: Job, reason: Failure) -> None:
-        """Fail a job: a save so small and plain that there is nothing in it to refuse."""
+        """Fail a job: so small a save that the store has no reason to refuse it."""
         self.store.save(job.fail(reason), previous=job)
         log.warning("failed", reason=reason.detail)
 
@@ -183,7 +183,7 @@ class Handler:
         try:
             job = self.patiently(self._claim_or_find, message)
         except UnreadableRecordError as exc:
-            # Not requeued: it would come back at once. The record is its own outbox.
+            # Not requeued, or it would come back at once: the courier publishes from the record.
             log.warning("dropped: this version cannot read the job", reason=str(exc))
             self.patiently(
                 self.store.put_back, message.id, fence=message.fence + 1, owner=self.owner
@@ -201,7 +201,7 @@ class Handler:
         """Claim the job, or find our own claim, whose answer was lost on the way.
 
         Raises:
-            StoreUnavailableError: The claim was not made, although nothing speaks against it.
+            StoreUnavailableError: The store made no claim, although the job is pending.
         """
         claimed = self.store.claim(message.id, fence=message.fence, owner=self.owner)
         return claimed or self._claimed_before(message)

@@ -14,7 +14,7 @@ from common.workers import HEARTBEATS_A_LEASE, ServedModel, Worker
 
 log = structlog.stdlib.get_logger(__name__)
 
-# After an outage all heartbeats are old: the living must be quicker than the courier's doubt.
+# After an outage all heartbeats are old: consumers must beat before the courier rescues.
 _REPEAT_AFTER_S: Final = 1.0
 
 
@@ -65,7 +65,7 @@ class Heartbeat:
             self._due.wait(self._beat())
 
     def _beat(self) -> float:
-        """Beat, and say after how many seconds to do so again."""
+        """Beat, and return the seconds until the next beat."""
         try:
             self._tell(self._describe())
         except (StoreUnavailableError, StoreRefusedError) as exc:
@@ -80,12 +80,12 @@ class Heartbeat:
         try:
             self._registry.beat(worker)
         except StoreRefusedError as exc:
-            # A consumer whose models cannot be described is alive all the same.
+            # A consumer is alive even if the store refuses the description of its models.
             log.error("the store refused the heartbeat", reason=str(exc))  # noqa: TRY400
             self._registry.beat(_undescribed(worker))
 
 
 def _undescribed(worker: Worker) -> Worker:
-    """Leave out what others wrote about the models."""
+    """Leave out the texts that come from models."""
     models = tuple(ServedModel(name=model.name, state=model.state) for model in worker.models)
     return replace(worker, models=models)

@@ -1,4 +1,4 @@
-"""The lanes that deliveries are handled in, so that the connection's thread is always free."""
+"""Threads that handle deliveries, so that the connection's thread is always free."""
 
 import threading
 import time
@@ -21,13 +21,13 @@ class _Delivery:
 class Lanes:
     """Threads that each handle one batch of deliveries after another.
 
-    A lane takes what is there: a batch that is not full waits only if it is told to.
+    A lane takes the deliveries that are there. It waits for a full batch only if *batch_wait_s*
+    says so.
 
     Args:
-        handle: Handles some bodies, and tells of each, by its index among them, what becomes
-            of it.
+        handle: Handles some bodies, and yields the index of each and what becomes of it.
         count: How many lanes.
-        batch_size: Most deliveries of a batch.
+        batch_size: The most deliveries of a batch.
         batch_wait_s: How long a batch waits for more.
     """
 
@@ -42,19 +42,19 @@ class Lanes:
         self._threads = ThreadPoolExecutor(max_workers=count, thread_name_prefix="lane")
 
     def take(self, body: bytes) -> Handled:
-        """Have a delivery handled, and return what will tell how that ended."""
+        """Queue a delivery; the result of the future says what becomes of it."""
         delivery = _Delivery(body)
         self._waiting.put(delivery)
         self._threads.submit(self._work)
         return delivery.handled
 
     def cancel_waiting(self) -> None:
-        """Cancel what no lane has begun."""
+        """Cancel the deliveries that no lane has begun."""
         while (delivery := self._next(0)) is not None:
             delivery.handled.cancel()
 
     def close(self) -> None:
-        """Cancel what no lane has begun, and wait for the rest."""
+        """Cancel the deliveries that no lane has begun, and wait for the others."""
         self.cancel_waiting()
         self._threads.shutdown(cancel_futures=True)
 

@@ -8,7 +8,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class Trouble:
-    """What is in the way, in words for operators. One thread notes, any may read.
+    """The reason, in words for operators. One thread writes, any may read.
 
     ``on_change`` is called after each change.
     """
@@ -18,7 +18,7 @@ class Trouble:
         self.on_change: Callable[[], None] = lambda: None
 
     def note(self, text: str) -> None:
-        """Take *text* for what is in the way now; nothing is, if it is empty."""
+        """Set the reason; empty if there is none."""
         if text == self.text:
             return
         if text:

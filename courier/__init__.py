@@ -1,1 +1,1 @@
-"""The role for everything slow: what the API could not publish is published here."""
+"""The role that repairs: it publishes, rescues and deletes what the other roles left behind."""

@@ -1,4 +1,4 @@
-"""Duties, done again and again until the process shall stop."""
+"""Duties in rounds, until the process stops."""
 
 import threading
 import time
@@ -52,7 +52,7 @@ class _Warnings:
 
 
 def once(duty: Duty) -> Duty:
-    """Make a duty that is done when it has succeeded."""
+    """Make a duty that is skipped once it has succeeded."""
     return every(float("inf"), duty)
 
 
@@ -70,9 +70,9 @@ def every(interval_s: float, duty: Duty) -> Duty:
 
 
 class Rounds:
-    """Rounds in a thread of their own, for duties that may hang.
+    """Rounds in a thread of their own, for duties that may block.
 
-    A process that ends leaves the thread behind: a frozen server must not keep it.
+    The process ends without waiting for the thread, which a frozen server may block.
 
     Args:
         name: Of the thread.

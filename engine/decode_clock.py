@@ -1,8 +1,8 @@
-"""When an engine began to decode an image, where the parent can read it at any time.
+"""When an engine began to decode an image, in memory that the parent can read at any time.
 
 Decoding may hang in native code that also holds the interpreter's lock. Then no thread of the
-engine runs, not even one that only sends a message. So the engine notes each beginning in memory
-that it shares with its parent, and the parent keeps the time.
+engine runs, not even one that only sends a message. So the engine writes each start time to shared
+memory, and the parent keeps the time.
 """
 
 import time
@@ -16,13 +16,13 @@ _INDEX, _BEGAN = 0, 1
 
 
 class DecodeClock:
-    """What one line of an engine is decoding, and since when.
+    """The image that one line of an engine is decoding, and since when.
 
     One thread of the engine writes, one thread of the parent reads. ``time.monotonic`` counts
     from the same moment in all processes of a machine.
 
-    To be made once, and used for one process after another. What is freed here goes back to a
-    heap of ``multiprocessing``, which a finalizer that fails halfway leaves broken for good.
+    Create it once, and use it for one process after another: freeing it returns memory to a heap of
+    ``multiprocessing``, and a finalizer that fails halfway leaves that heap broken.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class DecodeClock:
 
     @contextmanager
     def decoding(self, index: int) -> Iterator[None]:
-        """Note that the image of the question at *index* is decoded while the block runs."""
+        """Record that the block decodes the image of the question at *index*."""
         self._shared[_INDEX] = index
         self._shared[_BEGAN] = time.monotonic()
         try:

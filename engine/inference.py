@@ -41,7 +41,7 @@ class Models:
 
     @classmethod
     def load(cls, config: EngineConfig) -> Self:
-        """Load and warm every model; one that cannot be had does not hinder the others."""
+        """Load and warm up every model; one that is unavailable does not affect the others."""
         served, ready = [], {}
         for name in config.models:
             try:

@@ -42,11 +42,11 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetch = verbs.add_parser(
         "fetch",
-        help="download and export models now, so that consumers need no way out",
-        description="Download and export models, and say of each what will compute it, or why it "
-        "cannot be had. Fails if none of them can be.",
+        help="download and export models now, so that consumers need no access to the internet",
+        description="Download and export models, and report what will compute each, or why it "
+        "is unavailable. Fails if all of them are.",
     )
-    fetch.add_argument("--all", action="store_true", help="fail also if one of them cannot be had")
+    fetch.add_argument("--all", action="store_true", help="fail if any of them is unavailable")
     fetch.add_argument(
         "names", type=_model_name, metavar="NAME", nargs="*", help="default: DARKROOM_MODELS"
     )

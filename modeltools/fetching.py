@@ -1,4 +1,4 @@
-"""Get models ready before they are served, where there is a way out to get them by."""
+"""Download and export models before they are served, on a machine with access to the internet."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from engine.models.places import Places
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of one model.
+    """The result for one model.
 
     Args:
         name: Its name.
-        is_there: Whether a consumer can serve it now, without a network.
-        story: What computes it, or why it cannot be had.
+        is_there: Whether a consumer can serve it without access to a network.
+        story: What computes it, or why it is unavailable.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The engine as its parent sees it: a child process that may be killed at any time.
 
-Native code can hang, crash or eat all memory. In a process of its own it takes nothing
-with it: the parent keeps its connections, and the job gets another attempt.
+Native code can hang, crash or use up all memory. In a process of its own it takes nothing else
+down: the parent keeps its connections, and the job gets another attempt.
 """
 
 import threading
@@ -31,19 +31,19 @@ _LOOK_AGAIN_S: Final = 0.2
 
 
 class _SharedLossError(Exception):
-    """A child was lost over several questions; any of them may be to blame."""
+    """A process was lost while it had several questions; any of them may be to blame."""
 
 
 class Engine:
-    """Keeps one child process alive and asks it.
+    """Keeps one engine process alive and asks it.
 
-    Several lanes may ask at once. Whoever was not alone when a child was lost is asked again
-    alone, so that only the guilty question is told of it.
+    Several lanes may ask at once. If a process is lost while it has several questions, each of them
+    is asked again alone, so that only the guilty one fails.
 
     Args:
-        config: What the child is told.
-        limits: What the child may take before it is killed or renewed.
-        stopping: Set when the process shall stop: then nobody waits for a next child.
+        config: What the process is told.
+        limits: What the process may take before it is killed or replaced.
+        stopping: Set when the consumer stops: then nobody waits for another process.
     """
 
     def __init__(self, config: EngineConfig, *, limits: Limits, stopping: threading.Event) -> None:
@@ -67,35 +67,35 @@ class Engine:
 
     @property
     def pid(self) -> int | None:
-        """The process id of the child, if there is one."""
+        """The process id of the engine, if there is one."""
         child = self._child
         return None if child is None else child.pid
 
     def start(self, *, on_change: Callable[[], None] = lambda: None) -> None:
-        """Start the child; it becomes ready later.
+        """Start the process; it becomes ready later.
 
         Args:
-            on_change: Called, from a thread of the engine, whenever ``models`` changed.
+            on_change: Called from a thread of this object whenever ``models`` has changed.
         """
         self._on_change = on_change
         self._keeper.start()
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a child that has loaded and warmed a model."""
+        """Whether there is a process that has loaded and warmed up a model."""
         child = self._child
         return child is not None and child.is_ready
 
     @property
     def busy(self) -> int:
-        """How many batches of questions are in hand."""
+        """How many batches of questions are being answered or wait."""
         return self._asking.busy
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
-        """Ask the child; give the outcome of each question, in their order, as soon as known.
+        """Ask the process; yield the outcomes in the order of the questions, each once it is known.
 
-        An outcome is a reply, or the error that the question meets: that the child was lost
-        over it, or that there is none and the process is stopping.
+        An outcome is a reply or an error: the process was lost over the question, or there is
+        none because the consumer is stopping.
         """
         if not questions:
             return
@@ -143,14 +143,14 @@ class Engine:
                 continue
 
     def close(self) -> None:
-        """End the child, whatever it does."""
+        """End the process, whatever it is doing."""
         self._closing.set()
         if (child := self._child) is not None:
             child.kill(_closed())
         self._keeper.join(END_WITHIN_S)
 
     def _keep(self) -> None:
-        """Run one child after another: at once after one that was ready, else ever slower."""
+        """Run one process after another, with growing pauses after those that were never ready."""
         failures = 0
         while not self._closing.is_set():
             try:
@@ -165,10 +165,10 @@ class Engine:
                 self._closing.wait(min(_LONGEST_PAUSE_S, 2.0**failures))
 
     def _run_child(self) -> bool:
-        """Run a child until its end, and say whether it ever got ready.
+        """Run a process until its end, and return whether it was ever ready.
 
         Raises:
-            OSError: There is no process to be had, for now.
+            OSError: The system cannot start a process now.
         """
         child = self._child = Child(self._config, self._limits, self._clocks)
         try:
@@ -186,11 +186,11 @@ class Engine:
         if got_ready:
             self._tell(models)
         else:
-            # Weights that cannot be had now may be there for the next one.
+            # Weights that are missing now may be there for the next process.
             child.kill(EngineDiedError("has no model that it can serve"))
         end = child.wait_for_end()
-        # A child that was retired is missed for the time that its successor takes to load.
-        # That is not told: to a client it is a job that takes a little longer.
+        # While the successor of a retired process loads, clients only see jobs that take longer.
+        # So the models stay ready.
         if end is None or self._closing.is_set():
             return got_ready
         log.error("the engine ended and is started again", end=str(end))
@@ -233,4 +233,4 @@ def _refused(error: DecodeOverdueError) -> Refusal:
 
 
 def _closed() -> EngineDiedError:
-    return EngineDiedError("was ended, for its consumer is stopping")
+    return EngineDiedError("was stopped because its consumer is shutting down")

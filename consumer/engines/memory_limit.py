@@ -6,11 +6,11 @@ from typing import Final
 from common.memory import MEBIBYTE, descendants_of, held_bytes
 
 _LOOK_TWICE_WITHIN_S: Final = 0.01
-_REST_AFTER_A_LOOK: Final = 20  # times as long as the look took
+_REST_AFTER_A_LOOK: Final = 20  # times as long as the measurement took
 
 
 class MemoryLimit:
-    """Looks from time to time what a process holds, with all that it has started.
+    """Measures from time to time the memory of a process and of all that it has started.
 
     Args:
         root: The process id.
@@ -23,13 +23,13 @@ class MemoryLimit:
         self._look_again_s = 0.0
 
     def excess(self) -> str:
-        """Return what is held, if it is over the limit and a look is due; else nothing."""
+        """Return what is held if it is over the limit and a measurement is due; else nothing."""
         started_s = time.monotonic()
         if not self._limit_bytes or started_s < self._look_again_s:
             return ""
         is_over = self._held_bytes() > self._limit_bytes
-        # A close look at some GiB takes the kernel long, and a pool that was forked may need one
-        # every time.
+        # The kernel takes long to measure some GiB, and shared pages of forked processes have to be
+        # counted exactly every time.
         self._look_again_s = started_s + _REST_AFTER_A_LOOK * (time.monotonic() - started_s)
         if not is_over:
             return ""

@@ -1,4 +1,4 @@
-"""The engines of one consumer, asked as if they were one."""
+"""The engines of one consumer, which look like one to those who ask."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ class Engines:
 
     Args:
         engines: One or more, all with the same models.
-        stopping: Set when the process shall stop: then nobody waits for an engine.
+        stopping: Set when the consumer stops: then nobody waits for an engine.
     """
 
     def __init__(self, engines: Sequence[Engine], *, stopping: threading.Event) -> None:
@@ -29,7 +29,7 @@ class Engines:
 
     @property
     def models(self) -> tuple[ServedModel, ...]:
-        """What is served: of each model the best that any engine tells."""
+        """The models that are served, each in the best state that any engine reports."""
         best = best_of(model for engine in self._engines for model in engine.models)
         return tuple(replace(model, engines=len(self._engines)) for model in best.values())
 
@@ -37,7 +37,7 @@ class Engines:
         """Start them; they become ready later.
 
         Args:
-            on_change: Called, from a thread of an engine, whenever ``models`` changed.
+            on_change: Called from a thread of an engine whenever ``models`` has changed.
         """
         self._on_change = on_change
         for engine in self._engines:
@@ -52,17 +52,17 @@ class Engines:
         with self._changed:
             while not any(engine.is_ready for engine in self._engines):
                 if self._stopping.is_set():
-                    raise EngineNotReadyError("no engine is ready, and none will be")
+                    raise EngineNotReadyError("no engine is ready, and the consumer is stopping")
                 self._changed.wait(_LOOK_AGAIN_S)
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:
-        """Ask one of them; give the outcome of each question as soon as it is known."""
-        # Two lanes may choose the same one in the same moment; it has a line for each.
+        """Ask one of them; yield the outcome of each question as soon as it is known."""
+        # Two lanes may choose the same one at the same moment; it has a line for each.
         chosen = min(self._engines, key=lambda engine: (not engine.is_ready, engine.busy))
         return chosen.ask(questions)
 
     def close(self) -> None:
-        """End them all, whatever they do."""
+        """End them all, whatever they are doing."""
         for engine in self._engines:
             engine.close()
 

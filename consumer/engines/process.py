@@ -42,13 +42,13 @@ END_WITHIN_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an engine may take: at the first three it is killed, at the others renewed.
+    """What an engine may take: over the first three it is killed, over the others replaced.
 
     Args:
         start_s: To load and warm its models.
         job_s: Over the questions that are asked together, from sending them to the replies.
         memory_bytes: At any time, with what it started; 0: no limit.
-        max_jobs: Questions before it is renewed; 0: never.
+        max_jobs: Questions before it is replaced; 0: no limit.
         max_resident_bytes: Memory between two questions; 0: no limit.
     """
 
@@ -60,7 +60,7 @@ class Limits:
 
 
 class RetiredError(Exception):
-    """The process is about to end, and its successor to be asked."""
+    """The process takes no more questions; its successor will."""
 
 
 class _Line:
@@ -84,13 +84,12 @@ class _Line:
 class Child:
     """One process, which a thread of its own watches.
 
-    The watcher alone enforces the limits, by killing. Senders and
-    receivers block meanwhile: the end of the process unblocks them, even in the middle of a
-    question that the process never reads.
+    The watcher alone enforces the limits, by killing. Senders and receivers block meanwhile. The
+    end of the process unblocks them, even in the middle of a question that it never reads.
 
     Args:
         config: What the process is told.
-        limits: What it may take before it is killed or renewed.
+        limits: What it may take before it is killed or replaced.
         clocks: One for each line; no other process uses them any more.
     """
 
@@ -102,7 +101,7 @@ class Child:
         pipes = [(*context.Pipe(), clock) for clock in clocks]
         self._lines = [_Line(ours, clock) for ours, _, clock in pipes]
         theirs = [EngineLine(theirs, clock) for _, theirs, clock in pipes]
-        # Not as a daemon, which may have no children; and predictors may use multiprocessing.
+        # A daemon may have no children, and predictors may use multiprocessing.
         self._process: SpawnProcess = context.Process(
             target=serve, args=(theirs, config), name="engine"
         )
@@ -132,7 +131,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id of the engine; before it has said that, of the guard above it."""
+        """The process id of the engine; until that is known, the one of the guard above it."""
         return self._pid or self._guard
 
     @property
@@ -141,7 +140,7 @@ class Child:
         return self._serves and not is_given_up
 
     def wait_until_ready(self) -> tuple[ServedModel, ...]:
-        """Return what the process serves, or does not; nothing if it ended before."""
+        """Wait for the models of the process; none if it ended before."""
         limit_s = self._limits.start_s
         overdue = f"took longer than {limit_s:g} s to load its models"
         try:
@@ -175,17 +174,17 @@ class Child:
         return replies
 
     def kill(self, verdict: EngineLostError) -> None:
-        """End the process now, whatever it does; *verdict* is what is told of it."""
+        """End the process now, whatever it is doing, and report *verdict* as the reason."""
         with self._judging:
             if not self._ended.is_set():
                 self._verdict = self._verdict or verdict
                 self._put_down()
 
     def wait_for_end(self) -> EngineLostError | None:
-        """Wait for the end of the process, and say how it ended; None if it was retired."""
+        """Wait for the end of the process, and return why it ended; None if it was retired."""
         self._watcher.join()
-        # Not under the hands of a thread that talks: the next child's connections get the
-        # same file descriptors, and that thread would listen to the wrong one.
+        # Wait for the threads that use them: the next process's connections get the same file
+        # descriptors, and such a thread would read from the wrong one.
         for line in [self._free.get() for _ in self._lines]:
             line.connection.close()
             self._free.put(line)
@@ -193,7 +192,7 @@ class Child:
 
     @contextmanager
     def _within(self, limit_s: float, overdue: str, line: _Line) -> Iterator[Connection]:
-        """Have the process killed if talking to it takes longer than *limit_s*."""
+        """Have the process killed if the block takes longer than *limit_s*."""
         with self._judging:
             if self._is_retired:
                 raise RetiredError
@@ -208,14 +207,14 @@ class Child:
                 line.due_s = math.inf
 
     def _end(self) -> EngineLostError:
-        """Return why the process ended, or will now: it talks no more."""
+        """Return why the process ended; it has hung up, so it ends now if it has not yet."""
         if not self._ended.wait(END_WITHIN_S):
             self.kill(EngineDiedError("hung up and was killed"))
             self._ended.wait(END_WITHIN_S)
         return self._verdict or _explain(self._exit_code)
 
     def _watch(self) -> None:
-        # By the clock, not by the sentinel: what a predictor forks keeps that open.
+        # Polled: the sentinel stays open as long as anything that a predictor has forked.
         while self._process.is_alive():
             self._enforce_time()
             self._enforce_memory()
@@ -246,11 +245,11 @@ class Child:
             self.kill(EngineMemoryError(f"reached {excess} and was killed"))
 
     def _retire_if_worn(self, answers: int) -> None:
-        """Let a process that has served long enough end, once nobody waits for its replies."""
+        """Retire a process that has served long enough; end it once nobody waits for replies."""
         with self._judging:
             self._answers += answers
             if not self._is_retired and (wear := self._wear()):
-                log.info("the engine is renewed", reason=wear)
+                log.info("replacing the engine", reason=wear)
                 self._is_retired = True
             if self._is_retired and all(line.due_s == math.inf for line in self._lines):
                 last = self._lines[0]
@@ -291,12 +290,12 @@ def _keeping_signals_blocked() -> Iterator[None]:
 
 
 def _explain(exit_code: int | None) -> EngineLostError:
-    """Say why a process ended that we did not kill."""
+    """Return why a process ended that we did not kill."""
     if exit_code == OUT_OF_MEMORY:
         return EngineMemoryError("was refused more memory and ended")
     if exit_code == -signal.SIGKILL:
         return EngineDiedError(
-            "was killed by SIGKILL, most likely by the kernel for want of memory"
+            "was killed by SIGKILL, most likely because the system ran out of memory"
         )
     if exit_code is not None and exit_code < 0:
         return EngineDiedError(f"was killed by {signal.Signals(-exit_code).name}")

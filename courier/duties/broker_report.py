@@ -9,12 +9,12 @@ from common.ports import BrokerEvidence
 
 @dataclass(slots=True, kw_only=True)
 class BrokerReport:
-    """Records what is wrong when it changes, and else often enough to count.
+    """Records the trouble whenever it changes, and otherwise often enough to stay valid.
 
     Args:
         evidence: Where it is recorded.
-        trouble: Says what is wrong now; empty if nothing is.
-        interval_s: How long an unchanged answer needs no repetition.
+        trouble: Returns what is wrong now; empty if nothing is.
+        interval_s: How long an unchanged report stays valid.
         clock_s: A clock that never goes back.
     """
 

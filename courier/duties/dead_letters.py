@@ -21,8 +21,8 @@ from courier.duties.lost_messages import pause_s
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A consumer's verdict on the message. The others (delivery_limit, expired, maxlen) are none:
-# they tell of the queue, not of the job.
+# Only this reason is a consumer's verdict on the message. The others (delivery_limit, expired,
+# maxlen) concern the queue, not the job.
 _REJECTED: Final = "rejected"
 
 _LOGGED_BYTES: Final = 200
@@ -34,9 +34,11 @@ class Outcome(StrEnum):
     MALFORMED = "malformed"
     FAILED = "failed"
     PUBLISHED_AGAIN = "published_again"
-    UNREADABLE = "unreadable"  # its job is for another version, whose outbox is the record
+    UNREADABLE = (
+        "unreadable"  # only another version can read its job, and will publish it from the record
+    )
     DROPPED = "dropped"  # its job has moved on, or has another message under way
-    REFUSED = "refused"  # the store refused to settle it; its job counts as lost, in time
+    REFUSED = "refused"  # the store refused to settle it; its message will count as lost
 
 
 @dataclass(slots=True, kw_only=True)

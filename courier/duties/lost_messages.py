@@ -1,12 +1,12 @@
-"""Publish again what was in the queue and is there no more: on evidence, never by age.
+"""Publish again the jobs whose messages have left the queue: on evidence, never by age.
 
-However long a job has waited, others may be before it. What proves that its message is gone:
-the queue is missing, or nothing is left in it, or a job that was published clearly later has
-been claimed first, since the queue keeps their order. All three tell a time, before which no
-message that is still waited for was queued.
+However long a job has waited, others may be before it. Three things prove that its message is
+gone: the queue is missing; the queue is empty; or a job that was published clearly later has
+been claimed first, since the queue keeps the order. Each of them gives a time: messages that were
+queued before it and have not been claimed are gone.
 
-A consumer that holds a delivery and has not claimed it yet makes the proofs fail. Then there is
-a second message, which is dropped.
+The proofs are wrong about a delivery that a consumer holds and has not claimed yet. The second
+message is dropped.
 """
 
 import threading
@@ -29,9 +29,9 @@ _MOST_DOUBLINGS: Final = 20
 
 
 def pause_s(republished: int, *, lease_s: float) -> float:
-    """Say how long a job that was lost *republished* times before is left out of the queue.
+    """Return how long to wait before publishing a job again that was lost *republished* times.
 
-    It doubles, so that whatever takes messages away again and again is not fed at full speed.
+    It doubles, so that whatever removes the messages is not fed at full speed.
     """
     if republished == 0:
         return 0.0
@@ -40,7 +40,7 @@ def pause_s(republished: int, *, lease_s: float) -> float:
 
 
 class Evidence:
-    """The time before which no message was queued that still waits. Safe from any thread."""
+    """The time before which every waiting message is proven gone. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,13 +51,13 @@ class Evidence:
         return self._before_ms
 
     def note(self, before_ms: int) -> None:
-        """Take it as proven that every message queued before a time is gone."""
+        """Record that every message queued before a time is gone."""
         with self._lock:
             if self._before_ms is None or self._before_ms < before_ms:
                 self._before_ms = before_ms
 
     def forget(self, before_ms: int) -> None:
-        """Drop what was noted, unless there has been more since."""
+        """Drop what was recorded, unless a later time has been recorded since."""
         with self._lock:
             if self._before_ms == before_ms:
                 self._before_ms = None
@@ -65,15 +65,15 @@ class Evidence:
 
 @dataclass(slots=True, kw_only=True)
 class QueueWatch:
-    """Looks whether there is a queue, and whether anything is in it.
+    """Watches whether the queue exists and whether it is empty.
 
     A single empty reading proves nothing: a quorum queue without a leader seems empty, too.
 
     Args:
         queue: What is looked at.
-        evidence: Where to note what that proves.
+        evidence: Where to record what that proves.
         now_ms: The store's clock, in milliseconds since 1970.
-        lease_s: How long the queue must have been empty, at every look.
+        lease_s: How long every reading must have been empty.
     """
 
     queue: WatchedQueue
@@ -83,11 +83,11 @@ class QueueWatch:
     _empty_ms: deque[int] = field(default_factory=deque, init=False)
 
     def look(self) -> None:
-        """Look once.
+        """Read the depth of the queue once.
 
         Raises:
             BrokerUnavailableError: RabbitMQ does not say.
-            StoreUnavailableError: Nor does the store say what time it is.
+            StoreUnavailableError: Nor does the store tell the time.
         """
         try:
             # Before the look: what is queued during it may be there already, or not yet.
@@ -114,13 +114,13 @@ class QueueWatch:
 
 @dataclass(slots=True, kw_only=True)
 class LostMessages:
-    """Lets the jobs be published again whose messages are proven to be gone.
+    """Has those jobs published again whose messages are proven gone.
 
     Args:
         outbox: The jobs.
-        evidence: What the watch of the queue has noted.
-        can_publish: Whether RabbitMQ takes messages. A queue without a leader seems empty, and
-            takes none: what is in it must not be declared lost over and over.
+        evidence: What the watch of the queue has recorded.
+        can_publish: Whether RabbitMQ accepts messages. A queue without a leader seems empty and
+            accepts none: its messages must not count as lost again and again.
         lease_s: How much later "clearly later" is, and after how long of the store's answering
             all consumers have claimed what they could not while it was away.
         at_most: How many jobs a round.
@@ -135,7 +135,7 @@ class LostMessages:
     _answering_since_s: float | None = field(default=None, init=False)
 
     def publish_again(self) -> int:
-        """Let some jobs be published again; return how many.
+        """Have some jobs published again; return how many.
 
         Raises:
             StoreUnavailableError: The store does not answer.

@@ -20,10 +20,10 @@ _STEP_MS: Final = 10 * _MS
 
 @dataclass(slots=True, kw_only=True)
 class OrphanedImages:
-    """Sweeps the images in the order in which they were stored, some a round.
+    """Sweeps the images in the order in which they were stored, a few in each round.
 
-    From an hour before its first round on: what a courier that was away for longer has missed
-    stays, since a sweep of all images would read all images.
+    It begins an hour before its first round. Orphans from before that stay: to find them, every
+    image would have to be read.
     """
 
     images: Images

@@ -1,4 +1,4 @@
-"""Publish what the API could not: the jobs that stayed unpublished."""
+"""Publish the jobs that the API could not publish."""
 
 import structlog
 
@@ -9,19 +9,19 @@ from common.ports import Outbox, Publisher
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A job that is taken and then not published comes up again after this time.
+# A job that was taken and not published is due again after this time.
 _LEASE_S = 5.0
 
 
 def relay(outbox: Outbox, publisher: Publisher, *, at_most: int) -> int:
-    """Publish at most *at_most* jobs whose publishing is due; return how many were.
+    """Publish at most *at_most* jobs whose publishing is due; return how many were published.
 
-    Each job is taken by compare-and-set first, so several couriers share the work. One that
-    dies in between leaves the job to the others, and a second message does no harm.
+    Each job is taken by compare-and-set first, so that several couriers share the work. If one dies
+    in between, another publishes the job; a second message does no harm.
 
     Raises:
-        BrokerUnavailableError: RabbitMQ takes no messages; what is left waits.
-        StoreUnavailableError: So does the store.
+        BrokerUnavailableError: RabbitMQ accepts no messages; the other jobs wait.
+        StoreUnavailableError: The store does not answer.
     """
     for published in range(at_most):
         job = outbox.take_unpublished(lease_s=_LEASE_S)
@@ -37,6 +37,6 @@ def _note(outbox: Outbox, job: Job) -> None:
     try:
         outbox.mark_published(job)
     except StoreRefusedError as exc:  # then it comes up again, after its lease
-        log.error("published, but that could not be noted", reason=str(exc))  # noqa: TRY400
+        log.error("published, but the store refused to record it", reason=str(exc))  # noqa: TRY400
     else:
         log.info("published a job that had stayed unpublished")

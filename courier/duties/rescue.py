@@ -18,16 +18,16 @@ log = structlog.stdlib.get_logger(__name__)
 class Rescuer:
     """Finds jobs whose owner is dead, or far too slow, and gives them back.
 
-    After an outage of the store every heartbeat is old and many a result is held, and the
-    living need a moment to say so. A job is therefore given back only when *confirm_s* have
-    passed since this process suspected it first.
+    After an outage of the store every heartbeat is old, and living consumers need a moment to beat
+    again and to save their results. So a job is given back only *confirm_s* after this process
+    first suspected its owner.
 
     Args:
         outbox: The jobs.
-        registry: The living.
+        registry: The living consumers.
         now_ms: The store's clock, in milliseconds since 1970.
         max_attempts: Claims after which a job is failed instead.
-        overdue_s: An owner that takes longer is stuck, whether its heart beats or not.
+        overdue_s: An owner that takes longer is stuck, whether it sends heartbeats or not.
         confirm_s: How long a suspicion must last.
     """
 
@@ -40,7 +40,7 @@ class Rescuer:
     _suspected_s: dict[tuple[JobId, int], float] = field(default_factory=dict, init=False)
 
     def rescue(self) -> int:
-        """Give back what dead and stuck consumers hold; return how many jobs that were.
+        """Give back the jobs of dead and stuck consumers; return how many.
 
         Raises:
             StoreUnavailableError: The store does not answer.

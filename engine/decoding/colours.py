@@ -1,4 +1,4 @@
-"""From whatever pixels a file has to RGB, or a refusal that says why not."""
+"""Convert the pixels of a file to RGB, or refuse it with a reason."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -34,7 +34,7 @@ LowBytes = Callable[[], PIL.Image.Image]
 
 
 class UndecodableImageError(PermanentError):
-    """The bytes are no image that can be decoded: the client's mistake, not an outage."""
+    """The bytes are not an image that can be decoded: the client's mistake, not an outage."""
 
 
 def to_rgb(
@@ -45,10 +45,10 @@ def to_rgb(
     Args:
         image: As Pillow loaded it.
         png_bits: The bits of a sample, if it is a PNG file.
-        low_bytes: Loads the lower halves of samples of 16 bits, whose upper ones *image* has.
+        low_bytes: Loads the lower bytes of 16-bit samples; *image* has the upper ones.
 
     Raises:
-        UndecodableImageError: Nobody can tell which of its numbers mean black and white.
+        UndecodableImageError: It does not say which numbers mean black and white.
     """
     colour = image.info.get("transparency")
     if image.mode == "RGB" and colour is None:
@@ -70,7 +70,7 @@ def to_rgb(
 def _without_colour(
     upper: PIL.Image.Image, lower: PIL.Image.Image, colour: tuple[int, ...]
 ) -> PIL.Image.Image:
-    """Make one colour of 16 bits a sample white."""
+    """Make one colour with 16 bits per sample white."""
     levels = np.array(upper)
     rest = np.asarray(lower)
     is_paper = np.ones(levels.shape[:2], bool)
@@ -81,7 +81,7 @@ def _without_colour(
 
 
 def _mend_palette(image: PIL.Image.Image) -> None:
-    """Take the colours of a TIFF palette as they are where its writer had 8 bits, not 16."""
+    """Keep the colours of a TIFF palette whose writer used 8 bits instead of 16."""
     colours = getattr(image, "tag_v2", {}).get(_COLOUR_MAP, ())
     if colours and max(colours) < _8_BITS:
         image.putpalette(np.array(colours, np.uint8).reshape(3, -1).T.tobytes())
@@ -95,7 +95,7 @@ def _on_paper(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _is_bmp_without_alpha(image: PIL.Image.Image) -> bool:
-    """Tell whether a BMP has the fourth channel of its header and nothing in it.
+    """Return whether a BMP declares a fourth channel and leaves it empty.
 
     Windows' clipboard writes such files, and shows them opaque.
     """
@@ -104,7 +104,7 @@ def _is_bmp_without_alpha(image: PIL.Image.Image) -> bool:
 
 
 def _scale_transparency(image: PIL.Image.Image, png_bits: int) -> None:
-    """Have the transparent grey of a PNG in the 8 bits that Pillow gives its pixels."""
+    """Scale the transparent grey of a PNG to the 8 bits of Pillow's pixels."""
     grey = image.info.get("transparency")
     if image.mode == "L" and isinstance(grey, int) and png_bits in {2, 4}:
         white = 2**png_bits - 1
@@ -112,7 +112,7 @@ def _scale_transparency(image: PIL.Image.Image, png_bits: int) -> None:
 
 
 def _deep_grey(image: PIL.Image.Image) -> PIL.Image.Image:
-    """Scale grey of more than 8 bits by the range that the file declares, not by what it uses."""
+    """Scale grey of more than 8 bits by the range that the file declares, not the one it uses."""
     levels = np.asarray(image)
     if _tag(image, _SAMPLE_FORMAT) == _SIGNED:
         return _scaled(levels, bits=_bits_of(image, levels), is_signed=True)
@@ -138,10 +138,10 @@ def _table(image: PIL.Image.Image, white: int) -> Levels:
 def _scaled(
     levels: npt.NDArray[np.integer], *, bits: int, is_signed: bool = False
 ) -> PIL.Image.Image:
-    """Scale levels of 0 to the largest that *bits* can say.
+    """Scale levels from 0 to the largest that *bits* can hold.
 
     Raises:
-        UndecodableImageError: There are negative levels, and no rule what they mean.
+        UndecodableImageError: There are negative levels, and no rule says what they mean.
     """
     if is_signed and levels.size and levels.min() < 0:
         raise UndecodableImageError("it has negative levels of grey, whose meaning is not known")
@@ -151,7 +151,7 @@ def _scaled(
 
 
 def _is_white_zero(image: PIL.Image.Image) -> bool:
-    """Tell the polarity of a TIFF file; one that says nothing has Pillow's and libtiff's, 0."""
+    """Return the polarity of a TIFF file; the default is 0, as in Pillow and libtiff."""
     return hasattr(image, "tag_v2") and not _tag(image, _PHOTOMETRIC)
 
 

@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _16_BITS: Final = 16
 _KIND: Final = "it is of a kind that cannot be decoded here; save it as a plain JPEG or PNG"
-# What Pillow and its libraries say, and what it means to whoever sent the file. The first counts.
+# Messages of Pillow and its libraries, and what they mean to the sender. The first match counts.
 _WORDS: Final = (
     (r"truncated|not enough|end of file", "it is truncated: some of its pixels are missing"),
     (r"checksum", "one of its checksums is wrong: it was damaged on its way"),
@@ -47,13 +47,13 @@ def decode(image: bytes, *, max_pixels: int, enough_px: int = 0) -> PIL.Image.Im
     """Decode the first frame of *image*, turned upright by its orientation.
 
     Transparent areas become white; grey of more than 8 bits is scaled. Of the metadata only the
-    orientation counts, and nothing that is wrong with the rest fails an image.
+    orientation counts; faults in the rest fail no image.
 
     Args:
         image: A file of any of the formats that are accepted.
         max_pixels: The largest image that is decoded.
-        enough_px: A JPEG file may be decoded at a half, a quarter or an eighth of its size, in
-            the transform that it is made of, as long as its shorter side keeps this; 0: never.
+        enough_px: A JPEG file may be decoded at a half, a quarter or an eighth of its size (DCT
+            scaling) as long as its shorter side is at least this; 0: never.
 
     Returns:
         An image of mode ``RGB``.
@@ -67,7 +67,7 @@ def decode(image: bytes, *, max_pixels: int, enough_px: int = 0) -> PIL.Image.Im
             return _decoded(image, max_pixels, enough_px)
     except (UndecodableImageError, MemoryError):
         raise
-    except Exception as exc:  # Pillow's parsers raise anything at all on rubbish
+    except Exception as exc:  # on rubbish Pillow's parsers raise errors of any kind
         log.info("an image could not be decoded", error=repr(exc))
         raise UndecodableImageError(_in_words(exc)) from exc
 
@@ -104,14 +104,14 @@ def _loaded(file: ImageFile, content: bytes) -> PIL.Image.Image:
     rgb = to_rgb(file, png_bits=bits, low_bytes=halves)
     if frame is None or frame == (0, 0, *rgb.size):
         return rgb
-    # What a GIF frame leaves free is transparent.
+    # The parts that a GIF frame does not cover are transparent.
     paper = PIL.Image.new("RGB", rgb.size, "white")
     paper.paste(rgb.crop(frame), frame)
     return paper
 
 
 def _with_an_end(image: bytes, load: Callable[[bytes], PIL.Image.Image]) -> PIL.Image.Image | None:
-    """Decode a JPEG that lacks its end marker; None if it lacks pixels too."""
+    """Decode a JPEG that lacks its end marker; return None if it lacks pixels, too."""
     if not jpeg.has_all_scans(image):
         return None
     probes = jpeg.probes(image)

@@ -1,6 +1,6 @@
-"""The orientation of an image, read from its EXIF data and from nothing else in them.
+"""The orientation in EXIF data; no other tag is read.
 
-Cameras and editors write tags that break the rules, and none of them matters here.
+Cameras and editors write tags that break the rules. None of them may fail an image.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""Open a file with Pillow, and mend what its plugins read wrongly."""
+"""Open a file with Pillow, and correct what its plugins read wrongly."""
 
 from functools import cache
 from io import BytesIO
@@ -22,12 +22,13 @@ _HEIF_IS_MISSING: Final = (
 
 # Our own limit is checked before a pixel is decoded.
 PIL.Image.MAX_IMAGE_PIXELS = None
-# The engine has a thread for each of its cores already. By default each image would have as many
-# as the machine has cores, whatever its container may use.
+# The engine already has a thread for each of its cores. By default libheif would start as many
+# threads per image as the machine has cores, even in a container that may use fewer.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
 
-# Greys that Pillow unpacks, and has no entry for: (byte order, photometric interpretation, sample
-# format, fill order, bits, extra samples), and mode and raw mode. White is made of zero later.
+# Grey formats that Pillow can unpack but does not list: (byte order, photometric interpretation,
+# sample format, fill order, bits, extra samples), and mode and raw mode. Where zero is white, the
+# image is inverted later.
 TiffImagePlugin.OPEN_INFO.update(
     {
         (b"MM", 0, (1,), 1, (16,), ()): ("I;16B", "I;16B"),
@@ -39,7 +40,7 @@ TiffImagePlugin.OPEN_INFO.update(
         (b"MM", 1, (1,), 1, (32,), ()): ("I", "I;32B"),
     }
 )
-# libtiff gives the samples in the machine's own order, whatever the file has.
+# libtiff returns samples in the byte order of the machine, whatever the order in the file.
 _OF_THE_MACHINE: Final = {
     "I;16S": "I;16NS",
     "I;16BS": "I;16NS",
@@ -63,7 +64,7 @@ def opened(image: bytes) -> ImageFile:
     """Open *image*, without decoding its pixels.
 
     Raises:
-        UndecodableImageError: It is a HEIC image, and what decodes those is not installed.
+        UndecodableImageError: It is a HEIC image, and their decoder is not installed.
         Exception: Whatever Pillow raises over rubbish.
     """
     if tiff.is_one(image):
@@ -76,7 +77,7 @@ def opened(image: bytes) -> ImageFile:
 
 
 def low_bytes(png: bytes) -> PIL.Image.Image:
-    """Decode the lower halves of 16-bit RGB, of which Pillow only keeps the upper ones."""
+    """Decode the lower bytes of 16-bit RGB; Pillow keeps only the upper ones."""
     file = PIL.Image.open(BytesIO(png), formats=("PNG",))
     file.tile = [tile._replace(args="RGB;16L") for tile in file.tile]
     file.load()
@@ -85,7 +86,7 @@ def low_bytes(png: bytes) -> PIL.Image.Image:
 
 @cache
 def formats_here() -> tuple[str, ...]:
-    """Return the formats that can be decoded here, after teaching Pillow HEIF."""
+    """Register HEIF with Pillow, and return the formats that can be decoded here."""
     try:
         import pillow_heif  # noqa: PLC0415 (an extra)
     except ImportError:
@@ -114,10 +115,10 @@ def _in_the_order_of_the_machine(tile: _Tile) -> _Tile:
 
 
 def _with_one_colour_more(bmp: bytes) -> bytes:
-    """Have a short palette read as a palette.
+    """Pad a short palette, so that Pillow reads it as one.
 
-    Pillow takes pixels of 4 or 8 bits for pixels of another size if all colours of their palette
-    are black and white, or dark greys. With the bytes after the palette they are not.
+    If all colours of a palette are black and white, or dark greys, Pillow reads pixels of 4 or 8
+    bits as pixels of another size. With the bytes after the palette added, they are not.
     """
     if len(bmp) < _COLOURS_AT + 4:
         return bmp

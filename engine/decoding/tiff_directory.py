@@ -1,4 +1,4 @@
-"""The first directory of a TIFF file, which EXIF data are too, read within bounds.
+"""The first directory of a TIFF file, read within bounds. EXIF data are a TIFF file, too.
 
 Source: TIFF 6.0, section 2; https://www.awaresystems.be/imaging/tiff/bigtiff.html
 """
@@ -17,7 +17,7 @@ _LAYOUTS: Final = {1: "B", 3: "H", 4: "I", 8: "h", 9: "i", 13: "I"}
 
 
 class DirectoryError(Exception):
-    """These bytes are no TIFF file, or they end before its first directory does."""
+    """The bytes are not a TIFF file, or end before its first directory does."""
 
 
 @dataclass(frozen=True, slots=True)

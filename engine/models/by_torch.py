@@ -1,4 +1,4 @@
-"""Serving a network with torch, as exactly as its user wants it."""
+"""Serve a network with torch, in the precision that the user chose."""
 
 import math
 from dataclasses import replace
@@ -15,10 +15,10 @@ from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
 
 
 def served_by_torch(model: Pretrained, computing: Computing, *, remark: str = "") -> Classifier:
-    """Have torch compute *model*; in half precision, tell how exactly.
+    """Serve *model* with torch; below float32, a remark says how large the difference is.
 
     Raises:
-        ModelUnavailableError: There is no such device, or half precision is not enough.
+        ModelUnavailableError: There is no such device, or the network overflows in the precision.
     """
     try:
         exact = TorchNetwork(model.module, replace(computing, precision="float32", compiles=False))

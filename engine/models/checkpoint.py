@@ -17,7 +17,7 @@ _OF_IMAGENET = 1000
 
 
 def load(folder: Path, described: ModelFile) -> Pretrained:
-    """Load what *described* says of the files in *folder*."""
+    """Load the network that *described* names in *folder*."""
     weights = folder / (described.program or described.weights or "")
     if described.program is not None:
         network: torch.nn.Module = torch.export.load(weights).module()
@@ -33,7 +33,7 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
 
 
 def _network(folder: Path, described: ModelFile, weights: Path) -> tuple[torch.nn.Module, str]:
-    """Make the architecture, and fill in its weights; return what was done to them, too."""
+    """Build the architecture and load its weights; also return what was changed in them."""
     architecture = described.architecture or ""
     if not architecture.startswith(TORCHVISION):
         with code_of(folder) as home:

@@ -29,12 +29,12 @@ class Kit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classifier:
-    """Weights, labels and preprocessing that were made for each other.
+    """A network with the labels and the preprocessing that it was trained with.
 
     Args:
         network: Computes the logits.
         kit: Labels, preprocessing and so on.
-        remark: What is not as it was asked for, or not exact.
+        remark: What differs from what was asked for, or is not exact.
     """
 
     network: Network
@@ -66,7 +66,7 @@ class Classifier:
         return self.kit.preprocessing.enough_px
 
     def prepare(self, image: PIL.Image.Image) -> Floats:
-        """Make the input tensor of one image: shape (channels, height, width)."""
+        """Return the input tensor of one image, shape (channels, height, width)."""
         return self.kit.preprocessing.apply(image)
 
     def predict(self, prepared: Sequence[Floats], *, top_k: int) -> list[tuple[Prediction, ...]]:
@@ -86,15 +86,15 @@ def top_k_predictions(
         logits: Raw output of the network for one image, shape ``(len(labels),)``.
         labels: In the order that the weights were trained with.
         k: How many to return, at least 1; all, if there are fewer.
-        output: What the numbers mean.
+        output: Whether the numbers are logits, probabilities or independent logits (sigmoid).
 
     Returns:
-        Predictions whose probabilities are those over *all* labels: the softmax, unless *output*
-        says otherwise. So they sum to less than one when ``k < len(labels)``.
+        Predictions with probabilities over *all* labels: the softmax, unless *output* says
+        otherwise. So they sum to less than one when ``k < len(labels)``.
 
     Raises:
         ValueError: The logits and the labels disagree on the number of classes.
-        NotFiniteError: There is no probability to make of some logit.
+        NotFiniteError: Some logit is NaN or infinite.
     """
     if logits.shape != (len(labels),):
         raise ValueError(f"expected logits of shape ({len(labels)},), got {logits.shape}")

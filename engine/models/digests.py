@@ -1,4 +1,4 @@
-"""SHA-256 of files, which may be large: read in pieces, and not again while they are unchanged."""
+"""SHA-256 of files, which may be large: read in pieces, and only once while they do not change."""
 
 import hashlib
 import os
@@ -35,12 +35,12 @@ def sha256_of(file: Path) -> str:
 
 
 def version_of(hexadecimal: str) -> str:
-    """Make of a SHA-256 what is shown as the version of a model."""
+    """Turn a SHA-256 into the version of a model."""
     return f"sha256:{hexadecimal[:_DIGITS]}"
 
 
 def _stamp(status: os.stat_result) -> _Stamp:
-    # The time of the last change of status cannot be set back, as that of the content can.
+    # Unlike the time of modification, the time of status change cannot be set back.
     times = (status.st_mtime_ns, status.st_ctime_ns)
     return (status.st_dev, status.st_ino, status.st_size, *times)
 

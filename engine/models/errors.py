@@ -8,11 +8,11 @@ from common.text import text_of
 
 
 class ModelUnavailableError(PermanentError):
-    """The model cannot be served here; the text says why, for people."""
+    """The model cannot be served here. The text gives people the reason."""
 
 
 class NotFiniteError(PermanentError):
-    """A network gave NaN or infinity for an image: there is no probability to make of that."""
+    """A network returned NaN or infinity for an image, so there are no probabilities."""
 
 
 @contextmanager

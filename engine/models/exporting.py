@@ -1,8 +1,9 @@
 """Export one model, in a process of its own: ``python -m engine.models.exporting NAME ...``.
 
-torch takes seconds to load and keeps hundreds of megabytes; the engine that asked for this
-needs neither. Ends with status 0 once there is a record of the model, be it that torch has to
-serve it; with ``UNAVAILABLE`` and a reason on standard output if it cannot be had at all.
+torch takes seconds to load and keeps hundreds of megabytes, which the engine that starts this
+process avoids. The exit status is 0 once there is a record of the export, even if that says that
+only torch can serve the model. It is ``UNAVAILABLE``, with the reason on standard output, if the
+model cannot be loaded.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def main() -> int:
 
 
 def export_model(origin: Origin) -> None:
-    """Export a model, unless somebody has done it meanwhile.
+    """Export a model, unless another process has done so meanwhile.
 
     Raises:
         ModelUnavailableError: It cannot be loaded.
@@ -82,7 +83,7 @@ def _export(origin: Origin, model: Pretrained, exports: Exports) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process has *path* locked; the kernel unlocks it for the dead."""
+    """Lock *path* against other processes; the kernel unlocks it when this one ends."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

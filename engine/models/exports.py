@@ -1,4 +1,4 @@
-"""The exports that were made, each with all that its model needs: no torch is needed to use one."""
+"""Exports of models, each with all that is needed to serve it without torch."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -18,18 +18,18 @@ from engine.models.origin import Origin
 
 
 class Export(BaseModel):
-    """One model as it was exported, or why it was not.
+    """The record of an export, or of why there is none.
 
     Args:
-        format: Of this record; another one is as good as none.
+        format: The version of this record; records of other versions are ignored.
         kit: Labels, preprocessing, version and description.
-        sources: The SHA-256 of every file that the model was made of, by its path.
-        torchvision: The version of torchvision that gave architecture, labels and the like.
-        file: The network; None: torch serves it.
-        reason: Why torch serves it.
-        largest_difference: From torch's logits, in their standard deviations.
-        remark: What was done to the weights, for people.
-        from_folder: Whether a folder of that name was exported, and not torchvision's model.
+        sources: The SHA-256 of every file that the model was made of, by path.
+        torchvision: The version of torchvision at the time of the export.
+        file: The network; None: only torch can serve it.
+        reason: Why only torch can serve it.
+        largest_difference: The largest difference to torch's logits, in standard deviations.
+        remark: What was changed in the weights, for people.
+        from_folder: Whether a folder of that name was exported rather than torchvision's model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class Export(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """The exports below one folder, which may lie on a volume that many consumers share.
+    """The exports in one folder, which may be on a volume that many consumers share.
 
     Args:
         folder: Where they lie.
@@ -57,11 +57,11 @@ class Exports:
 
     @classmethod
     def below(cls, weights: Path) -> Self:
-        """Return those that lie in the folder *weights*, beside what was downloaded."""
+        """Return the exports in the folder *weights*, where downloads are, too."""
         return cls(weights / "exports")
 
     def find(self, origin: Origin) -> Export | None:
-        """Return the export of a model, if it was made of the files that are there now."""
+        """Return the export of a model, if it was made from the files that are there now."""
         export = self.recorded(origin.name)
         if export is None or not _is_made_of_what_is_here(export, origin):
             return None
@@ -70,7 +70,7 @@ class Exports:
         return export
 
     def recorded(self, name: str) -> Export | None:
-        """Return the export of the model *name*, if there is one of this torchvision's."""
+        """Return the record for *name*, if it was made with the torchvision that is installed."""
         with suppress(OSError, ValidationError):
             export = Export.model_validate_json(self._record(name).read_bytes())
             if export.torchvision == (installed_torchvision() or export.torchvision):
@@ -78,17 +78,17 @@ class Exports:
         return None
 
     def put(self, name: str, export: Export) -> None:
-        """Record an export, whose file is there already."""
+        """Write the record of an export, whose file must exist."""
         draft = self._record(name).with_suffix(".draft")
         draft.write_text(export.model_dump_json(indent=1))
-        draft.rename(self._record(name))  # nobody reads half of it
+        draft.rename(self._record(name))  # so that nobody reads half of it
 
     def path(self, file: str) -> Path:
-        """Return where a network lies, or shall lie."""
+        """Return the path of a network."""
         return self.folder / file
 
     def lock_file(self, name: str) -> Path:
-        """Return the file that is locked by who exports *name*."""
+        """Return the file that a process locks while it exports *name*."""
         return self.folder / f"{name}.lock"
 
     def _record(self, name: str) -> Path:
@@ -102,10 +102,10 @@ def _is_made_of_what_is_here(export: Export, origin: Origin) -> bool:
             return digests(files_of(folder, described), base=folder) == export.sources
         return False
     if export.from_folder:
-        # A folder that was removed serves no more. Where there is no torch, exports are meant
-        # to travel alone.
+        # The export of a removed folder is used only where there is no torch: such machines get
+        # exports without folders.
         return find_spec("torch") is None
-    # A download has a hash in its name: one that is not there would be the same again.
+    # A download has a hash in its name, so a missing one would be the same again.
     files = [path for source in export.sources if (path := weights / source).exists()]
     return digests(files, base=weights).items() <= export.sources.items()
 
@@ -114,13 +114,13 @@ def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:
     """Return the SHA-256 of each file, by its path from *base*.
 
     Raises:
-        OSError: One is not there.
+        OSError: A file is missing.
     """
     return {Path(os.path.relpath(file, base)).as_posix(): sha256_of(file) for file in files}
 
 
 def installed_torchvision() -> str | None:
-    """Return the version that is installed; None: models come from their exports only."""
+    """Return the version that is installed; None if there is none."""
     with suppress(PackageNotFoundError):
         return version("torchvision")
     return None

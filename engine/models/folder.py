@@ -14,9 +14,9 @@ from engine.runtimes.adapting import Layout
 from engine.runtimes.network import Precision
 
 DESCRIPTION_FILE = "model.toml"
-# Editors on Windows put a mark at the beginning, which is no text.
+# Editors on Windows put a byte order mark at the beginning.
 TEXT = "utf-8-sig"
-# Before the name of something that torchvision knows.
+# The prefix of names that torchvision defines.
 TORCHVISION: Final = "torchvision:"
 
 _CACHE: Final = "__pycache__"
@@ -24,7 +24,7 @@ _SAMPLES: Final = "samples"
 _REPORTS: Final = ("report.md", "report.json")  # of quantizing
 _DOCUMENTS: Final = ("README", "LICENSE", "LICENCE", "COPYING", "NOTICE", "CHANGELOG", "CITATION")
 
-# As model.toml spells it; bf16 is short for bfloat16.
+# The values in model.toml; bf16 is short for bfloat16.
 WrittenPrecision = Literal["float32", "bf16", "bfloat16", "int8"]
 # How a model is loaded: by its own code, from an ONNX file, or by torch.
 Kind = Literal["predictor", "onnx", "torch"]
@@ -32,7 +32,7 @@ Side = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class PreprocessingTable(BaseModel):
-    """``[preprocessing]``, spelled out."""
+    """The table ``[preprocessing]``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class PreprocessingTable(BaseModel):
 
 
 class ModelFile(BaseModel):
-    """What a ``model.toml`` may say."""
+    """The contents of a ``model.toml``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -96,10 +96,10 @@ class ModelFile(BaseModel):
 
 
 def read(folder: Path) -> ModelFile:
-    """Read what the ``model.toml`` in *folder* says.
+    """Read the ``model.toml`` in *folder*.
 
     Raises:
-        ModelUnavailableError: It is wrong, or missing.
+        ModelUnavailableError: It is missing or invalid.
     """
     try:
         return ModelFile.model_validate(
@@ -110,14 +110,14 @@ def read(folder: Path) -> ModelFile:
 
 
 def files_of(folder: Path, described: ModelFile) -> tuple[Path, ...]:
-    """Return all that may decide what the model in *folder* answers, in a fixed order."""
+    """Return all files that may affect the answers of the model in *folder*, in a fixed order."""
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     found = {folder / path for path in files if not _is_beside_the_point(path)}
     return tuple(sorted(found | files_named_by(folder, described)))
 
 
 def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
-    """Return what ``model.toml`` names, wherever it lies and whether it is there or not."""
+    """Return the files that ``model.toml`` names, whether or not they exist."""
     named = {described.weights, described.program, described.network}
     if isinstance(described.labels, str) and not described.labels.startswith(TORCHVISION):
         named.add(described.labels)
@@ -125,7 +125,7 @@ def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
 
 
 def _is_beside_the_point(path: Path) -> bool:
-    """Tell documents, samples, and what editors and Python leave behind; *path* is relative."""
+    """Return whether *path* is a document, a sample, or a leftover of an editor or of Python."""
     if any(part == _CACHE or part.startswith(".") for part in path.parts):
         return True
     is_at_the_top = len(path.parts) == 1

@@ -1,4 +1,4 @@
-"""Labels and preprocessing as a ``model.toml`` has them."""
+"""Labels and preprocessing as a ``model.toml`` describes them."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from engine.preprocessing import Preprocessing
 
 
 def kit_of(folder: Path, described: ModelFile) -> Kit:
-    """Gather what belongs to the weights in *folder*."""
+    """Gather the labels, the preprocessing and the version of the network in *folder*."""
     labels = labels_of(folder, described)
     preprocessing = _preprocessing(described.preprocessing)
     return Kit(

@@ -18,7 +18,7 @@ class Model(Protocol):
 
     @property
     def label_count(self) -> int:
-        """How many labels it tells apart; 0 if it does not say."""
+        """The number of labels; 0 if unknown."""
         ...
 
     @property
@@ -26,28 +26,28 @@ class Model(Protocol):
 
     @property
     def precision(self) -> str:
-        """What it computes in; empty if it does not say."""
+        """What it does most of its arithmetic in; empty if unknown."""
         ...
 
     @property
     def runtime(self) -> str:
-        """What computes it."""
+        """The runtime that computes it, as ``DARKROOM_RUNTIME`` names that, or ``predictor``."""
         ...
 
     @property
     def remark(self) -> str:
-        """What is not as it was asked for, or not exact; empty if there is nothing."""
+        """What differs from what was asked for, or is not exact; empty if nothing does."""
         ...
 
     @property
     def enough_px(self) -> int:
-        """The shorter side of images that are large enough for it; 0: it wants all pixels."""
+        """The shorter side that images need at least; 0: it needs all pixels."""
         ...
 
     def prepare(self, image: PIL.Image.Image) -> Any:
-        """Make of an upright RGB image what ``predict`` wants; in any thread.
+        """Turn an upright RGB image into the input of ``predict``; called in any thread.
 
-        What has a shape can be computed along with what has the same.
+        Inputs of the same shape can be computed as one batch.
         """
         ...
 

@@ -10,13 +10,13 @@ from engine.models.places import Places
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What the name of a model stands for.
+    """A model that was named: where it comes from, and its description.
 
     Args:
         name: Of the model.
         places: Where models, weights and exports lie.
-        folder: Its folder; None: there is none, and the name can only be torchvision's.
-        described: What the ``model.toml`` in the folder says; None with the folder.
+        folder: Its folder; None if there is none: then the name can only be torchvision's.
+        described: The ``model.toml`` in the folder; None without a folder.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Origin:
         """Look for the folder of the model *name*, and read its ``model.toml``.
 
         Raises:
-            ModelUnavailableError: The ``model.toml`` is wrong.
+            ModelUnavailableError: The ``model.toml`` is invalid.
         """
         folder = places.folder(name)
         described = None if folder is None else read(folder)
@@ -37,7 +37,7 @@ class Origin:
 
     @property
     def needed_folder(self) -> tuple[Path, ModelFile]:
-        """The folder and what its ``model.toml`` says, for a kind that has both."""
+        """The folder and its ``model.toml``, for models that have them."""
         if self.folder is None or self.described is None:
             raise ValueError(f"{self.name} has no folder")
         return self.folder, self.described

@@ -1,4 +1,4 @@
-"""What a network's numbers mean, and the probabilities that follow from them."""
+"""From the outputs of a network to probabilities."""
 
 from typing import Final, Literal
 
@@ -9,25 +9,25 @@ from engine.models.errors import ModelUnavailableError
 from engine.runtimes.network import Floats
 
 Probabilities = npt.NDArray[np.float64]
-# logits: softmax is still to come. probabilities: it is in the network. sigmoid: each logit stands
+# logits: softmax is applied here. probabilities: the network applies it. sigmoid: each logit stands
 # for its own label, and the probabilities do not sum to one.
 Output = Literal["logits", "probabilities", "sigmoid"]
 
-# What half precision and runtimes may round away.
+# The tolerance for rounding in half precision and in runtimes.
 _ROUNDING: Final = 1e-3
 
 
 def probabilities_of(numbers: Floats, output: Output) -> Probabilities:
-    """Make the probabilities of one image from what the network gave, shape ``(labels,)``.
+    """Return the probabilities of one image from the outputs of the network, shape ``(labels,)``.
 
-    In double precision: probabilities shall not sum to more than one.
+    They are computed in double precision, so that they do not sum to more than one.
 
     Raises:
-        ValueError: They are no probabilities, although ``output`` says so.
+        ValueError: They are not probabilities, although *output* says so.
     """
     exact = numbers.astype(np.float64)
     if output == "sigmoid":
-        # One of the two forms, so that no exponential overflows.
+        # Each of the two forms is used where its exponential cannot overflow.
         small = np.exp(-np.abs(exact))
         return np.where(exact >= 0, 1 / (1 + small), small / (1 + small))
     if output == "probabilities":
@@ -40,14 +40,14 @@ def probabilities_of(numbers: Floats, output: Output) -> Probabilities:
 
 
 def check_output(numbers: Floats, output: Output | None) -> None:
-    """See on some images, shape ``(images, labels)``, that *output* can be what it is said to be.
+    """Check the outputs of some images, shape ``(images, labels)``, against the declared *output*.
 
     Args:
-        numbers: What the network gave for the probe.
-        output: As ``model.toml`` has it; None: it says nothing, and logits are expected.
+        numbers: The outputs of the network for the probe.
+        output: The value in ``model.toml``; None if it has none: then logits are expected.
 
     Raises:
-        ModelUnavailableError: It cannot; the text says what to write instead.
+        ModelUnavailableError: They contradict it; the text says what to write instead.
     """
     if output == "sigmoid" or not np.isfinite(numbers).all():
         return

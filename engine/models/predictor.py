@@ -16,10 +16,10 @@ _ROUNDING: Final = 1e-4
 
 
 class Predictor(Protocol):
-    """What the user's class offers."""
+    """The interface of the user's class."""
 
     def load(self) -> None:
-        """Get ready; called once, before the first image."""
+        """Load the model; called once, before the first image."""
         ...
 
     def predict(self, images: list[PIL.Image.Image]) -> Iterable[Iterable[tuple[str, float]]]:
@@ -29,7 +29,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictorModel:
-    """A user's predictor behind the interface of all models."""
+    """Adapts a user's predictor to the interface of all models."""
 
     predictor: Predictor
     version: str
@@ -49,7 +49,7 @@ class PredictorModel:
         """Ask the predictor, and keep the *top_k* most probable labels of each image.
 
         Raises:
-            ValueError: It returned something else than label and probability for each image.
+            ValueError: It did not return labels with probabilities for each image.
         """
         answers = [_checked(pairs) for pairs in self.predictor.predict(list(prepared))]
         if len(answers) != len(prepared):
@@ -61,7 +61,7 @@ class PredictorModel:
 
 
 def load(origin: Origin, _serving: Serving) -> PredictorModel:
-    """Load the class that the ``model.toml`` names, of the user's own."""
+    """Load the class of the user's that the ``model.toml`` names."""
     folder, described = origin.needed_folder
     with code_of(folder) as home:
         predictor: Predictor = home.object_at(described.predictor or "")()
@@ -78,7 +78,7 @@ def _checked(pairs: Iterable[tuple[str, float]]) -> list[Prediction]:
 
 
 def _in_range(label: str, probability: float) -> float:
-    """Take off what rounding in single precision adds."""
-    if not -_ROUNDING <= probability <= 1 + _ROUNDING:  # nor is NaN
+    """Clip a probability to 0..1, within the rounding of single precision."""
+    if not -_ROUNDING <= probability <= 1 + _ROUNDING:  # also refuses NaN
         raise ValueError(f"the probability of {label!r} is {probability}, not in 0..1")
     return min(1.0, max(0.0, probability))

@@ -1,4 +1,4 @@
-"""A network of torch with all that was made for it."""
+"""A torch network with its labels and preprocessing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from engine.models.classifier import Kit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """A network in evaluation mode, and where it came from.
+    """A torch network in evaluation mode, and the files that it was made from.
 
     Args:
         module: Takes floats of shape (n, channels, height, width), returns logits.
         kit: Its labels, its preprocessing and so on.
-        sources: The files that it was made of.
-        remark: What was done to its weights, for people; empty if nothing was.
+        sources: The files that it was made from.
+        remark: What was changed in its weights, for people; empty if nothing was.
     """
 
     module: torch.nn.Module

@@ -1,4 +1,4 @@
-"""The networks that torch makes, by where they come from. This module loads torch."""
+"""Build networks with torch. Importing this module loads torch."""
 
 from engine.models import checkpoint, torchvision_zoo
 from engine.models.errors import told_as_unavailable
@@ -7,10 +7,10 @@ from engine.models.pretrained import Pretrained
 
 
 def load_pretrained(origin: Origin) -> Pretrained:
-    """Make a network with torch, and load its weights.
+    """Build a network with torch, and load its weights.
 
     Raises:
-        ModelUnavailableError: It cannot be made; the text says why.
+        ModelUnavailableError: It cannot be loaded; the text says why.
     """
     with told_as_unavailable():
         if origin.folder is None or origin.described is None:

@@ -1,4 +1,4 @@
-"""The images on which runtimes are compared."""
+"""The images that runtimes are compared with."""
 
 import random
 from typing import Final

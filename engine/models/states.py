@@ -29,7 +29,7 @@ def read_state(file: Path, wanted: State) -> tuple[State, str]:
     """Read the state dict in *file*, with the names that *wanted* has.
 
     Returns:
-        The state dict, and what was done to it, for people; empty if nothing was.
+        The state dict, and what was changed in it, for people; empty if nothing was.
 
     Raises:
         ModelUnavailableError: There is none in it; the text says what to do.
@@ -91,7 +91,7 @@ def _is_state(found: Any) -> bool:
 
 
 def _without_prefixes(state: State, wanted: State) -> tuple[State, str]:
-    """Take a prefix off that all names have and the network's names do not."""
+    """Remove a prefix that all names have and the network's names do not."""
     taken: list[str] = []
     while not _fits(state, wanted):
         prefix = next((one for one in _PREFIXES if _all_begin(state, one)), None)

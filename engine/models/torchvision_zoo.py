@@ -53,21 +53,23 @@ def load(name: str, *, weights_dir: Path) -> Pretrained:
     Downloads them into *weights_dir* once, checked by the hash in their name.
 
     Raises:
-        ModelUnavailableError: There is no such model, or its weights cannot be had.
+        ModelUnavailableError: There is no such model, or its weights cannot be downloaded.
     """
     models = torchvision_models()
     if name not in models.list_models(module=models):
         raise ModelUnavailableError(
-            f"there is no folder {name!r} among the models, nor a torchvision model of that name"
+            f"{name!r} is neither a folder in models/ nor a torchvision model"
         )
     weights = models.get_model_weights(name).DEFAULT
     torch.hub.set_dir(weights_dir)
     try:
-        # What it says of a download is for people, and standard output for the reason below.
+        # Standard output is for the reason of a failed export; messages of a download go elsewhere.
         with _impatient_sockets(), redirect_stdout(sys.stderr):
             state = weights.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as exc:
-        raise ModelUnavailableError(f"its weights cannot be had from {weights.url}: {exc}") from exc
+        raise ModelUnavailableError(
+            f"its weights could not be downloaded from {weights.url}: {exc}"
+        ) from exc
     network = models.get_model(name)
     network.load_state_dict(state)
     file = weights_dir / "checkpoints" / Path(weights.url).name

@@ -1,8 +1,8 @@
 """The version of a model: a digest of all that decides its answers, and of nothing else.
 
-Neither paths of this machine nor times count, so that the same files give the same version
-elsewhere; and what ``model.toml`` leaves out counts like its default, whatever is added to it in
-later versions of Darkroom.
+Paths of this machine and times do not count, so that the same files have the same version on any
+machine. A setting that ``model.toml`` leaves out counts like its default, so that new settings in
+later versions of Darkroom change no version.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from engine.models.folder import (
 )
 from engine.preprocessing import Preprocessing
 
-# What is for people, and what is counted by its content.
+# Left out: texts for people, and files, which count by their contents.
 _NOT_COUNTED: Final = {
     "description",
     "measured",
@@ -71,7 +71,7 @@ def _version(files: Iterable[tuple[str, Path]], settings: Mapping[str, Any]) -> 
 
 def _settings(described: ModelFile) -> Mapping[str, Any]:
     settings = described.model_dump(exclude=_NOT_COUNTED, exclude_defaults=True)
-    if settings.get("output") == "logits":  # which is what is taken where nothing is said
+    if settings.get("output") == "logits":  # the default
         del settings["output"]
     return settings
 
@@ -85,7 +85,7 @@ def _without_defaults(preprocessing: Preprocessing) -> Mapping[str, Any]:
 def _files_of_network(folder: Path, described: ModelFile) -> Iterable[tuple[str, Path]]:
     weights = folder / (described.program or described.network or described.weights or "")
     yield "weights", weights
-    # What is counted by its content may lie anywhere, and be called anything.
+    # Files that count by their contents may lie anywhere and have any name.
     counted = {weights, *files_named_by(folder, described)}
     others = [
         (name, file) for name, file in _files_beside(folder, described) if file not in counted
@@ -104,10 +104,10 @@ def _files_beside(folder: Path, described: ModelFile) -> list[tuple[str, Path]]:
 
 
 def _named_in(network: Path, others: Sequence[tuple[str, Path]]) -> Iterable[tuple[str, Path]]:
-    """Give those whose names stand in an ONNX file, which says so where its weights lie.
+    """Yield the files whose names occur in an ONNX file: it names the files of external weights.
 
-    Source: https://onnx.ai/onnx/repo-docs/ExternalData.html. To look for the names takes no
-    reader of the format, and a name that is there by chance does no harm.
+    Source: https://onnx.ai/onnx/repo-docs/ExternalData.html. A search for the names
+    needs no parser of the format, and a name that occurs by chance does no harm.
     """
     if not others or network.stat().st_size == 0:
         return

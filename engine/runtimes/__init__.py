@@ -1,1 +1,1 @@
-"""What computes a network: onnxruntime, from an export that was compared with torch, or torch."""
+"""The runtimes: onnxruntime and OpenVINO compute ONNX files, torch its own networks."""

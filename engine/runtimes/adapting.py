@@ -1,4 +1,4 @@
-"""ONNX files that want their images in another form: one at a time, channels last, in float16."""
+"""ONNX files with unusual inputs: one image at a time, channels last, or float16."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from engine.runtimes.network import Floats, Network, Precision
 Layout = Literal["NCHW", "NHWC"]
 
 _DTYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-# Files whose numbers are not what model.toml says of their arithmetic.
+# The input type tells the precision of these files.
 _PRECISIONS: Final[Mapping[str, Precision]] = {"tensor(float16)": "half"}
 _DIMENSIONS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a file says of its input.
+    """The input of a network, as its file declares it.
 
     Args:
-        shape: A number, or a name or nothing where any number will do.
-        kind: As onnxruntime spells it, such as ``tensor(float)``.
+        shape: Numbers; a name or None where any number is allowed.
+        kind: The type, as onnxruntime spells it, such as ``tensor(float)``.
     """
 
     shape: tuple[int | str | None, ...]
@@ -32,12 +32,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class AdaptedNetwork:
-    """A network that gets its images as it wants them.
+    """Converts images to the form that a network expects.
 
     Args:
-        network: Computes.
+        network: The network.
         layout: ``NHWC`` if channels come last.
-        kind: The type of its numbers.
+        kind: The type of its input.
         one_by_one: Whether it takes one image at a time.
     """
 
@@ -71,10 +71,10 @@ class AdaptedNetwork:
 
 
 def adapted(network: Network, wanted: Input, *, layout: Layout, channels: int) -> Network:
-    """Return *network*, or what gives it the images in the form that it wants.
+    """Return *network*, wrapped if it expects images in another form.
 
     Raises:
-        NotEquivalentError: There is no such form; the text says what to do.
+        NotEquivalentError: Its form is not supported; the text says what to do.
     """
     if wanted.kind not in _DTYPES:
         raise NotEquivalentError(

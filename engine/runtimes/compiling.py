@@ -1,4 +1,4 @@
-"""Networks that torch.compile makes code for."""
+"""Networks compiled by ``torch.compile``."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -8,8 +8,8 @@ import torch._dynamo.config
 from torch._inductor.async_compile import shutdown_compile_workers
 
 _MOST: Final = 64
-# Dynamo gives up, and only says so in a warning, when it has seen more variants of a piece of
-# code: here one for each size of batch, and networks of one class share their code.
+# After more variants of a piece of code than this, Dynamo stops compiling and only warns. There is
+# a variant for each batch size, and networks of one class share their code.
 _VARIANTS: Final = 256
 
 Backend = str | Callable[..., Any]
@@ -17,16 +17,16 @@ Compute = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Compiled:
-    """A network with code for a few sizes of batches; it fills others up, or divides them.
+    """A network compiled for a few batch sizes; other batches are padded or split.
 
     Args:
         module: In evaluation mode, on its device.
-        image: A batch of one, as all will be, laid out with channels last.
-        largest: Images in the largest batch that is to be expected.
-        backend: What makes the code.
+        image: A batch of one image of the size that all have, with channels last.
+        largest: The largest batch that is expected.
+        backend: The compiler backend.
 
     Raises:
-        Exception: Of any kind: there is no compiler, or it cannot deal with the network.
+        Exception: Of any type: there is no compiler, or it cannot compile the network.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Compiled:
         self._sizes = [size for size in _powers_of_two() if size < 2 * largest]
         for size in self._sizes:
             self(image.expand(size, -1, -1, -1))
-        # The processes that helped to compile would stay as long as this one does.
+        # The processes that helped to compile would otherwise stay.
         shutdown_compile_workers()
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
@@ -50,9 +50,9 @@ class Compiled:
     def _some(self, part: torch.Tensor) -> torch.Tensor:
         missing = next(size for size in self._sizes if size >= len(part)) - len(part)
         filled = torch.cat([part, part[:1].expand(missing, -1, -1, -1)])
-        # Another layout would be compiled for again.
+        # Another layout would compile again.
         filled = filled.contiguous(memory_format=torch.channels_last)
-        # On a GPU the next batch's logits are written to the same place.
+        # On a GPU the next batch overwrites these logits.
         return self._compute(filled)[: len(part)].clone()
 
 
@@ -64,7 +64,7 @@ def _compiled(module: torch.nn.Module, device: torch.device, backend: Backend) -
     torch._dynamo.config.recompile_limit = _VARIANTS
     if backend != "inductor":
         return torch.compile(module, backend=backend, dynamic=False)
-    # On a GPU the launches of a small batch's kernels take longer than the kernels do: they
-    # are recorded and launched together. They then belong to the thread that recorded them.
+    # On a GPU, launching the kernels of a small batch takes longer than running them. So the
+    # launches are recorded as a CUDA graph, which belongs to the thread that recorded it.
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     return torch.compile(module, mode=mode, dynamic=False)

@@ -1,4 +1,4 @@
-"""How networks shall be computed."""
+"""The user's choices for computing networks."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from engine.runtimes.network import Precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computing:
-    """What the user chose for torch; other runtimes have no such choice.
+    """The choices for torch; other runtimes have none.
 
     Args:
-        device: Where; ``auto`` is a GPU if torch is the runtime and sees one.
-        precision: In what; ``half`` is 16 bits with 10 of them for the fraction.
-        compiles: Whether to make code for this very network first.
-        largest_batch: Images that are computed at once, at most; for that code only.
+        device: ``auto`` is a GPU if torch is the runtime and sees one.
+        precision: ``half`` is IEEE 754 with 16 bits.
+        compiles: Whether to compile the network.
+        largest_batch: The largest batch; only for compiling.
     """
 
     device: Device = "auto"
@@ -24,18 +24,18 @@ class Computing:
 
     @property
     def is_for_torch_alone(self) -> bool:
-        """Whether another runtime leaves something of it undone."""
+        """Whether other runtimes ignore some of the choices."""
         return self.precision != "float32" or self.compiles
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the user chose for the models of an engine.
+    """The choices for the models of an engine.
 
     Args:
-        runtime: What computes them, where it can.
-        threads: How many it computes with.
-        computing: How torch shall compute, where torch does.
+        runtime: The preferred runtime.
+        threads: The number of threads that compute a batch.
+        computing: The choices for torch, where torch computes.
     """
 
     runtime: Runtime

@@ -1,4 +1,4 @@
-"""Whether two runtimes compute the same of a network."""
+"""Whether two runtimes compute the same results."""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,9 +8,9 @@ import numpy as np
 from common.errors import PermanentError
 from engine.runtimes.network import Floats
 
-# Of the standard deviation of all logits of the probe.
+# As a share of the standard deviation of all logits of the probe.
 MOST_DIFFERENCE: Final = 1e-3
-# Of numbers of 8 bits, which runtimes round each in its own way.
+# For 8-bit networks, which each runtime rounds in its own way.
 _MOST_ROUGHLY: Final = 0.2
 _TOP: Final = 5
 
@@ -25,8 +25,8 @@ def difference(
     """Compare two networks on *probe*, all images at once and the first alone.
 
     Raises:
-        NotEquivalentError: The most probable labels differ, or a logit by too much, or logits are
-            not finite: then nothing can be compared.
+        NotEquivalentError: The most probable labels differ, or logits differ by too much or are not
+            finite.
     """
     expected = reference(probe)
     if not np.isfinite(expected).all():
@@ -42,20 +42,20 @@ def difference(
         if not np.array_equal(_best(logits), _best(wanted)):
             raise NotEquivalentError("its most probable labels are not those that are expected")
         largest = max(largest, float(np.abs(logits - wanted).max()) / scale)
-    if not largest < MOST_DIFFERENCE:  # so that NaN does not pass
+    if not largest < MOST_DIFFERENCE:  # also refuses NaN
         raise NotEquivalentError(f"its logits are off by {largest:.2g} standard deviations")
     return largest
 
 
 def in_deviations(logits: Floats, expected: Floats) -> float:
-    """Return the largest difference of two logits, in standard deviations of all expected."""
+    """Return the largest difference of logits, in standard deviations of the expected ones."""
     return float(np.abs(logits - expected).max()) / (float(expected.std()) or 1.0)
 
 
 def check_roughly(
     reference: Callable[[Floats], Floats], other: Callable[[Floats], Floats], probe: Floats
 ) -> None:
-    """Compare two runtimes that compute one network in 8 bits.
+    """Compare two runtimes that compute the same network in 8 bits.
 
     Raises:
         NotEquivalentError: They differ by more than rounding explains.

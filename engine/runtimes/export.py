@@ -1,4 +1,4 @@
-"""From a network of torch to a file in the ONNX format, and whether the two agree."""
+"""Export a torch network to an ONNX file, and compare the two."""
 
 import warnings
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from engine.runtimes.on_onnx import INPUT, OUTPUT, OnnxNetwork
 
 
 def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool) -> float:
-    """Write *module* to *path*, and compare what the file computes with what it does.
+    """Write *module* to *path*, and compare the results of the file with those of the module.
 
     Args:
         module: In evaluation mode.
         probe: Preprocessed images, shape (n, channels, height, width), of two or more.
-        path: Where the file shall be.
-        is_fixed: Whether all images have the height and the width of these.
+        path: The file to write.
+        is_fixed: Whether all images have the same height and width.
 
     Returns:
         The largest difference between two logits, in standard deviations of all logits.
 
     Raises:
-        NotEquivalentError: torch cannot write it, or the results disagree.
+        NotEquivalentError: torch cannot export it, or the results differ.
     """
     try:
         _write(module, probe, path, is_fixed=is_fixed)
@@ -32,7 +32,7 @@ def export(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
         return difference(_computed_by(module), network, probe)
     except NotEquivalentError as exc:
         raise NotEquivalentError(f"when exported, {exc}") from exc
-    except Exception as exc:  # exporters fail in any way they like
+    except Exception as exc:  # exporters raise errors of any kind
         reason = str(exc).strip().partition("\n")[0]
         raise NotEquivalentError(f"{type(exc).__name__}: {reason}") from exc
 
@@ -42,7 +42,7 @@ def _write(module: torch.nn.Module, probe: Floats, path: Path, *, is_fixed: bool
     free = torch.export.Dim.AUTO
     sizes = {} if is_fixed else {2: free, 3: free}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own
+        warnings.simplefilter("ignore")  # the exporter warns about itself
         program = torch.onnx.export(
             module,
             (some,),

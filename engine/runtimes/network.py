@@ -1,4 +1,4 @@
-"""What every runtime offers."""
+"""The interface of networks in any runtime."""
 
 from typing import Literal, Protocol
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-# What most of the arithmetic is done in.
+# The type that most of the arithmetic uses.
 Precision = Literal["float32", "half", "bfloat16", "int8"]
 
 
@@ -15,12 +15,12 @@ class Network(Protocol):
 
     @property
     def runtime(self) -> str:
-        """What computes it, as ``DARKROOM_RUNTIME`` names it."""
+        """The runtime that computes it, as ``DARKROOM_RUNTIME`` names that."""
         ...
 
     @property
     def precision(self) -> Precision:
-        """What it does most of its arithmetic in."""
+        """The type that most of its arithmetic uses."""
         ...
 
     def __call__(self, images: Floats) -> Floats:

@@ -28,8 +28,8 @@ class OnnxNetwork:
         # docs/adr/0011-one-thread-a-core.md.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not has_vnni():
-            # Elsewhere pairs of 8-bit products overflow their 16-bit sums. This avoids it, at a
-            # quarter of the speed; float32 is as it was.
+            # Without VNNI, sums of two 8-bit products overflow 16 bits. This option avoids that, at
+            # a quarter of the speed; float32 networks are not affected.
             options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = onnxruntime.InferenceSession(
             file, options, providers=["CPUExecutionProvider"]
@@ -46,7 +46,7 @@ class OnnxNetwork:
 
 
 def has_vnni(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Tell whether the processor adds 8-bit products in 32 bits; no, where nobody knows."""
+    """Return whether the processor adds 8-bit products in 32 bits; False if unknown."""
     try:
         return "vnni" in cpuinfo.read_text()
     except OSError:

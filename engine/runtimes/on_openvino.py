@@ -8,7 +8,7 @@ import openvino
 
 from engine.runtimes.network import Floats, Precision
 
-# What is not in 8 bits in an int8 network is in float32.
+# The layers of an int8 network that are not in 8 bits are in float32.
 _HINTS: Final[Mapping[Precision, str]] = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}
 
 
@@ -20,10 +20,10 @@ class OpenVinoNetwork:
     def __init__(self, file: Path, *, threads: int, precision: Precision = "float32") -> None:
         self._precision = precision
         settings = {
-            # By itself it takes bfloat16 wherever the processor has it.
+            # By default it uses bfloat16 on processors that have it.
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "INFERENCE_NUM_THREADS": threads,
-            # It pins threads to cores: two engines would share the first one.
+            # By default it pins threads to cores, and two engines would share the first ones.
             "ENABLE_CPU_PINNING": False,
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -31,7 +31,7 @@ class OpenVinoNetwork:
 
     @property
     def is_bf16(self) -> bool:
-        """Whether it computes in bfloat16; without instructions for that it takes float32."""
+        """Whether it computes in bfloat16; on processors without it, it uses float32."""
         hint = self._network.get_property("INFERENCE_PRECISION_HINT")
         return bool(hint == openvino.Type.bf16)
 

@@ -23,21 +23,20 @@ DTYPES: Final[Mapping[Precision, torch.dtype]] = {
 
 
 class NoSuchDeviceError(PermanentError):
-    """The device that was asked for is not there."""
+    """The device does not exist."""
 
 
 class TorchNetwork:
     """A network in evaluation mode, prepared for inference.
 
     Args:
-        module: Takes floats of shape (n, channels, height, width), returns logits. It may be
-            another one afterwards.
-        computing: Where and how.
+        module: Takes floats of shape (n, channels, height, width), returns logits. It is changed.
+        computing: Device, precision and whether to compile.
         example: A preprocessed image to compile with, shape (1, channels, height, width), if
-            all images have its size; else nothing is compiled.
+            all images have its size. Without one, nothing is compiled.
 
     Raises:
-        NoSuchDeviceError: The device that is asked for is not there.
+        NoSuchDeviceError: There is no such device.
     """
 
     runtime = "torch"
@@ -67,7 +66,7 @@ class TorchNetwork:
         return logits
 
     def _batch(self, images: Floats) -> torch.Tensor:
-        # Converted where it is computed, which takes no time on a GPU.
+        # Converted on the device: that takes no time on a GPU.
         return self._on_device(images).to(self._dtype, memory_format=torch.channels_last)
 
     def _compile(
@@ -80,7 +79,7 @@ class TorchNetwork:
             from engine.runtimes.compiling import Compiled  # noqa: PLC0415 (takes a second)
 
             with torch.inference_mode(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch's advice to its developers
+                warnings.simplefilter("ignore")  # advice to torch's developers
                 self._compute = Compiled(module, self._batch(example), computing.largest_batch)
         except Exception as exc:  # noqa: BLE001 (no compiler, or what it says of a network)
             reason = str(exc).strip().partition("\n")[0]

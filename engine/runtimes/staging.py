@@ -1,4 +1,4 @@
-"""The way of a batch from numpy's memory to a GPU's."""
+"""Copy batches to a GPU."""
 
 import torch
 
@@ -6,11 +6,11 @@ from engine.runtimes.network import Floats
 
 
 class Staging:
-    """Memory of the host that batches pass through, and that the device reads by itself.
+    """Pinned memory of the host, from which the device reads batches by itself.
 
-    It is pinned: the kernel may not move it, and the driver needs no copy of its own. Pinning
-    takes longer than copying, so the memory is used again. Whoever waits for the result of one
-    batch before the next may do that.
+    Pinned means that the kernel may not move it, so the driver needs no copy of its own. Pinning
+    takes longer than copying, so the memory is reused. Callers must therefore wait for the result
+    of one batch before they start the next.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""The runtimes by name, and what each of them can compute."""
+"""The table of runtimes: what each of them can compute."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ class RuntimeRow:
 
     Args:
         title: Its name, for people.
-        devices: Where it computes, as ``DARKROOM_DEVICE`` names that.
+        devices: The values of ``DARKROOM_DEVICE`` that it supports.
         open_file: Loads an ONNX file, and raises ImportError if it is not installed. None: it
             computes only networks that torch has made.
-        precisions: Of the ONNX files that it computes.
+        precisions: The precisions of ONNX files that it computes.
     """
 
     title: str
@@ -54,7 +54,7 @@ RUNTIMES: Final[Mapping[Runtime, RuntimeRow]] = {
     "torch": RuntimeRow(title="torch", devices=frozenset({"auto", "cpu", "cuda"})),
 }
 
-# What the others are compared with, and what serves where they cannot.
+# The other runtimes are compared with this one, and it serves where they cannot.
 REFERENCE: Final = RUNTIMES["onnx"]
 
 

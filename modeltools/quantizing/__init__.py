@@ -1,1 +1,1 @@
-"""From a model in float32 to one that computes in fewer bits, with a report of what it costs."""
+"""Make a model that computes in fewer bits, with a report of what it gains and loses."""

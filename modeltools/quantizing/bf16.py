@@ -8,7 +8,7 @@ import ml_dtypes
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-# Below that it is a bias or a constant, which takes no room; and float32 does it good.
+# Smaller tensors are biases or constants: they need little space, and float32 keeps them exact.
 _LEAST_NUMBERS: Final = 256
 
 

@@ -1,4 +1,4 @@
-"""How often two networks say the same, and how often each is right."""
+"""How often two networks give the same label, and how often each is right."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ TOP: Final = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """How often the right label is the first, and among the first five."""
+    """How often the right label is the best one (top-1), and among the best five (top-5)."""
 
     top_1: float
     top_5: float
@@ -23,14 +23,14 @@ class Accuracy:
 
 @dataclass(slots=True)
 class Comparison:
-    """What two networks answer to the same photographs.
+    """The answers of two networks to the same photographs.
 
     Args:
         labels: Of both, in the order of the logits.
-        known: The label of each photograph, None where it is not known.
-        before: The best five labels of each photograph by the one, as indices; none where its
-            logits are not finite, which agrees with nothing.
-        after: The same by the other.
+        known: The label of each photograph, None where it is unknown.
+        before: The best five labels of each photograph by the first network, as indices; empty
+            where its logits are not finite, which counts as no agreement.
+        after: The same by the second.
     """
 
     labels: Sequence[str]
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def top_5_agreement(self) -> float:
-        """The share of the one's best five labels that are among the other's best five."""
+        """The share of the first network's best five labels that are among the second's."""
         return float(np.mean([_shared(a, b) for a, b in self._pairs()]))
 
     @property
@@ -54,18 +54,18 @@ class Comparison:
         return sum(label is not None for label in self.known)
 
     def accuracy_before(self) -> Accuracy | None:
-        """Tell how often the one is right; None if no label is known."""
+        """Return how often the first network is right; None if no label is known."""
         return self._accuracy(self.before)
 
     def accuracy_after(self) -> Accuracy | None:
-        """Tell how often the other is right; None if no label is known."""
+        """Return how often the second network is right; None if no label is known."""
         return self._accuracy(self.after)
 
     def _pairs(self) -> Sequence[tuple[list[int], list[int]]]:
         return list(zip(self.before, self.after, strict=True))
 
     def _accuracy(self, best: Sequence[Sequence[int]]) -> Accuracy | None:
-        # By text: two of ImageNet's labels are there twice.
+        # Compared as text: ImageNet has two labels twice.
         answers = [
             (label, [self.labels[index] for index in indices])
             for label, indices in zip(self.known, best, strict=True)

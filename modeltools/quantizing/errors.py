@@ -1,7 +1,7 @@
-"""What can be wrong with an order to quantize."""
+"""Why a model cannot be quantized."""
 
 from common.errors import PermanentError
 
 
 class CannotQuantizeError(PermanentError):
-    """There will be no model; the text says why and what to do, for people."""
+    """No model was made; the text tells people why and what to do."""

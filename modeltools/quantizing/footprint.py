@@ -1,4 +1,4 @@
-"""How much memory one network takes: ``python -m modeltools.quantizing.footprint ...``.
+"""Measure how much memory one network takes: ``python -m modeltools.quantizing.footprint ...``.
 
 In a process of its own, so that nothing else is counted.
 """
@@ -22,7 +22,7 @@ _IMAGES: Final = 3
 def resident_mb(
     file: Path, *, runtime: str, precision: Precision, threads: int, shape: tuple[int, ...]
 ) -> float | None:
-    """Measure what a process holds that has loaded *file* and computed some images.
+    """Measure the memory of a process that has loaded *file* and computed some images.
 
     Args:
         file: The network.
@@ -32,7 +32,7 @@ def resident_mb(
         shape: Of the input tensor.
 
     Returns:
-        MiB, with Python and the runtime; None where that cannot be told.
+        MiB, including Python and the runtime; None if it cannot be measured.
     """
     command = [sys.executable, "-m", "modeltools.quantizing.footprint"]
     ended = subprocess.run(  # noqa: S603 (our own command)

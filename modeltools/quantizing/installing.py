@@ -1,4 +1,4 @@
-"""The folder of a quantized model: written beside, and renamed once it is whole."""
+"""The folder of a quantized model: written under another name, and renamed when complete."""
 
 import json
 import shutil
@@ -23,10 +23,10 @@ _FOLDER_MODE: Final = 0o755
 
 @contextmanager
 def draft_of(target: Path) -> Iterator[Path]:
-    """Make a folder beside *target* that is gone afterwards, unless it was renamed.
+    """Create a folder beside *target*, and delete it afterwards unless it was renamed.
 
     Raises:
-        CannotQuantizeError: There is one of that name, or nothing can be written there.
+        CannotQuantizeError: *target* exists, or its parent cannot be written to.
     """
     if target.exists():
         raise CannotQuantizeError(f"there is a {target} already; delete it or rename it first")
@@ -35,7 +35,7 @@ def draft_of(target: Path) -> Iterator[Path]:
     except OSError as exc:
         raise CannotQuantizeError(f"nothing can be written to {target.parent}: {exc}") from exc
     try:
-        draft.chmod(_FOLDER_MODE)  # consumers may run as somebody else
+        draft.chmod(_FOLDER_MODE)  # consumers may run as another user
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -56,7 +56,7 @@ def describe(draft: Path, source: str, kit: Kit, precision: WrittenPrecision) ->
 
 
 def add_report(draft: Path, report: Report) -> None:
-    """Write what was measured, into ``model.toml`` too."""
+    """Write the measurements to the report and to ``model.toml``."""
     measured = {
         "source": report.source,
         "photographs": report.photographs,
@@ -84,10 +84,10 @@ def write_report(folder: Path, name: str, report: Report) -> Path:
 
 
 def install(draft: Path, target: Path) -> None:
-    """Give *draft* its name.
+    """Rename *draft* to *target*.
 
     Raises:
-        CannotQuantizeError: Somebody else was faster.
+        CannotQuantizeError: *target* exists by now.
     """
     try:
         draft.rename(target)
@@ -102,5 +102,5 @@ def _spelled_out(preprocessing: Preprocessing) -> Mapping[str, Any]:
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:
-    """Write TOML, which for text, numbers, truths and lists of them is what JSON is."""
+    """Format a value as TOML: like JSON for strings, numbers, booleans and lists of them."""
     return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]

@@ -1,7 +1,7 @@
-"""From a float32 network to one of 8-bit integers, by onnxruntime's static quantization.
+"""Quantize a network to 8-bit integers, by onnxruntime's static quantization.
 
-Activations are unsigned and weights signed, a scale a channel: the one pair of types that both
-onnxruntime and OpenVINO compute fast and right. See docs/adr/0016-quantized-models.md.
+Activations are unsigned and weights signed, with a scale per channel: the only pair of types that
+both onnxruntime and OpenVINO compute fast and correctly. See docs/adr/0016-quantized-models.md.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,26 +19,26 @@ from engine.runtimes.on_onnx import OnnxNetwork
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.progress import progress
 
-# How many of the first layers stay in float32: what they lose, all others lose.
+# How many of the first layers stay in float32: what they lose, all later layers lose.
 _KEPT: Final = (0, 1, 2, 4, 8)
 _LAYERS: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def write_int8(source: Path, target: Path, photographs: Sequence[Floats], *, enough: float) -> int:
-    """Write *source* in 8 bits to *target*, as much of it as agrees with float32.
+    """Write *source* in 8 bits to *target*; layers stay in float32 where accuracy needs it.
 
     Args:
         source: The network in float32.
-        target: Where the other shall be.
-        photographs: Input tensors of one image each, from which the ranges are taken.
-        enough: The share of them that shall get the same best label.
+        target: The file to write.
+        photographs: Input tensors of one image each, to measure the ranges of activations with.
+        enough: The share of them that must get the same best label.
 
     Returns:
-        How many of the first layers are in float32 still: as few as are enough; if no number
-        is, the one that agrees most.
+        The number of first layers that stay in float32: the smallest that is enough, or else the
+        one with the best agreement.
 
     Raises:
-        CannotQuantizeError: It has no layers that could be in 8 bits.
+        CannotQuantizeError: It has no layers that can be quantized.
     """
     with TemporaryDirectory(prefix="darkroom-") as folder:
         prepared, ranges = Path(folder) / "prepared.onnx", Path(folder) / "ranges.json"
@@ -58,7 +58,7 @@ def write_int8(source: Path, target: Path, photographs: Sequence[Floats], *, eno
 
 
 def _prepare(source: Path, target: Path) -> None:
-    """Fold what can be folded, and give every node a name by which it can be left out."""
+    """Fold constants, and give every node a name by which it can be excluded."""
     quant_pre_process(str(source), str(target), skip_symbolic_shape=True)
     model = onnx.load(target)
     for index, node in enumerate(model.graph.node):
@@ -94,7 +94,7 @@ def _quantize(
         weight_type=QuantType.QInt8,
         per_channel=True,
         nodes_to_exclude=list(left_out),
-        calibration_cache_path=ranges,  # written at the first time, read at the others
+        calibration_cache_path=ranges,  # written the first time, then read
     )
 
 

@@ -1,4 +1,4 @@
-"""What is measured of a quantized model, beside the one that it was made from."""
+"""Measure a quantized model beside the one that it was made from."""
 
 import platform
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is asked for."""
+"""The request to quantize a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,19 @@ from engine.models.places import Places
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked for, and where.
+    """The request to quantize a model.
 
     Args:
-        name: The model to make it from.
-        to: What the new one shall compute in.
-        calibrate: A folder of photographs to take the ranges of numbers from; int8 needs it.
-        evaluate: A folder of photographs to compare the two on.
-        force: Install it even if it falls short.
-        places: Where models lie, and exports.
-        reports: Where the report of one lies that is not installed.
-        runtime: What computes networks here.
-        threads: How many compute one image.
-        max_pixels: A larger photograph cannot be read.
+        name: The model to quantize.
+        to: The precision of the new model.
+        calibrate: A folder of photographs to measure the ranges of activations with; int8 needs it.
+        evaluate: A folder of photographs to compare the two models on.
+        force: Whether to install it even if the agreement is too low.
+        places: Where models and exports are.
+        reports: The folder for the report of a model that is not installed.
+        runtime: The runtime to measure with.
+        threads: The number of threads to measure with.
+        max_pixels: Larger photographs are skipped.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The photographs of a folder, and what they show where that is known."""
+"""The photographs of a folder, with their labels where known."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ LABELS_FILE: Final = "labels.csv"
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """A file, and the label of what it shows, if that is known."""
+    """A file, and its label if known."""
 
     path: Path
     label: str | None
@@ -29,9 +29,9 @@ class Photographs:
 
     Args:
         files: In a fixed order.
-        preprocessing: What the model wants done to them.
-        max_pixels: A larger one cannot be read.
-        skipped: Those that could not be read, and why; known once they all were looked at.
+        preprocessing: The preprocessing of the model.
+        max_pixels: Larger ones are skipped.
+        skipped: Those that could not be read, with the reason; complete once all were read.
     """
 
     files: Sequence[Photograph]
@@ -48,10 +48,10 @@ class Photographs:
         preprocessing: Preprocessing,
         max_pixels: int,
     ) -> Self:
-        """Find the files of *folder*: flat, in sub-folders named by label, or with labels.csv.
+        """Find the files of *folder*: flat, in subfolders named after labels, or with labels.csv.
 
         Raises:
-            CannotQuantizeError: There are none, or a label is none of the model's *labels*.
+            CannotQuantizeError: There are none, or one has a label that is not in *labels*.
         """
         if not folder.is_dir():
             raise CannotQuantizeError(f"{folder} is no folder")

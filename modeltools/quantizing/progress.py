@@ -1,4 +1,4 @@
-"""A bar for whoever waits at a terminal."""
+"""A progress bar."""
 
 import sys
 from collections.abc import Collection, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Make a quantized model of a served one, and install it if it agrees."""
+"""Quantize a model, and install the result if it agrees with the original."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from modeltools.quantizing.photographs import Photographs
 from modeltools.quantizing.report import ENOUGH_AGREEMENT, Calibration, Report
 from modeltools.quantizing.source import Source
 
-# More make the ranges of numbers hardly truer, and all of them are held in memory.
+# More hardly improve the ranges, and all of them are held in memory.
 _MOST_TO_CALIBRATE: Final = 200
 
 
@@ -39,7 +39,7 @@ def quantize(order: Order) -> Outcome:
 
     Raises:
         CannotQuantizeError: That is not possible; the text says why and what to do.
-        ModelUnavailableError: The model that it shall be made from cannot be had.
+        ModelUnavailableError: The model that it is made from cannot be loaded.
     """
     with draft_of(order.target) as draft:
         source = Source.find(order)

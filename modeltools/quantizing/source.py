@@ -28,7 +28,7 @@ class Source:
 
         Raises:
             CannotQuantizeError: It has none that could be quantized.
-            ModelUnavailableError: It cannot be had.
+            ModelUnavailableError: It cannot be loaded.
         """
         origin = Origin.find(order.name, order.places)
         if origin.kind == "predictor":

@@ -564,7 +564,7 @@ def test_an_engine_that_somebody_else_killed_was_most_likely_killed_for_its_memo
 ) -> None:
     engine = start(PREDICTOR)
 
-    with pytest.raises(EngineDiedError, match="most likely by the kernel for want of memory"):
+    with pytest.raises(EngineDiedError, match="most likely because the system ran out of memory"):
         ask(engine, question(BE_KILLED))
 
 

@@ -34,7 +34,7 @@ def test_what_can_be_had_is_exported_and_the_rest_is_named(tmp_path: Path) -> No
     ready, missing = ended.stdout.splitlines()
     assert ended.returncode == 0
     assert ready == "digits: ready, computed by onnx"
-    assert missing.startswith("no_such_model: NOT AVAILABLE: there is no folder 'no_such_model'")
+    assert missing.startswith("no_such_model: NOT AVAILABLE: 'no_such_model' is neither a folder")
     origin = Origin.find("digits", Places(ROOT / "models", tmp_path))
     assert Exports.below(tmp_path).find(origin) is not None
 

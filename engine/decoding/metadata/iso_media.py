@@ -1,6 +1,6 @@
-"""AVIF and HEIF: their EXIF data, which their decoders read and fail over.
+"""AVIF and HEIF: the EXIF data, at whose faults decoders fail.
 
-What turns these images is in properties of the container. Source: ISO/IEC 14496-12, clause
+The rotation of these images is a property of the container. Source: ISO/IEC 14496-12, clause
 8.11.6 (infe).
 """
 
@@ -21,7 +21,7 @@ def is_one(image: bytes) -> bool:
 
 
 def stripped(image: bytes) -> Stripped:
-    """Call the EXIF data a kind of item that no decoder knows; nothing in the file moves."""
+    """Rename the type of the EXIF item to one that decoders skip; nothing in the file moves."""
     try:
         items = Box(image, 0, len(image)).first(b"meta")
     except HeaderError:

@@ -1,4 +1,4 @@
-"""JPEG: segments with metadata, and what tells whether any pixels are missing.
+"""JPEG: segments with metadata, and whether pixels are missing.
 
 Source: ITU-T T.81, annexes B and G; EXIF 2.32, 4.7.
 """
@@ -30,8 +30,7 @@ _COEFFICIENTS: Final = range(64)
 _PROBES: Final = 3
 
 
-# Marker, where the segment starts (with the marker), and where it ends: plain, for there may be
-# millions.
+# Marker, start of the segment (at the marker) and its end. A tuple: there may be millions.
 _Segment = tuple[int, int, int]
 
 
@@ -64,7 +63,7 @@ def _segments(image: bytes) -> Iterator[_Segment]:
 
 
 def has_all_scans(image: bytes) -> bool:
-    """Tell whether the scans bring each coefficient of each component to its last bit."""
+    """Return whether the scans contain every bit of every coefficient of every component."""
     missing: dict[int, set[int]] = {}
     frame = 0
     for marker, start, end in _segments(image):
@@ -88,10 +87,10 @@ def _completed(scan: bytes, frame: int) -> range:
 
 
 def probes(image: bytes) -> Iterator[bytes]:
-    """Yield *image*, which lacks its end, with an end, and then with noise before the end.
+    """Yield *image*, which lacks its end, with an end, and then with noise before that end.
 
-    libjpeg makes up pixels that are missing, without an error. It makes up others for other
-    bytes, which count for nothing where all pixels are there.
+    libjpeg fills in missing pixels without an error, and the noise changes what it fills in. Where
+    no pixel is missing, the noise changes nothing.
     """
     image = image.removesuffix(b"\xff")
     restart = _next_restart(image)
@@ -102,7 +101,7 @@ def probes(image: bytes) -> Iterator[bytes]:
 
 
 def _next_restart(image: bytes) -> bytes:
-    """Return the marker that a decoder waits for between two intervals; nothing if for none."""
+    """Return the marker that a decoder expects between two intervals; empty if there is none."""
     has_restarts, scan = False, 0
     for marker, start, end in _segments(image):
         has_restarts |= marker == _RESTART_INTERVAL and any(image[start + 4 : end])

@@ -1,7 +1,7 @@
 """PNG: chunks that change no pixel.
 
-Source: https://www.w3.org/TR/png-3/, sections 5 and 11. Like libpng, and so like browsers, a
-transparency that breaks the rules is passed over.
+Source: https://www.w3.org/TR/png-3/, sections 5 and 11. A transparency
+that breaks the rules is ignored, as in libpng and so in browsers.
 """
 
 import struct
@@ -66,7 +66,7 @@ def bits_of(image: bytes) -> int:
 def stripped(image: bytes) -> Stripped:
     kept = list(_kept(image))
     content = [_SIGNATURE, *(image[chunk.start : chunk.end] for chunk in kept)]
-    # After a chunk that is cut off, the end would be taken for the rest of its pixels.
+    # After a truncated chunk, Pillow would read the end as the rest of its pixels.
     if kept and kept[-1].is_complete:
         content.append(_END)
     return Stripped(b"".join(content), _orientation(image))
@@ -105,7 +105,7 @@ def _fits(transparency: _Chunk, colours: int) -> bool:
 
 
 def _orientation(image: bytes) -> int:
-    """Read the first EXIF chunk and, if it leaves the image upright, the first raw profile."""
+    """Read the first EXIF chunk; if it leaves the image upright, also the first raw profile."""
     found = UPRIGHT
     if _EXIF in image:
         exif = (chunk.data for chunk in _chunks(image) if chunk.kind == _EXIF and chunk.is_intact)

@@ -1,4 +1,4 @@
-"""What is left of a file."""
+"""The result of stripping a file."""
 
 from dataclasses import dataclass
 

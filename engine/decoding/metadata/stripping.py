@@ -1,4 +1,4 @@
-"""Which format has its metadata taken out by whom."""
+"""Strip the metadata of any format."""
 
 from collections.abc import Callable
 from typing import Final

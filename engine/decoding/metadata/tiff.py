@@ -1,6 +1,6 @@
 """TIFF: the tags of its first directory that change no pixel.
 
-Pillow computes with some of the others as it opens a file, and fails over odd ones.
+Pillow reads some of the other tags when it opens a file, and fails at odd values.
 """
 
 import struct
@@ -18,7 +18,7 @@ from engine.decoding.tiff_directory import (
     orientation_in,
 )
 
-# Two writers have the version's bytes in the wrong order; Pillow reads their files all the same.
+# Two writers swap the bytes of the version; Pillow reads their files all the same.
 _SIGNATURES: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"MM*\0", b"II\0*")
 
 # Source: TIFF 6.0; technical notes 1 and 2; the fax, JPEG and YCbCr tags of libtiff.
@@ -40,11 +40,11 @@ def is_one(image: bytes) -> bool:
 
 
 def stripped(image: bytes) -> Stripped:
-    """Write a directory with the tags that matter over the first one.
+    """Overwrite the first directory with one that has only the tags that matter.
 
-    The orientation is not among them: Pillow would turn the image by it, and write all of its
-    EXIF data anew. Nothing else in the file moves, and no byte is added: pixels that are cut off
-    must be missed.
+    The orientation is not among them: Pillow would turn the image by it and rewrite all of its EXIF
+    data. Nothing else in the file moves, and no byte is added, so that truncated pixels are
+    noticed.
     """
     try:
         layout, entries = layout_of(image), list(first_directory(image))
