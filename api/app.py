@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from http import HTTPStatus
 from typing import Protocol
 
 import structlog
@@ -18,6 +17,7 @@ from api.waiting import Waits
 from common.intake import Limits
 from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
+from common.problems import answers
 from common.settings import Settings
 
 
@@ -44,9 +44,7 @@ class _Request(Request):
             return super().args
         except UnicodeDecodeError as exc:
             raise ProblemError(
-                HTTPStatus.BAD_REQUEST,
-                "query-broken",
-                "The query is not valid",
+                answers.QUERY_BROKEN,
                 f"The query has a byte that is not UTF-8, at position {exc.start}. Percent-encode "
                 "the query as UTF-8.",
             ) from exc

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify
 
@@ -10,6 +9,7 @@ from api.problems import ProblemError
 from api.schemas import HealthView, ReadinessView, as_json
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.ports import BrokerEvidence, WorkerRegistry
+from common.problems import answers
 from common.workers import Worker
 
 OK = "ok"
@@ -46,9 +46,7 @@ def create_blueprint(
         wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
         if wrong:
             raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "not-ready",
-                "The service is not ready",
+                answers.NOT_READY,
                 wrong,
                 headers={"Retry-After": "1"},
                 checks=checks,

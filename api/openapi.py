@@ -22,6 +22,7 @@ from api.schemas import (
     ReadinessView,
 )
 from common.formats import FORMATS
+from common.problems import answers
 from common.settings import Settings
 
 
@@ -246,7 +247,7 @@ _REPLAYED = {
 
 _MEANINGS = {
     400: "The request cannot be read",
-    404: "The job is unknown or expired",
+    404: answers.JOB_NOT_FOUND.title,
     409: "The job has not failed",
     413: "The image or the body is too large",
     415: "This is no image, or not in an accepted format or content coding",

@@ -18,7 +18,9 @@ from common.errors import (
     StoreUnavailableError,
     UnreadableRecordError,
 )
-from common.problems import problem_type
+from common.intake import RefusedImageError
+from common.problems import answers
+from common.problems.types import HttpProblem, of_http
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -61,9 +63,7 @@ class ProblemError(Exception):
     """Ends a request with a problem.
 
     Args:
-        status: The HTTP status.
-        name: The last part of the problem type, explained in docs/problems.md.
-        title: What kind of problem it is: the same for every occurrence.
+        problem: The problem type.
         detail: What happened here, and what the client can do about it.
         headers: Further headers, such as ``Retry-After``.
         members: Further members of the problem, for programs.
@@ -71,21 +71,19 @@ class ProblemError(Exception):
 
     def __init__(
         self,
-        status: HTTPStatus,
-        name: str,
-        title: str,
+        problem: HttpProblem,
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status = problem.status
         self.headers = headers or {}
         self.document = {
-            "type": problem_type(name),
-            "title": title,
-            "status": status.value,
+            "type": problem.type,
+            "title": problem.title,
+            "status": problem.status.value,
             "detail": detail,
             **members,
         }
@@ -113,9 +111,7 @@ def invalid_field(name: str, message: str) -> ProblemError:
 def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
     errors = [{"field": name, "message": message} for name, message in messages]
     return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "invalid-fields",
-        "Some fields are not valid",
+        answers.INVALID_FIELDS,
         "; ".join(f"{one['field']}: {one['message']}" for one in errors),
         errors=errors,
     )
@@ -124,9 +120,7 @@ def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
 def body_too_large(limit_bytes: int) -> ProblemError:
     """Say how large a body may be, once it is decompressed."""
     return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body-too-large",
-        "The request body is too large",
+        answers.BODY_TOO_LARGE,
         f"A request body may have at most {limit_bytes} bytes, also once it is decompressed.",
         limit_bytes=limit_bytes,
     )
@@ -134,11 +128,8 @@ def body_too_large(limit_bytes: int) -> ProblemError:
 
 def storage_full(what: str) -> ProblemError:
     """Say that there is no space to write to, and *what* that keeps from being done."""
-    # 503, not 507: RFC 4918 forbids to repeat a request that was answered with a 507.
     return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "storage-full",
-        "The storage is full",
+        answers.STORAGE_FULL,
         f"{what} Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_FULL_RETRY_AFTER_S)},
     )
@@ -147,6 +138,7 @@ def storage_full(what: str) -> ProblemError:
 def register(app: Flask) -> None:
     """Answer every error of *app* with a problem."""
     app.register_error_handler(ProblemError, ProblemError.response)
+    app.register_error_handler(RefusedImageError, _image_refused)
     app.register_error_handler(StoreUnavailableError, _store_unavailable)
     app.register_error_handler(StoreFullError, _store_full)
     app.register_error_handler(UnreadableRecordError, _record_unreadable)
@@ -168,12 +160,14 @@ def _in_words(error: ErrorDetails) -> str:
     return _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 
+def _image_refused(error: RefusedImageError) -> Response:
+    return ProblemError(error.problem, error.detail, **error.members).response()
+
+
 def _store_unavailable(error: StoreUnavailableError) -> Response:
     log.error("the store is unavailable", error=str(error))
     return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store-unavailable",
-        "The store is unavailable",
+        answers.STORE_UNAVAILABLE,
         f"The database does not answer. {_UNANSWERED.get(request.method, _NOTHING_READ)} "
         "Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
@@ -188,9 +182,7 @@ def _store_full(error: StoreFullError) -> Response:
 def _record_unreadable(_: UnreadableRecordError) -> Response:
     # Logged where it was read, once: clients ask again and again.
     return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "job-unreadable",
-        "The record of the job cannot be read",
+        answers.JOB_UNREADABLE,
         "The job exists, but this version of the service cannot read its record: a later version "
         "wrote it, or it is damaged. Nothing was changed. Try again once the later version runs; "
         "the log of the service says what is wrong with the record.",
@@ -206,9 +198,7 @@ def _store_refused(error: StoreRefusedError) -> Response:
         else "The database refused what the service asked of it"
     )
     return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store-refused",
-        "The store refused",
+        answers.STORE_REFUSED,
         f"{reason}. Sending the request again helps only once the operator has corrected that; "
         "the log of the service has the reason.",
         headers={"Retry-After": str(_REFUSED_RETRY_AFTER_S)},
@@ -220,9 +210,7 @@ def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     kept = {name: value for name, value in error.get_headers() if name != "Content-Type"}
     return ProblemError(
-        status,
-        status.phrase.lower().replace(" ", "-"),
-        status.phrase,
+        of_http(status),
         _HTTP_WORDS[status]() if status in _HTTP_WORDS else status.description,
         headers=kept,
     ).response()
@@ -235,8 +223,6 @@ def _shown_path() -> str:
 def _unexpected(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error)
     return ProblemError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal-server-error",
-        "Internal Server Error",
+        answers.INTERNAL_SERVER_ERROR,
         "This is a fault of the service, not of the request; its log has more.",
     ).response()

@@ -19,6 +19,7 @@ from pydantic_core import from_json
 
 from common.jobs import Job, JobState
 from common.plain import plain
+from common.problems import answers
 from common.workers import ModelState, ServedModel
 
 MAX_METADATA_BYTES = 4096
@@ -264,7 +265,7 @@ class ProblemView(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["urn:darkroom:problem:image-too-many-pixels"])
+    type: str = Field(examples=[answers.IMAGE_TOO_MANY_PIXELS.type])
     title: str
     status: int
     detail: str

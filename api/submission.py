@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 
 import structlog
 
 from api.catalog import ModelCatalog
 from api.deadlines import Check, unlimited
 from api.idempotency import check_same, identify
-from api.intake import accept
 from api.payload import Payload
 from api.problems import ProblemError, storage_full
 from api.room import Room
@@ -20,10 +18,11 @@ from common.errors import (
     StoreUnavailableError,
     TransientError,
 )
-from common.intake import Limits
+from common.intake import Limits, accept
 from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
+from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -68,7 +67,8 @@ class Submission:
             check_in_time: Called right before the job is recorded.
 
         Raises:
-            ProblemError: The image or a field is not acceptable, or nobody waits any more.
+            RefusedImageError: The image is not acceptable.
+            ProblemError: A field is not acceptable, or nobody waits any more.
             StoreUnavailableError: Nothing was accepted.
         """
         image = accept(payload.image, source=payload.source, limits=self.limits)
@@ -105,9 +105,7 @@ class Submission:
             self.store.save(retried, previous=failed)
         except (IllegalMoveError, StaleJobError) as exc:
             raise ProblemError(
-                HTTPStatus.CONFLICT,
-                "job-not-failed",
-                "Only a failed job can be retried",
+                answers.JOB_NOT_FAILED,
                 f"The job is {failed.state.value}, or somebody else has just retried it.",
             ) from exc
         structlog.contextvars.bind_contextvars(job_id=job_id)
@@ -161,9 +159,7 @@ def find_job(store: JobStore, job_id: JobId) -> Job:
     job = store.get(job_id)
     if job is None:
         raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            "job-not-found",
-            "The job is unknown or expired",
+            answers.JOB_NOT_FOUND,
             "No job has this id: it was never accepted, it was deleted, or its retention period "
             "has expired.",
         )

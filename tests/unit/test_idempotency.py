@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.jobs import Job, Result
-from common.problems import failure
+from common.problems.failures import MODEL_FAILED
 from common.workers import ModelState
 from tests.examples import OWNER, TABBY, a_model, a_worker, an_image
 from tests.service import Api
@@ -55,7 +55,7 @@ def test_a_repeated_submission_of_a_job_that_has_ended_is_no_longer_on_its_way(
     [(job_id, job)] = api.store.jobs.items()
     ends = {
         "done": job.claim(OWNER).succeed(A_RESULT),
-        "failed": job.claim(OWNER).fail(failure("model-failed", "The model failed", "")),
+        "failed": job.claim(OWNER).fail(MODEL_FAILED.failure("")),
         "cancelled": job.cancel(),
     }
     api.store.jobs[job_id] = ends[end]
