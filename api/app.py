@@ -8,12 +8,15 @@ import structlog
 from flask import Flask, Request
 from werkzeug.datastructures import MultiDict
 
-from api import cors, health, jobs, models, openapi, page, problems
-from api.catalog import ModelCatalog
+from api import cors, openapi, page, problems
+from api.health.views import create_health
+from api.jobs.room import Room
+from api.jobs.submission import Submission
+from api.jobs.views import create_jobs
+from api.jobs.waiting import Waits
+from api.models.catalog import ModelCatalog
+from api.models.views import create_models
 from api.problems import ProblemError
-from api.room import Room
-from api.submission import Submission
-from api.waiting import Waits
 from common.intake import Limits
 from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
@@ -80,10 +83,10 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     app.before_request(structlog.contextvars.clear_contextvars)
     problems.register(app)
     cors.allow(app, settings.cors_origins)
-    app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
-    app.register_blueprint(models.create_blueprint(catalog))
+    app.register_blueprint(create_jobs(settings, store, submission, waits))
+    app.register_blueprint(create_models(catalog))
     app.register_blueprint(
-        health.create_blueprint(registry, lambda: publisher.trouble, evidence, room.shortage)
+        create_health(registry, lambda: publisher.trouble, evidence, room.shortage)
     )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())

@@ -8,9 +8,9 @@ from flask import Flask
 
 from api import request_threads
 from api.app import create_app
-from api.room import Room
-from api.stamps import Stamps
-from api.waiting import Waits
+from api.jobs.published_marks import PublishedMarks
+from api.jobs.room import Room
+from api.jobs.waiting import Waits
 from common import logs
 from common.errors import StoreRefusedError, StoreUnavailableError
 from common.memory import MEBIBYTE, share_one_heap
@@ -38,7 +38,7 @@ def compose(settings: Settings) -> Flask:
     except (StoreUnavailableError, StoreRefusedError) as exc:
         # The courier makes the indexes once the store lets it.
         log.warning("starting without the store", error=str(exc))
-    stamps = opened.enter_context(closing(Stamps(stores.jobs)))
+    marks = opened.enter_context(closing(PublishedMarks(stores.jobs)))
     return create_app(
         settings,
         store=stores.jobs,
@@ -51,7 +51,7 @@ def compose(settings: Settings) -> Flask:
             min_free_bytes=settings.min_free_mb * MEBIBYTE,
             max_stored_bytes=settings.max_stored_bytes,
         ),
-        note_published=stamps.note,
+        note_published=marks.note,
         waits=Waits(
             stores.jobs,
             longest_s=settings.longest_wait_s,

@@ -124,7 +124,7 @@ class EmbeddedSettings(Settings):
     def broker_alarm_mb(self) -> int:
         """The free space at which RabbitMQ takes no more messages: after images are refused.
 
-        Of what must be free for those, half is the very least (api/room.py).
+        Of what must be free for those, half is the very least (api/jobs/room.py).
         """
         return max(1, min(200, self.min_free_mb * 2 // 5))
 

@@ -12,7 +12,7 @@ from io import BytesIO
 import pytest
 from werkzeug.exceptions import HTTPException
 
-from api.payload import read_payload
+from api.jobs.payload.reading import read_payload
 from api.problems import ProblemError
 from common.intake import Limits, RefusedImageError, accept
 from common.memory import MEBIBYTE

@@ -103,7 +103,7 @@ def test_a_submission_waits_no_longer_than_nginx_does(
 ) -> None:
     api = Api()
     clock = Clock()
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
 
     response = submit(api, sent(seconds_ago), Prefer="wait=20")
 
@@ -119,7 +119,7 @@ def test_a_question_waits_no_longer_than_nginx_does(
     job = a_job()
     api = Api(InMemoryStore(job))
     clock = Clock()
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
 
     late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(45.5), **asked)
     too_late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(70), **asked)

@@ -155,7 +155,7 @@ def test_a_repeated_submission_finds_its_job_though_its_model_is_gone_by_now(
     first = submit(api, "k1", model="digits")
     api.registry.beat(a_worker(OWNER, a_model("digits", ModelState.UNAVAILABLE, reason="gone")))
     later_s = time.monotonic() + 60  # the catalog of models is older than it may be
-    monkeypatch.setattr("api.catalog.time.monotonic", lambda: later_s)
+    monkeypatch.setattr("api.models.catalog.time.monotonic", lambda: later_s)
 
     second = submit(api, "k1", model="digits")
 

@@ -5,8 +5,8 @@ from typing import Final
 import structlog
 
 from api.deadlines import Check, unlimited
+from api.jobs.lookup import find_job
 from api.problems import ProblemError
-from api.submission import find_job
 from common.errors import StaleJobError
 from common.jobs import Job, JobId
 from common.ports import JobStore

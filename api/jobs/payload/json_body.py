@@ -13,10 +13,10 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from api.base64_text import decoded
-from api.body import PIECE_BYTES, rewrite
+from api.jobs.payload.base64_text import decoded
+from api.jobs.payload.body import PIECE_BYTES, rewrite
+from api.jobs.schemas import JobOptions, JsonSubmission
 from api.problems import ProblemError, invalid_fields
-from api.schemas import JobOptions, JsonSubmission
 from common.problems import answers
 
 MAX_OTHER_BYTES: Final = 65_536

@@ -11,11 +11,11 @@ from flask import Request
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from api.body import cut_out, read_body
-from api.form import Part, find_parts
-from api.json_body import read_submission
+from api.jobs.payload.body import cut_out, read_body
+from api.jobs.payload.form import Part, find_parts
+from api.jobs.payload.json_body import read_submission
+from api.jobs.schemas import FormOptions, JobOptions
 from api.problems import MAX_NAME_CHARACTERS, ProblemError, invalid_field, invalid_fields
-from api.schemas import FormOptions, JobOptions
 from common.problems import answers
 
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api.catalog import ModelCatalog
 from api.deadlines import Check, unlimited
-from api.idempotency import check_same, identify
-from api.payload import Payload
+from api.jobs.idempotency import check_same, identify
+from api.jobs.lookup import find_job
+from api.jobs.payload.reading import Payload
+from api.jobs.room import Room
+from api.models.catalog import ModelCatalog
 from api.problems import ProblemError, storage_full
-from api.room import Room
 from common.errors import (
     RepeatedSubmissionError,
     StaleJobError,
@@ -148,22 +149,6 @@ class Submission:
             log.warning("the courier will publish this job", reason=str(exc))
             return
         log.info("accepted", model=job.model, image_bytes=job.image.bytes)
-
-
-def find_job(store: JobStore, job_id: JobId) -> Job:
-    """Return the job.
-
-    Raises:
-        ProblemError: It is unknown or expired (404).
-    """
-    job = store.get(job_id)
-    if job is None:
-        raise ProblemError(
-            answers.JOB_NOT_FOUND,
-            "No job has this id: it was never accepted, it was deleted, or its retention period "
-            "has expired.",
-        )
-    return job
 
 
 def _now() -> datetime:

@@ -10,8 +10,8 @@ from typing import Final
 
 from flask import Request
 
+from api.jobs.schemas import JobOptions
 from api.problems import ProblemError
-from api.schemas import JobOptions
 from common.jobs import Idempotency, Image, Job
 from common.problems import answers
 
