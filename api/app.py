@@ -21,7 +21,7 @@ from common.intake import Limits
 from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
 from common.problems import answers
-from common.settings import Settings
+from common.settings.api import ApiSettings
 
 
 class OpenPublisher(Publisher, Protocol):
@@ -54,7 +54,7 @@ class _Request(Request):
 
 
 def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
-    settings: Settings,
+    settings: ApiSettings,
     *,
     store: JobStore,
     registry: WorkerRegistry,

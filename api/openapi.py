@@ -15,10 +15,10 @@ from api.health.operations import describe_health
 from api.jobs.operations import describe_jobs
 from api.models.operations import describe_models
 from api.openapi_parts import Description, problem_answers
-from common.settings import Settings
+from common.settings.api import ApiSettings
 
 
-def create_blueprint(settings: Settings) -> Blueprint:
+def create_blueprint(settings: ApiSettings) -> Blueprint:
     """Make the view of the description."""
     openapi = Blueprint("openapi", __name__)
 
@@ -30,7 +30,7 @@ def create_blueprint(settings: Settings) -> Blueprint:
     return openapi
 
 
-def describe(settings: Settings) -> dict[str, Any]:
+def describe(settings: ApiSettings) -> dict[str, Any]:
     """Build the description as a JSON object."""
     document = OpenAPI.model_validate(
         {

@@ -17,7 +17,8 @@ from common.memory import MEBIBYTE, share_one_heap
 from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
-from common.settings import Settings, load_or_exit
+from common.settings.api import ApiSettings
+from common.settings.loading import load_or_exit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -25,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 _FAILED_APP = 22
 
 
-def compose(settings: Settings) -> Flask:
+def compose(settings: ApiSettings) -> Flask:
     """Open the connections of this process, and make the application on them."""
     share_one_heap()
     logs.configure(role="api", level=settings.log_level, style=settings.log_format)
@@ -61,11 +62,11 @@ def compose(settings: Settings) -> Flask:
     )
 
 
-def _publisher(settings: Settings) -> RabbitPublisher:
+def _publisher(settings: ApiSettings) -> RabbitPublisher:
     described = parameters(
         settings.amqp_url.get_secret_value(), heartbeat_s=settings.amqp_heartbeat_s, name="api"
     )
     return RabbitPublisher(described, timeout_s=settings.publish_timeout_s)
 
 
-app = compose(load_or_exit(Settings, status=_FAILED_APP))
+app = compose(load_or_exit(ApiSettings, status=_FAILED_APP))

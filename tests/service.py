@@ -22,7 +22,7 @@ from api.models.schemas import ModelList
 from api.openapi import describe
 from api.schemas import ProblemView, as_json
 from common.memory import MEBIBYTE
-from common.settings import Settings
+from common.settings.api import ApiSettings
 from common.workers import ModelState
 from tests.examples import OWNER, a_model, a_worker
 from tests.fakes import (
@@ -60,7 +60,7 @@ class Api:
         self.evidence = InMemoryEvidence()
         self.usage = FixedUsage()
         self.is_stopping = False
-        self.settings = Settings(_env_prefix=_NO_PREFIX, **settings)
+        self.settings = ApiSettings(_env_prefix=_NO_PREFIX, **settings)
         self.app = create_app(
             self.settings,
             store=self.store,
@@ -130,7 +130,7 @@ def _operation(app: Flask, response: TestResponse) -> dict[str, Any] | None:
 
 @cache
 def _described() -> dict[str, Any]:
-    return describe(Settings(_env_prefix=_NO_PREFIX))
+    return describe(ApiSettings(_env_prefix=_NO_PREFIX))
 
 
 def _check_described(response: TestResponse, described: dict[str, Any]) -> None:

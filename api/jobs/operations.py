@@ -7,7 +7,7 @@ from api.jobs.payload import content_coding
 from api.jobs.schemas import FormOptions, FormSubmission, JobView, JsonSubmission
 from api.openapi_parts import Description, json_answer, problem_answers, schema_of
 from common.formats import FORMATS
-from common.settings import Settings
+from common.settings.api import ApiSettings
 
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 _JOB_ID: Final = [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}]
@@ -39,7 +39,7 @@ _REPLAYED: Final = {
 }
 
 
-def describe_jobs(settings: Settings) -> Description:
+def describe_jobs(settings: ApiSettings) -> Description:
     """Describe the paths, with the limits of *settings*."""
     return {
         "/jobs": {"post": _submit(settings)},
@@ -48,7 +48,7 @@ def describe_jobs(settings: Settings) -> Description:
     }
 
 
-def _submit(settings: Settings) -> Description:
+def _submit(settings: ApiSettings) -> Description:
     return {
         "operationId": "submitJob",
         "summary": "Hand in an image",
@@ -84,7 +84,7 @@ def _forms_of_submission() -> Description:
     }
 
 
-def _show(settings: Settings) -> Description:
+def _show(settings: ApiSettings) -> Description:
     return {
         "operationId": "showJob",
         "summary": "One job, with its result once it has one",
@@ -127,7 +127,7 @@ def _retry() -> Description:
     }
 
 
-def _wait(settings: Settings) -> Description:
+def _wait(settings: ApiSettings) -> Description:
     return {
         "name": waiting.PREFERENCE,
         "in": "query",
@@ -137,7 +137,7 @@ def _wait(settings: Settings) -> Description:
     }
 
 
-def _prefer(settings: Settings) -> Description:
+def _prefer(settings: ApiSettings) -> Description:
     return {
         "name": "Prefer",
         "in": "header",

@@ -19,7 +19,7 @@ from api.schemas import as_json
 from common.errors import StoreRefusedError, StoreUnavailableError, UnreadableRecordError
 from common.jobs import Job, JobId
 from common.ports import JobStore
-from common.settings import Settings
+from common.settings.api import ApiSettings
 
 # A job seldom takes longer, and whoever is in a hurry may ask sooner.
 _RETRY_AFTER_S: Final = 1
@@ -30,7 +30,7 @@ _CALLS_TO_REMOVE: Final = 3  # the record, the image, and what has become of the
 
 
 def create_jobs(
-    settings: Settings, store: JobStore, submission: Submission, waits: Waits
+    settings: ApiSettings, store: JobStore, submission: Submission, waits: Waits
 ) -> Blueprint:
     """Make the resource."""
     views = JobViews(settings, store, submission, waits)
@@ -46,7 +46,7 @@ def create_jobs(
 class JobViews:
     """One method a request, each with what all of them need."""
 
-    settings: Settings
+    settings: ApiSettings
     store: JobStore
     submission: Submission
     waits: Waits

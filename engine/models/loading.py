@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from common.text import text_of
 from engine.models import folder, onnx_file, predictor
 from engine.models.classifier import Classifier, Kit

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models.classifier import Classifier, Kit
 from engine.models.errors import ModelUnavailableError
 from engine.models.folder import ModelFile

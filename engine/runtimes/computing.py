@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import Device, Precision
+from common.settings.consumer import Device, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

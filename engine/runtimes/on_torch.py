@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from common.errors import PermanentError
-from common.settings import Precision
+from common.settings.consumer import Precision
 from engine.runtimes.computing import Computing
 from engine.runtimes.network import Floats
 from engine.runtimes.staging import Staging
