@@ -8,7 +8,7 @@ import structlog
 from flask import Flask, Request
 from werkzeug.datastructures import MultiDict
 
-from api import cors, openapi, page, problems
+from api import cors, error_handlers, openapi, page
 from api.health.views import create_health
 from api.jobs.room import Room
 from api.jobs.submission import Submission
@@ -81,7 +81,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
         note_published=note_published,
     )
     app.before_request(structlog.contextvars.clear_contextvars)
-    problems.register(app)
+    error_handlers.register(app)
     cors.allow(app, settings.cors_origins)
     app.register_blueprint(create_jobs(settings, store, submission, waits))
     app.register_blueprint(create_models(catalog))

@@ -74,7 +74,7 @@ class Submission:
         """
         image = accept(payload.image, source=payload.source, limits=self.limits)
         idempotency = self._identify(payload, image, idempotency_key)
-        # Before the model is looked at: what was accepted stays so when that is gone.
+        # Before the model: an accepted job stays accepted even if its model is gone.
         if (earlier := self._find_repeated(idempotency)) is not None:
             return Submitted(earlier, is_replayed=True)
         self.catalog.check_format(image.format)

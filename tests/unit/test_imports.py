@@ -23,7 +23,11 @@ FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rgl
 
 # Which modules of ours a module may import, as patterns; the first that fits counts.
 OURS: Final = {
-    r"common\.settings(\..+)?": r"common\.(cores|memory|spelling|settings(\..+)?)",
+    r"common\.settings\.base": "nothing",
+    r"common\.settings\.shared": r"common\.settings\.base",
+    r"common\.settings\.(api|courier)": r"common\.settings\.(base|shared)",
+    r"common\.settings\.consumer": r"common\.(cores|memory|settings\.(base|shared))",
+    r"common\.settings(\..+)?": r"common\.(spelling|settings\..+)",
     r"common\.(cores|errors|memory|formats|jobs|logs|plain|pulse|text)": "nothing",
     r"common\.(retries|spelling|stopping)": "nothing",
     r"common\.workers": r"common\.jobs",
@@ -41,6 +45,7 @@ OURS: Final = {
         r"|engine\.runtimes\.computing"
     ),
     r"modeltools(\..+)?": r"(common|engine|modeltools)(\..+)?",
+    r"api\.(health|models)\..+": (r"common\..+|api\.(openapi_parts|problems|schemas|\1\..+)"),
     r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
 # Which modules of ours may import a library.
