@@ -2,23 +2,26 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from http import HTTPStatus
 from typing import Protocol
 
 import structlog
 from flask import Flask, Request
 from werkzeug.datastructures import MultiDict
 
-from api import cors, health, jobs, models, openapi, page, problems
-from api.catalog import ModelCatalog
+from api import cors, error_handlers, openapi, page
+from api.health.views import create_health
+from api.jobs.room import Room
+from api.jobs.submission import Submission
+from api.jobs.views import create_jobs
+from api.jobs.waiting import Waits
+from api.models.catalog import ModelCatalog
+from api.models.views import create_models
 from api.problems import ProblemError
-from api.room import Room
-from api.submission import Submission
-from api.waiting import Waits
 from common.intake import Limits
 from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
-from common.settings import Settings
+from common.problems import answers
+from common.settings.api import ApiSettings
 
 
 class OpenPublisher(Publisher, Protocol):
@@ -44,16 +47,14 @@ class _Request(Request):
             return super().args
         except UnicodeDecodeError as exc:
             raise ProblemError(
-                HTTPStatus.BAD_REQUEST,
-                "query-broken",
-                "The query is not valid",
+                answers.QUERY_BROKEN,
                 f"The query has a byte that is not UTF-8, at position {exc.start}. Percent-encode "
                 "the query as UTF-8.",
             ) from exc
 
 
 def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
-    settings: Settings,
+    settings: ApiSettings,
     *,
     store: JobStore,
     registry: WorkerRegistry,
@@ -80,12 +81,12 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
         note_published=note_published,
     )
     app.before_request(structlog.contextvars.clear_contextvars)
-    problems.register(app)
+    error_handlers.register(app)
     cors.allow(app, settings.cors_origins)
-    app.register_blueprint(jobs.create_blueprint(settings, store, submission, waits))
-    app.register_blueprint(models.create_blueprint(catalog))
+    app.register_blueprint(create_jobs(settings, store, submission, waits))
+    app.register_blueprint(create_models(catalog))
     app.register_blueprint(
-        health.create_blueprint(registry, lambda: publisher.trouble, evidence, room.shortage)
+        create_health(registry, lambda: publisher.trouble, evidence, room.shortage)
     )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())

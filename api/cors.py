@@ -6,7 +6,8 @@ from typing import Final
 from flask import Flask
 from flask_cors import CORS
 
-from api import content_coding, idempotency
+from api.jobs import idempotency
+from api.jobs.payload import content_coding
 
 _METHODS: Final = ("GET", "POST", "DELETE")
 _REQUEST_HEADERS: Final = ("Content-Type", content_coding.HEADER, idempotency.HEADER, "Prefer")

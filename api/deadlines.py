@@ -7,10 +7,10 @@ still have the first one in its queue. Recorded then, it would be a job that nob
 import math
 import time
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from api.problems import ProblemError
+from common.problems import answers
 
 Check = Callable[[], None]
 
@@ -52,9 +52,7 @@ def in_time(environ: Mapping[str, Any], *, margin_s: float) -> Check:
 def _refuse_without(seconds: float) -> None:
     if seconds < 0:
         raise ProblemError(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "request-expired",
-            "The request waited too long",
+            answers.REQUEST_EXPIRED,
             "The service was too busy to take this request in time. Nothing was changed. Try "
             "again after the number of seconds in Retry-After.",
             headers={"Retry-After": "2"},

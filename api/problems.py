@@ -1,53 +1,21 @@
-"""Errors as problem details (RFC 9457), on every path."""
+"""Ends of requests as problem details (RFC 9457)."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from http import HTTPStatus
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import structlog
-from flask import Flask, Response, request
+from flask import Response
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from common.errors import (
-    StoreForbiddenError,
-    StoreFullError,
-    StoreRefusedError,
-    StoreUnavailableError,
-    UnreadableRecordError,
-)
-from common.problems import problem_type
-
-log = structlog.stdlib.get_logger(__name__)
+from common.problems import answers
+from common.problems.types import HttpProblem
 
 MEDIA_TYPE = "application/problem+json"
-_STORE_RETRY_AFTER_S = 2
-# Another version must be started first.
-_UNREADABLE_RETRY_AFTER_S = 30
 # Space comes back when jobs expire, or when somebody makes some.
 _FULL_RETRY_AFTER_S = 10
-_REFUSED_RETRY_AFTER_S = 30
 _MAX_ERRORS = 20
 MAX_NAME_CHARACTERS = 100
-
-# What a client has to know of its request while the store is away, by its method.
-_NOTHING_READ = "Nothing was looked up or changed."
-_UNANSWERED = {
-    "POST": "Nothing confirms that the request was recorded. With an Idempotency-Key, sending it "
-    "again cannot create a second job.",
-    "DELETE": "Whether the job was removed is unknown. Sending the request again is safe.",
-}
-
-# Where werkzeug would speak of URLs that were entered manually.
-_HTTP_WORDS: dict[int, Callable[[], str]] = {
-    400: lambda: "The server cannot read this request. GET /openapi.json describes what it takes.",
-    404: lambda: f"There is nothing at {_shown_path()}. GET /openapi.json lists all paths.",
-    405: lambda: (
-        f"{_shown_path()} does not take {request.method}. The header Allow lists what it takes."
-    ),
-}
 
 # Where pydantic speaks of Python.
 _WORDS = {
@@ -61,9 +29,7 @@ class ProblemError(Exception):
     """Ends a request with a problem.
 
     Args:
-        status: The HTTP status.
-        name: The last part of the problem type, explained in docs/problems.md.
-        title: What kind of problem it is: the same for every occurrence.
+        problem: The problem type.
         detail: What happened here, and what the client can do about it.
         headers: Further headers, such as ``Retry-After``.
         members: Further members of the problem, for programs.
@@ -71,21 +37,19 @@ class ProblemError(Exception):
 
     def __init__(
         self,
-        status: HTTPStatus,
-        name: str,
-        title: str,
+        problem: HttpProblem,
         detail: str,
         *,
         headers: Mapping[str, str] | None = None,
         **members: Any,
     ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status = problem.status
         self.headers = headers or {}
         self.document = {
-            "type": problem_type(name),
-            "title": title,
-            "status": status.value,
+            "type": problem.type,
+            "title": problem.title,
+            "status": problem.status.value,
             "detail": detail,
             **members,
         }
@@ -113,9 +77,7 @@ def invalid_field(name: str, message: str) -> ProblemError:
 def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
     errors = [{"field": name, "message": message} for name, message in messages]
     return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "invalid-fields",
-        "Some fields are not valid",
+        answers.INVALID_FIELDS,
         "; ".join(f"{one['field']}: {one['message']}" for one in errors),
         errors=errors,
     )
@@ -124,9 +86,7 @@ def _invalid(messages: Iterable[tuple[str, str]]) -> ProblemError:
 def body_too_large(limit_bytes: int) -> ProblemError:
     """Say how large a body may be, once it is decompressed."""
     return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body-too-large",
-        "The request body is too large",
+        answers.BODY_TOO_LARGE,
         f"A request body may have at most {limit_bytes} bytes, also once it is decompressed.",
         limit_bytes=limit_bytes,
     )
@@ -134,29 +94,11 @@ def body_too_large(limit_bytes: int) -> ProblemError:
 
 def storage_full(what: str) -> ProblemError:
     """Say that there is no space to write to, and *what* that keeps from being done."""
-    # 503, not 507: RFC 4918 forbids to repeat a request that was answered with a 507.
     return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "storage-full",
-        "The storage is full",
+        answers.STORAGE_FULL,
         f"{what} Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_FULL_RETRY_AFTER_S)},
     )
-
-
-def register(app: Flask) -> None:
-    """Answer every error of *app* with a problem."""
-    app.register_error_handler(ProblemError, ProblemError.response)
-    app.register_error_handler(StoreUnavailableError, _store_unavailable)
-    app.register_error_handler(StoreFullError, _store_full)
-    app.register_error_handler(UnreadableRecordError, _record_unreadable)
-    app.register_error_handler(StoreRefusedError, _store_refused)
-    app.register_error_handler(
-        RequestEntityTooLarge,
-        lambda _: body_too_large(app.config["MAX_CONTENT_LENGTH"]).response(),
-    )
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
 
 
 def _name(location: tuple[int | str, ...]) -> str:
@@ -166,77 +108,3 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 def _in_words(error: ErrorDetails) -> str:
     return _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-
-
-def _store_unavailable(error: StoreUnavailableError) -> Response:
-    log.error("the store is unavailable", error=str(error))
-    return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store-unavailable",
-        "The store is unavailable",
-        f"The database does not answer. {_UNANSWERED.get(request.method, _NOTHING_READ)} "
-        "Try again after the number of seconds in Retry-After.",
-        headers={"Retry-After": str(_STORE_RETRY_AFTER_S)},
-    ).response()
-
-
-def _store_full(error: StoreFullError) -> Response:
-    log.error("the store is full", error=str(error))
-    return storage_full("The database has no space to record this request.").response()
-
-
-def _record_unreadable(_: UnreadableRecordError) -> Response:
-    # Logged where it was read, once: clients ask again and again.
-    return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "job-unreadable",
-        "The record of the job cannot be read",
-        "The job exists, but this version of the service cannot read its record: a later version "
-        "wrote it, or it is damaged. Nothing was changed. Try again once the later version runs; "
-        "the log of the service says what is wrong with the record.",
-        headers={"Retry-After": str(_UNREADABLE_RETRY_AFTER_S)},
-    ).response()
-
-
-def _store_refused(error: StoreRefusedError) -> Response:
-    log.error("the store refused", error=str(error))
-    reason = (
-        "The service is not allowed to do this in its database"
-        if isinstance(error, StoreForbiddenError)
-        else "The database refused what the service asked of it"
-    )
-    return ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store-refused",
-        "The store refused",
-        f"{reason}. Sending the request again helps only once the operator has corrected that; "
-        "the log of the service has the reason.",
-        headers={"Retry-After": str(_REFUSED_RETRY_AFTER_S)},
-    ).response()
-
-
-def _http_error(error: HTTPException) -> Response:
-    """Keep the status and the headers (``Allow``, say) of an error of HTTP itself."""
-    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
-    kept = {name: value for name, value in error.get_headers() if name != "Content-Type"}
-    return ProblemError(
-        status,
-        status.phrase.lower().replace(" ", "-"),
-        status.phrase,
-        _HTTP_WORDS[status]() if status in _HTTP_WORDS else status.description,
-        headers=kept,
-    ).response()
-
-
-def _shown_path() -> str:
-    return ascii(request.path[:MAX_NAME_CHARACTERS])[1:-1]
-
-
-def _unexpected(error: Exception) -> Response:
-    log.error("unexpected error", exc_info=error)
-    return ProblemError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "internal-server-error",
-        "Internal Server Error",
-        "This is a fault of the service, not of the request; its log has more.",
-    ).response()

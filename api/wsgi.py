@@ -8,16 +8,17 @@ from flask import Flask
 
 from api import request_threads
 from api.app import create_app
-from api.room import Room
-from api.stamps import Stamps
-from api.waiting import Waits
+from api.jobs.published_marks import PublishedMarks
+from api.jobs.room import Room
+from api.jobs.waiting import Waits
 from common import logs
 from common.errors import StoreRefusedError, StoreUnavailableError
 from common.memory import MEBIBYTE, share_one_heap
 from common.mongo.stores import opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import parameters
-from common.settings import Settings, load_or_exit
+from common.settings.api import ApiSettings
+from common.settings.loading import load_or_exit
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -25,7 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 _FAILED_APP = 22
 
 
-def compose(settings: Settings) -> Flask:
+def compose(settings: ApiSettings) -> Flask:
     """Open the connections of this process, and make the application on them."""
     share_one_heap()
     logs.configure(role="api", level=settings.log_level, style=settings.log_format)
@@ -38,7 +39,7 @@ def compose(settings: Settings) -> Flask:
     except (StoreUnavailableError, StoreRefusedError) as exc:
         # The courier makes the indexes once the store lets it.
         log.warning("starting without the store", error=str(exc))
-    stamps = opened.enter_context(closing(Stamps(stores.jobs)))
+    marks = opened.enter_context(closing(PublishedMarks(stores.jobs)))
     return create_app(
         settings,
         store=stores.jobs,
@@ -51,7 +52,7 @@ def compose(settings: Settings) -> Flask:
             min_free_bytes=settings.min_free_mb * MEBIBYTE,
             max_stored_bytes=settings.max_stored_bytes,
         ),
-        note_published=stamps.note,
+        note_published=marks.note,
         waits=Waits(
             stores.jobs,
             longest_s=settings.longest_wait_s,
@@ -61,11 +62,11 @@ def compose(settings: Settings) -> Flask:
     )
 
 
-def _publisher(settings: Settings) -> RabbitPublisher:
+def _publisher(settings: ApiSettings) -> RabbitPublisher:
     described = parameters(
         settings.amqp_url.get_secret_value(), heartbeat_s=settings.amqp_heartbeat_s, name="api"
     )
     return RabbitPublisher(described, timeout_s=settings.publish_timeout_s)
 
 
-app = compose(load_or_exit(Settings, status=_FAILED_APP))
+app = compose(load_or_exit(ApiSettings, status=_FAILED_APP))

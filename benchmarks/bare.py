@@ -1,7 +1,7 @@
 """A model alone, in this process, as an engine runs it."""
 
 from benchmarks.engine import NO_LIMIT, TOP_K
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.decoding.decode import decode
 from engine.models.classifier import Classifier
 from engine.models.loading import load_model

@@ -19,7 +19,7 @@ from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Configuration, Plan
 from benchmarks.progress import say
 from benchmarks.system import System, running_broker, settings_for
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from embedded.programs import Program
 from embedded.readiness import ask, listens
 from embedded.settings import ROOT

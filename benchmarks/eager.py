@@ -7,7 +7,7 @@ import PIL.Image
 import torch
 
 from benchmarks.material import EAGER
-from common.settings import Settings
+from common.settings.consumer import ConsumerSettings
 from engine.models.classifier import Classifier
 from engine.models.model import classify
 from engine.models.origin import Origin
@@ -42,7 +42,7 @@ class EagerPredictor:
     _TOP_K = 5
 
     def load(self) -> None:
-        settings = Settings()
+        settings = ConsumerSettings()
         where = Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
         name = (where.models / EAGER / "network").read_text()
         torch.set_num_threads(settings.threads_an_engine)

@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from common.jobs import JobId
-from common.settings import LANES_AN_ENGINE, Runtime
+from common.settings.consumer import Runtime
+from common.settings.shared import LANES_AN_ENGINE
 from consumer.engines.keeper import Engine
 from consumer.engines.process import Limits
 from engine.models.places import Places

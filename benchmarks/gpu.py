@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 
-from common.settings import Precision
+from common.settings.consumer import Precision
 from engine.models import torchvision_zoo
 from engine.runtimes.computing import Computing
 from engine.runtimes.on_torch import DTYPES, TorchNetwork

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 
 BenchRuntime = Runtime | Literal["eager"]
 Size = tuple[int, int]

@@ -8,6 +8,8 @@ from common.errors import PermanentError
 from common.formats import FORMATS
 from common.headers.reading import Header, UnreadableHeaderError, read_header
 from common.jobs import Image
+from common.problems import answers
+from common.problems.types import HttpProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,16 +24,14 @@ class RefusedImageError(PermanentError):
     """The image is not acceptable.
 
     Args:
-        name: The last part of the problem type, explained in docs/problems.md.
-        title: What kind of problem it is.
+        problem: The problem type.
         detail: What is wrong with this image.
         members: The limit that it exceeds, or what would be accepted, for programs.
     """
 
-    def __init__(self, name: str, title: str, detail: str, **members: Any) -> None:
+    def __init__(self, problem: HttpProblem, detail: str, **members: Any) -> None:
         super().__init__(detail)
-        self.name = name
-        self.title = title
+        self.problem = problem
         self.detail = detail
         self.members = members
 
@@ -59,11 +59,10 @@ def accept(image: bytes, *, source: str, limits: Limits) -> Image:
 
 def _check_bytes(size: int, limits: Limits) -> None:
     if not size:
-        raise RefusedImageError("image-empty", "The image is empty", "The image has 0 bytes.")
+        raise RefusedImageError(answers.IMAGE_EMPTY, "The image has 0 bytes.")
     if size > limits.bytes:
         raise RefusedImageError(
-            "image-too-large",
-            "The image is too large",
+            answers.IMAGE_TOO_LARGE,
             f"The image has {size} bytes; at most {limits.bytes} are allowed.",
             limit_bytes=limits.bytes,
         )
@@ -74,8 +73,7 @@ def _header_of(image: bytes) -> Header:
         return read_header(image)
     except UnreadableHeaderError as exc:
         raise RefusedImageError(
-            "image-unreadable",
-            "The image cannot be read",
+            answers.IMAGE_UNREADABLE,
             f"{exc} Accepted formats: {', '.join(FORMATS)}.",
             accepted=list(FORMATS),
         ) from exc
@@ -85,8 +83,7 @@ def _check_pixels(header: Header, limits: Limits) -> None:
     pixels = header.width * header.height
     if pixels > limits.pixels:
         raise RefusedImageError(
-            "image-too-many-pixels",
-            "The image has too many pixels",
+            answers.IMAGE_TOO_MANY_PIXELS,
             f"The image has {header.width} x {header.height} = {pixels} pixels; "
             f"at most {limits.pixels} are allowed.",
             limit_pixels=limits.pixels,

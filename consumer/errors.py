@@ -3,39 +3,36 @@
 from typing import ClassVar
 
 from common.errors import TransientError
+from common.problems import failures
+from common.problems.types import Problem
 from engine.protocol import Reply
 
 
 class EngineLostError(TransientError):
     """The engine did not survive this question; another engine may answer it.
 
-    The text continues a sentence that begins with "It". ``problem`` and ``title`` are those of the
-    problem that the client sees.
+    The text continues a sentence that begins with "It". ``problem`` is what the client sees.
     """
 
-    problem: ClassVar[str]
-    title: ClassVar[str]
+    problem: ClassVar[Problem]
 
 
 class EngineDiedError(EngineLostError):
     """The engine ended over this question."""
 
-    problem = "engine-died"
-    title = "The engine died"
+    problem = failures.ENGINE_DIED
 
 
 class EngineTimeoutError(EngineLostError):
     """The engine took too long over this question and was killed."""
 
-    problem = "engine-timeout"
-    title = "The engine took too long"
+    problem = failures.ENGINE_TIMEOUT
 
 
 class EngineMemoryError(EngineLostError):
     """The engine took too much memory over this question and was killed."""
 
-    problem = "engine-memory"
-    title = "The engine took too much memory"
+    problem = failures.ENGINE_MEMORY
 
 
 class DecodeOverdueError(TransientError):

@@ -21,17 +21,15 @@ from common.errors import (
 from common.jobs import Failure, Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
 from common.ports import Disposition, JobStore
-from common.problems import failure
+from common.problems import answers, failures
 from common.text import cleaned
 from consumer.errors import EngineLostError, EngineNotReadyError, Outcome
 from engine.protocol import Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
 
-_IMAGE_GONE: Final = failure("image-gone", "The image is gone", "Its bytes are not in the store.")
-_IMAGE_UNREADABLE: Final = failure(
-    "image-gone",
-    "The image is gone",
+_IMAGE_GONE: Final = failures.IMAGE_GONE.failure("Its bytes are not in the store.")
+_IMAGE_UNREADABLE: Final = failures.IMAGE_GONE.failure(
     "The store has a record of the image, but without bytes that this version can read.",
 )
 _LONGEST_REASON: Final = 200
@@ -225,7 +223,7 @@ class Handler:
 
     def _moved(self, job: Job, outcome: Reply | EngineLostError) -> Job:
         if isinstance(outcome, EngineLostError):
-            reason = failure(outcome.problem, outcome.title, f"It {outcome}.")
+            reason = outcome.problem.failure(f"It {outcome}.")
             return job.give_back(reason, max_attempts=self.max_attempts)
         if isinstance(outcome, Refusal):
             return job.fail(outcome.reason)
@@ -242,7 +240,7 @@ class Handler:
 
 def _refused(what: str, error: StoreRefusedError) -> Failure:
     detail = f"MongoDB refused to {what}: {cleaned(str(error), most=_LONGEST_REASON)}"
-    return failure("store-refused", "The store refused", detail)
+    return answers.STORE_REFUSED.failure(detail)
 
 
 def _disposition_after(error: DarkroomError) -> Disposition:

@@ -18,7 +18,9 @@ from common.pulse import Pulse
 from common.rabbitmq.deliveries import RabbitDeliveries
 from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
-from common.settings import LANES_AN_ENGINE, Settings, load_or_exit
+from common.settings.consumer import ConsumerSettings
+from common.settings.loading import load_or_exit
+from common.settings.shared import LANES_AN_ENGINE
 from common.stopping import Stop, stop_on_signals
 from common.workers import Worker as WorkerRecord
 from consumer.engines.keeper import Engine
@@ -40,7 +42,7 @@ _LOOK_AGAIN_S = 0.1
 
 def main() -> int:
     """Consume until SIGTERM or SIGINT; return the exit status."""
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(ConsumerSettings)
     logs.configure(role="consumer", level=settings.log_level, style=settings.log_format)
     owner = OwnerId(f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     stop = stop_on_signals(grace_s=settings.grace_s)
@@ -76,7 +78,7 @@ def main() -> int:
     return 0
 
 
-def _deliveries(settings: Settings, stop: Stop) -> RabbitDeliveries:
+def _deliveries(settings: ConsumerSettings, stop: Stop) -> RabbitDeliveries:
     how = parameters(
         settings.amqp_url.get_secret_value(),
         heartbeat_s=settings.amqp_heartbeat_s,
@@ -85,7 +87,7 @@ def _deliveries(settings: Settings, stop: Stop) -> RabbitDeliveries:
     return RabbitDeliveries(how, stop=stop)
 
 
-def _engines(settings: Settings, stopping: threading.Event) -> Engines:
+def _engines(settings: ConsumerSettings, stopping: threading.Event) -> Engines:
     config, limits = _engine_config(settings), _limits(settings)
     if (asked := settings.engines * settings.engine_threads) > settings.cores:
         log.warning("fewer threads than asked for: there are no more cores", asked=asked)
@@ -101,7 +103,7 @@ def _engines(settings: Settings, stopping: threading.Event) -> Engines:
     return Engines(engines, stopping=stopping)
 
 
-def _lanes(settings: Settings, handler: Handler) -> Lanes:
+def _lanes(settings: ConsumerSettings, handler: Handler) -> Lanes:
     return Lanes(
         handler.handle,
         count=settings.engine_count * LANES_AN_ENGINE,
@@ -110,7 +112,7 @@ def _lanes(settings: Settings, handler: Handler) -> Lanes:
     )
 
 
-def _engine_config(settings: Settings) -> EngineConfig:
+def _engine_config(settings: ConsumerSettings) -> EngineConfig:
     return EngineConfig(
         models=settings.models,
         models_dir=settings.models_dir.absolute(),
@@ -132,7 +134,7 @@ def _engine_config(settings: Settings) -> EngineConfig:
     )
 
 
-def _limits(settings: Settings) -> Limits:
+def _limits(settings: ConsumerSettings) -> Limits:
     return Limits(
         start_s=settings.engine_start_limit_s,
         job_s=settings.job_time_limit_s,

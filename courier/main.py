@@ -12,7 +12,8 @@ from common.pulse import Pulse
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import parameters
-from common.settings import Settings, load_or_exit
+from common.settings.courier import CourierSettings
+from common.settings.loading import load_or_exit
 from common.stopping import stop_on_signals
 from common.workers import HEARTBEATS_A_LEASE
 from courier.duties.broker_report import BrokerReport
@@ -36,7 +37,7 @@ _HOUR_S: Final = 3600.0
 
 def main() -> int:
     """Run the courier until SIGTERM or SIGINT; return the exit status."""
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(CourierSettings)
     logs.configure(role="courier", level=settings.log_level, style=settings.log_format)
     stop = stop_on_signals(grace_s=settings.grace_s)
     evidence = Evidence()
@@ -73,7 +74,7 @@ def main() -> int:
 
 
 def duties_at_the_store(
-    settings: Settings, stores: Stores, publisher: RabbitPublisher, evidence: Evidence
+    settings: CourierSettings, stores: Stores, publisher: RabbitPublisher, evidence: Evidence
 ) -> list[Duty]:
     rescuer = Rescuer(
         outbox=stores.jobs,
@@ -103,7 +104,7 @@ def duties_at_the_store(
 
 
 def duties_at_the_queues(
-    settings: Settings, stores: Stores, queues: RabbitQueues, evidence: Evidence
+    settings: CourierSettings, stores: Stores, queues: RabbitQueues, evidence: Evidence
 ) -> list[Duty]:
     watch = QueueWatch(
         queue=queues, evidence=evidence, now_ms=stores.now_ms, lease_s=settings.lease_s
@@ -117,7 +118,7 @@ def duties_at_the_queues(
     return [watch.look, dead_letters.settle]
 
 
-def _report(settings: Settings, stores: Stores, queues: RabbitQueues) -> BrokerReport:
+def _report(settings: CourierSettings, stores: Stores, queues: RabbitQueues) -> BrokerReport:
     return BrokerReport(
         evidence=stores.evidence,
         trouble=lambda: queues.trouble,
@@ -125,7 +126,7 @@ def _report(settings: Settings, stores: Stores, queues: RabbitQueues) -> BrokerR
     )
 
 
-def _connection(settings: Settings) -> pika.URLParameters:
+def _connection(settings: CourierSettings) -> pika.URLParameters:
     return parameters(
         settings.amqp_url.get_secret_value(),
         heartbeat_s=settings.amqp_heartbeat_s,

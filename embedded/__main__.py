@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from common.settings import load_or_exit
+from common.settings.loading import load_or_exit
 from embedded.addresses import Addresses
 from embedded.console import say
 from embedded.errors import CannotStartError

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from common.errors import DarkroomError
 from common.mongo.stores import opened_stores
-from common.settings import Settings
+from common.settings.base import RoleSettings
 from embedded.addresses import Addresses
 from embedded.readiness import ask
 
@@ -69,7 +69,7 @@ def _queue_depth(management: Mapping[str, str] | None) -> int | None:
 
 
 def _oldest_waiting_s(addresses: Addresses) -> float | None:
-    settings = Settings(
+    settings = RoleSettings(
         mongo_url=SecretStr(addresses.mongo_url), mongo_database=addresses.mongo_database
     )
     with suppress(DarkroomError), opened_stores(settings) as stores:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from common.settings import PREFIX
+from common.settings.base import PREFIX
 from embedded.files import write_private
 from embedded.settings import EmbeddedSettings
 

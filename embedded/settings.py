@@ -1,7 +1,6 @@
 """Settings of the system on one machine: ports, and how many of each role."""
 
 from collections import Counter
-from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Self
@@ -9,52 +8,35 @@ from typing import Any, Final, Self
 from pydantic import Field, field_validator, model_validator
 
 from common.cores import available_cores
-from common.settings import Settings
+from common.settings.api import ApiSettings
+from common.settings.consumer import ConsumerSettings
+from common.settings.courier import CourierSettings
 
 ROOT: Final = Path(__file__).parent.parent
 
 
-def _port_plus(step: int) -> Callable[[dict[str, Any]], int]:
-    return lambda values: int(values.get("port", 0)) + step
+def _port(step: int, what: str) -> Any:
+    """Make a setting: the port of *what*, which follows ``port`` if it is not given."""
+    return Field(
+        default_factory=lambda values: int(values.get("port", 0)) + step,
+        ge=1024,
+        le=65_535,
+        description=f"{what}; unset: `DARKROOM_PORT` + {step}",
+    )
 
 
-class EmbeddedSettings(Settings):
+class EmbeddedSettings(ApiSettings, ConsumerSettings, CourierSettings):
     """The roles' settings and those of the servers that are started beside them.
 
     Ports that are not given follow ``port``, so that one setting moves a whole system.
     """
 
     port: int = Field(8080, ge=1024, le=65_000, description="where the service answers")
-    mongo_port: int = Field(
-        default_factory=_port_plus(2),
-        ge=1024,
-        le=65_535,
-        description="the embedded store; unset: `DARKROOM_PORT` + 2",
-    )
-    amqp_port: int = Field(
-        default_factory=_port_plus(3),
-        ge=1024,
-        le=65_535,
-        description="the embedded RabbitMQ; unset: `DARKROOM_PORT` + 3",
-    )
-    management_port: int = Field(
-        default_factory=_port_plus(4),
-        ge=1024,
-        le=65_535,
-        description="RabbitMQ's management UI; unset: `DARKROOM_PORT` + 4",
-    )
-    dist_port: int = Field(
-        default_factory=_port_plus(5),
-        ge=1024,
-        le=65_535,
-        description="RabbitMQ's distribution; unset: `DARKROOM_PORT` + 5",
-    )
-    epmd_port: int = Field(
-        default_factory=_port_plus(6),
-        ge=1024,
-        le=65_535,
-        description="Erlang's port mapper; unset: `DARKROOM_PORT` + 6",
-    )
+    mongo_port: int = _port(2, "the embedded store")
+    amqp_port: int = _port(3, "the embedded RabbitMQ")
+    management_port: int = _port(4, "RabbitMQ's management UI")
+    dist_port: int = _port(5, "RabbitMQ's distribution")
+    epmd_port: int = _port(6, "Erlang's port mapper")
     consumers: int = Field(
         default_factory=lambda: max(1, available_cores() // 2),
         ge=1,
@@ -124,7 +106,7 @@ class EmbeddedSettings(Settings):
     def broker_alarm_mb(self) -> int:
         """The free space at which RabbitMQ takes no more messages: after images are refused.
 
-        Of what must be free for those, half is the very least (api/room.py).
+        Of what must be free for those, half is the very least (api/jobs/room.py).
         """
         return max(1, min(200, self.min_free_mb * 2 // 5))
 

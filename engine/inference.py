@@ -9,7 +9,7 @@ from typing import Any, Self
 import PIL.Image
 import structlog
 
-from common.problems import failure
+from common.problems import answers, failures
 from common.text import joined, text_of
 from common.workers import ModelState, ServedModel
 from engine.decoding.decode import UndecodableImageError, decode
@@ -92,7 +92,7 @@ class Models:
         with structlog.contextvars.bound_contextvars(job_id=question.job_id):
             model = self.ready.get(question.model)
             if model is None:
-                return _refuse("model-unavailable", "The model is unavailable", question.model)
+                return Refusal(answers.MODEL_UNAVAILABLE.failure(question.model))
             started_s = time.perf_counter()
             try:
                 with timed:
@@ -103,7 +103,7 @@ class Models:
                     )
                 pixels = model.prepare(image)
             except UndecodableImageError as exc:
-                return _refuse("image-undecodable", "The image cannot be decoded", str(exc))
+                return Refusal(failures.IMAGE_UNDECODABLE.failure(str(exc)))
             except MemoryError:
                 raise  # the engine is in no state to go on; the next one gets the job
             except BaseException as exc:  # also what user code raises to end a program
@@ -192,7 +192,7 @@ def _load(name: str, config: EngineConfig) -> Model:
 
 
 def _model_failed(error: BaseException) -> Refusal:
-    return _refuse("model-failed", "The model failed", text_of(error))
+    return Refusal(failures.MODEL_FAILED.failure(text_of(error)))
 
 
 def _since_ms(started_s: float) -> float:
@@ -203,7 +203,3 @@ def _remark(model: Model, config: EngineConfig) -> str:
     scales = config.dct_scaling and model.enough_px
     scaling = f"JPEGs are scaled down to {model.enough_px} px or more as they are decoded"
     return joined(model.remark, scaling if scales else "")
-
-
-def _refuse(name: str, title: str, detail: str) -> Refusal:
-    return Refusal(failure(name, title, detail))

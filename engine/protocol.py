@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from common.jobs import Failure, JobId, Prediction
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from common.workers import ServedModel
 from engine.runtimes.computing import Computing
 

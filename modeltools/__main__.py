@@ -9,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from common import logs
 from common.errors import PermanentError
-from common.settings import ModelName, Settings, load_or_exit
+from common.settings.consumer import ConsumerSettings
+from common.settings.loading import load_or_exit
+from common.settings.shared import ModelName
 from engine.models.places import Places
 
 _REFUSED: Final = 1
@@ -20,7 +22,7 @@ _REPORTS: Final = "reports"
 def main() -> int:
     """Do what the command line says; return the exit status."""
     asked = _parser().parse_args()
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(ConsumerSettings)
     logs.configure(role="models", level="WARNING", style=settings.log_format)
     try:
         return _fetch(asked, settings) if asked.verb == "fetch" else _quantize(asked, settings)
@@ -80,7 +82,7 @@ def _model_name(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a model") from None
 
 
-def _fetch(asked: argparse.Namespace, settings: Settings) -> int:
+def _fetch(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
     from modeltools.fetching import fetch  # noqa: PLC0415 (slow, and --help is not)
 
     are_there = []
@@ -94,11 +96,11 @@ def _fetch(asked: argparse.Namespace, settings: Settings) -> int:
     return 0 if is_enough else _REFUSED
 
 
-def _places(settings: Settings) -> Places:
+def _places(settings: ConsumerSettings) -> Places:
     return Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
 
 
-def _quantize(asked: argparse.Namespace, settings: Settings) -> int:
+def _quantize(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
     from modeltools.quantizing.order import Order  # noqa: PLC0415 (an extra)
     from modeltools.quantizing.quantize import quantize  # noqa: PLC0415 (an extra)
 

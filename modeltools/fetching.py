@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.places import Places

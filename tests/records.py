@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from common.jobs import Idempotency, Job, JobState, OwnerId, Result, Setback
 from common.mongo.documents import to_document
-from common.problems import OWNER_DIED, OWNER_STUCK
+from common.problems.failures import OWNER_DIED, OWNER_STUCK
 from tests.examples import JOB_ID, OWNER, TABBY, a_job
 
 Document = dict[str, Any]

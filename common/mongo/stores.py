@@ -10,7 +10,7 @@ from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.usage import MongoUsage
 from common.mongo.workers import MongoWorkerRegistry
-from common.settings import Settings
+from common.settings.base import RoleSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Stores:
 
 
 @contextmanager
-def opened_stores(settings: Settings) -> Iterator[Stores]:
+def opened_stores(settings: RoleSettings) -> Iterator[Stores]:
     """Open the stores until the end of the block. They connect at first use."""
     url = settings.mongo_url.get_secret_value()
     with connect(url, timeout_s=settings.store_timeout_s) as client:

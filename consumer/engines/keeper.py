@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from common.problems import failure
+from common.problems import failures
 from common.workers import ModelState, ServedModel
 from consumer.engines.process import END_WITHIN_S, Child, Limits, RetiredError
 from consumer.engines.shared_lock import SharedLock
@@ -223,9 +223,7 @@ class Engine:
 def _refused(error: DecodeOverdueError) -> Refusal:
     """Fail the job at once: the file is to blame, and another attempt would meet the same."""
     return Refusal(
-        failure(
-            "image-decode-timeout",
-            "The image takes too long to decode",
+        failures.IMAGE_DECODE_TIMEOUT.failure(
             f"Decoding took longer than {error.limit_s:g} s and was given up. Save the image anew, "
             "in a plain format and without its metadata.",
         )

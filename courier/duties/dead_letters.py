@@ -16,7 +16,7 @@ from common.errors import (
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter, DeadLetterQueue, Outbox
-from common.problems import failure
+from common.problems import failures
 from courier.duties.lost_messages import pause_s
 
 log = structlog.stdlib.get_logger(__name__)
@@ -109,9 +109,7 @@ class DeadLetters:
         return Outcome.DROPPED
 
     def _fail(self, job: Job) -> Outcome:
-        error = failure(
-            "dead-lettered",
-            "The message was dead-lettered",
+        error = failures.DEAD_LETTERED.failure(
             f"A consumer refused the message of this job ({_REJECTED}).",
         )
         try:

@@ -9,7 +9,7 @@ import structlog
 from common.errors import StaleJobError, StoreRefusedError
 from common.jobs import Failure, Job, JobId, OwnerId
 from common.ports import Outbox, WorkerRegistry
-from common.problems import OWNER_DIED, OWNER_STUCK
+from common.problems.failures import OWNER_DIED, OWNER_STUCK
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models import from_torch, onnx_file, predictor
 from engine.models.errors import told_as_unavailable
 from engine.models.folder import Kind

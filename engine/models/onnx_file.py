@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from common.text import joined
 from engine.models.classifier import Classifier, Kit
 from engine.models.errors import ModelUnavailableError

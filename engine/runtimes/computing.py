@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.settings import Device, Runtime
+from common.settings.consumer import Device, Runtime
 from engine.runtimes.network import Precision
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.runtimes.network import Network, Precision
 from engine.runtimes.on_onnx import OnnxNetwork
 

@@ -12,7 +12,7 @@ from typing import Final, cast
 import numpy as np
 
 from common.memory import MEBIBYTE, resident_bytes
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.runtimes.network import Network, Precision
 from engine.runtimes.table import RUNTIMES
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import RepeatedSubmissionError, StaleJobError, StoreRefusedError
 from common.jobs import Idempotency, Job, JobState, OwnerId, Prediction, Result, new_job_id
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from tests.contract.conftest import PUBLISH_AFTER_S, StoreUnderTest
 from tests.examples import OWNER, a_job
 
@@ -21,7 +21,7 @@ RESULT = Result(
     queue_ms=1.5,
     inference_ms=2.25,
 )
-REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+REASON = ENGINE_DIED.failure("It was killed by SIGSEGV.")
 
 
 def recorded(store: StoreUnderTest, **changes: Any) -> Job:

@@ -12,7 +12,7 @@ from common.jobs import Job, JobId, JobState, OwnerId, new_job_id
 from common.mongo.connection import connect, open_database
 from common.mongo.documents import from_document
 from common.mongo.reading import Reader
-from common.problems import OWNER_DIED
+from common.problems.failures import OWNER_DIED
 from common.workers import ModelState
 from courier.duties.rescue import Rescuer
 from tests.contract.conftest import StoreUnderTest

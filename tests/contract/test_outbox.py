@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from common.jobs import Job, JobState
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from tests.contract.conftest import PUBLISH_AFTER_S, StoreUnderTest
 from tests.examples import OWNER, a_job
 
-REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+REASON = ENGINE_DIED.failure("It was killed by SIGSEGV.")
 FOR_EVER_MS = 2**60
 
 

@@ -16,7 +16,7 @@ from common.mongo.stores import Stores, opened_stores
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import EXCHANGE, QUEUE, ROUTING_KEY, parameters
-from common.settings import Settings
+from common.settings.courier import CourierSettings
 from courier.duties.lost_messages import Evidence
 from courier.main import duties_at_the_queues, duties_at_the_store
 from courier.rounds import Duty
@@ -93,7 +93,7 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
     }
     # The jobs that are held end with the drill only, however long that takes.
     own = {"mongo_database": database_name, "lease_s": _LEASE_S, "job_time_limit_s": 3600}
-    settings = Settings(**fields | own)
+    settings = CourierSettings(**fields | own)
     connection = parameters(run.system.broker.url, heartbeat_s=60, name="drill")
     with (
         opened_stores(settings) as stores,

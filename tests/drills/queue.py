@@ -12,7 +12,7 @@ from pymongo.database import Database
 from common.messages import ClassifyMessage
 from common.mongo.documents import from_document
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
-from common.settings import LANES_AN_ENGINE
+from common.settings.shared import LANES_AN_ENGINE
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 from tests.drills.images import Order

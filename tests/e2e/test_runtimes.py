@@ -10,7 +10,7 @@ import openvino
 import PIL.Image
 import pytest
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models.loading import load_model
 from engine.models.model import classify
 from engine.models.places import Places

@@ -7,7 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from common.settings import PREFIX
+from common.settings.base import PREFIX
 from engine.models.loading import load_model
 from engine.models.places import Places
 from tests.service import Api

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from api.catalog import ModelCatalog
+from api.models.catalog import ModelCatalog
 from common.jobs import OwnerId
 from common.workers import ModelState
 from tests.examples import OWNER, a_model, a_worker, an_image
@@ -84,7 +84,7 @@ def test_what_consumers_told_is_kept_for_a_second(monkeypatch: pytest.MonkeyPatc
     registry = InMemoryRegistry()
     catalog = ModelCatalog(registry, configured=["digits"], default="digits")
     now_s = 100.0
-    monkeypatch.setattr("api.catalog.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("api.models.catalog.time.monotonic", lambda: now_s)
     catalog.models()
 
     registry.beat(a_worker(OWNER, a_model("digits")))

@@ -12,10 +12,9 @@ from io import BytesIO
 import pytest
 from werkzeug.exceptions import HTTPException
 
-from api.intake import accept
-from api.payload import read_payload
+from api.jobs.payload.reading import read_payload
 from api.problems import ProblemError
-from common.intake import Limits
+from common.intake import Limits, RefusedImageError, accept
 from common.memory import MEBIBYTE
 from tests.hostile_bodies import HOSTILE, Body
 from tests.service import Api
@@ -42,6 +41,8 @@ def take_in(body: Body) -> str | None:
         accept(payload.image, source=payload.source, limits=limits)
     except ProblemError as exc:
         return str(exc.document["type"]).rpartition(":")[2]
+    except RefusedImageError as exc:
+        return exc.problem.name
     except HTTPException as exc:
         return exc.name
     return None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.settings import Settings
+from common.settings.api import ApiSettings
 from tests.examples import an_image
 from tests.service import Api
 
@@ -83,4 +83,4 @@ def test_a_star_allows_every_origin() -> None:
 def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_CORS_ORIGINS", "https://A.example, http://localhost:3000")
 
-    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
+    assert ApiSettings().cors_origins == ("https://a.example", "http://localhost:3000")

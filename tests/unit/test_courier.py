@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import BrokerUnavailableError, StoreRefusedError
 from common.jobs import Job, JobId, JobState, OwnerId
-from common.problems import OWNER_STUCK, failure
+from common.problems.failures import ENGINE_DIED, OWNER_STUCK
 from courier.duties.relay import relay
 from courier.duties.rescue import Rescuer
 from tests.examples import OWNER, a_job, a_worker
@@ -66,7 +66,7 @@ def test_a_job_given_back_is_published_with_its_new_fence(store: InMemoryStore) 
     publisher = RecordingPublisher()
     held = a_job().claim(OWNER)
     store.jobs[held.job_id] = held
-    reason = failure("engine-died", "The engine died", "")
+    reason = ENGINE_DIED.failure("")
     store.save(held.give_back(reason, max_attempts=3), previous=held)
 
     relay(store, publisher, at_most=10)

@@ -9,12 +9,12 @@ from common.errors import BrokerUnavailableError, StoreUnavailableError
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports import DeadLetter
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from courier.duties.dead_letters import DeadLetters, Outcome
 from tests.examples import OWNER, a_job
 from tests.fakes import InMemoryQueues, InMemoryStore
 
-REASON = failure("engine-died", "The engine died", "")
+REASON = ENGINE_DIED.failure("")
 
 
 @pytest.fixture

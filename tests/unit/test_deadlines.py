@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.jobs import Job, JobState
-from common.problems import failure
+from common.problems.failures import MODEL_FAILED
 from tests.examples import OWNER, a_job, an_image
 from tests.fakes import Clock, InMemoryStore
 from tests.service import Api
@@ -36,7 +36,7 @@ def submit(api: Api, environ: dict[str, Any], **headers: str) -> Any:
 
 
 def a_failed_job() -> Job:
-    return a_job().claim(OWNER).fail(failure("model-failed", "The model failed", ""))
+    return a_job().claim(OWNER).fail(MODEL_FAILED.failure(""))
 
 
 def test_a_submission_that_comes_too_late_records_nothing(api: Api) -> None:
@@ -103,7 +103,7 @@ def test_a_submission_waits_no_longer_than_nginx_does(
 ) -> None:
     api = Api()
     clock = Clock()
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
 
     response = submit(api, sent(seconds_ago), Prefer="wait=20")
 
@@ -119,7 +119,7 @@ def test_a_question_waits_no_longer_than_nginx_does(
     job = a_job()
     api = Api(InMemoryStore(job))
     clock = Clock()
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
 
     late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(45.5), **asked)
     too_late = api.client.get(f"/jobs/{job.job_id}", environ_base=sent(70), **asked)

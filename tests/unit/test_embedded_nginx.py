@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from common.settings import Settings
+from common.settings.api import ApiSettings
 from embedded.nginx import EmbeddedNginx, render
 
 ROOT: Final = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ class Refusal:
 
 @pytest.fixture
 def limit_bytes() -> int:
-    return Settings(max_image_bytes=1_234_567).max_body_bytes
+    return ApiSettings(max_image_bytes=1_234_567).max_body_bytes
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.settings import load_or_exit
+from common.settings.loading import load_or_exit
 from embedded.settings import EmbeddedSettings
 
 pytestmark = pytest.mark.usefixtures("no_settings")

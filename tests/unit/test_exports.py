@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models import exports
 from engine.models.errors import ModelUnavailableError
 from engine.models.exports import Export, Exports, digests

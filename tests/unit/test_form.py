@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from werkzeug.formparser import MultiPartParser
 from werkzeug.test import TestResponse
 
-from api.form import MAX_PARTS, MAX_TEXT_BYTES, find_parts
+from api.jobs.payload.form import MAX_PARTS, MAX_TEXT_BYTES, find_parts
 from tests.examples import an_image
 from tests.service import Api
 

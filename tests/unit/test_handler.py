@@ -9,7 +9,8 @@ from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailab
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
 from common.ports import Disposition
-from common.problems import failure, problem_type
+from common.problems.answers import STORE_REFUSED
+from common.problems.failures import IMAGE_GONE, IMAGE_UNDECODABLE, MODEL_FAILED
 from common.retries import until_stopped
 from consumer.errors import (
     EngineDiedError,
@@ -88,7 +89,7 @@ def test_a_result_that_the_store_refuses_fails_the_job_at_once_with_the_reason()
     saved = consumer.job(job.job_id)
     assert (saved.state, saved.attempts) == (JobState.FAILED, 1)
     assert saved.error is not None
-    assert saved.error.type == problem_type("store-refused")
+    assert saved.error.type == STORE_REFUSED.type
     assert "DocumentTooLarge" in saved.error.detail
 
 
@@ -170,7 +171,7 @@ def test_our_own_claim_whose_answer_was_lost_costs_no_second_attempt() -> None:
 def test_an_image_that_cannot_be_decoded_fails_the_job_at_once() -> None:
     job = a_job()
     consumer = Consumer(job)
-    reason = failure("image-undecodable", "The image cannot be decoded", "truncated")
+    reason = IMAGE_UNDECODABLE.failure("truncated")
     consumer.classifier.outcome = Refusal(reason)
 
     disposition = consumer.handle(body_of(job))
@@ -192,7 +193,7 @@ def test_a_job_whose_image_is_gone_fails_with_that_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "problem"),
+    ("error", "name"),
     [
         (EngineDiedError("was killed"), "engine-died"),
         (EngineTimeoutError("took long"), "engine-timeout"),
@@ -200,7 +201,7 @@ def test_a_job_whose_image_is_gone_fails_with_that_reason() -> None:
     ],
 )
 def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
-    error: EngineLostError, problem: str
+    error: EngineLostError, name: str
 ) -> None:
     job = a_job()
     consumer = Consumer(job)
@@ -211,7 +212,8 @@ def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
     given_back = consumer.job(job.job_id)
     assert disposition is Disposition.ACK  # the courier publishes it with its new fence
     assert (given_back.state, given_back.fence) == (JobState.PENDING, 2)
-    assert [setback.reason.type for setback in given_back.setbacks] == [problem_type(problem)]
+    [setback] = given_back.setbacks
+    assert setback.reason.type == f"urn:darkroom:problem:{name}"
     assert consumer.store.take_unpublished(lease_s=5) == given_back
 
 
@@ -252,7 +254,7 @@ def test_a_result_that_somebody_forestalled_is_dropped() -> None:
     job = a_job()
     consumer = Consumer(job)
     consumer.classifier.before_outcome = lambda: consumer.store.jobs.update(
-        {job.job_id: consumer.job(job.job_id).fail(failure("cancelled", "Cancelled", "by them"))}
+        {job.job_id: consumer.job(job.job_id).fail(MODEL_FAILED.failure("by them"))}
     )
 
     disposition = consumer.handle(body_of(job))
@@ -355,7 +357,7 @@ def test_a_job_whose_image_cannot_be_read_gets_another_attempt_but_not_for_ever(
     failed = consumer.job(job.job_id)
     assert (failed.state, len(failed.setbacks)) == (JobState.FAILED, 3)
     assert failed.error is not None
-    assert failed.error.type == problem_type("image-gone")
+    assert failed.error.type == IMAGE_GONE.type
     assert consumer.classifier.questions == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.jobs import Job, Result
-from common.problems import failure
+from common.problems.failures import MODEL_FAILED
 from common.workers import ModelState
 from tests.examples import OWNER, TABBY, a_model, a_worker, an_image
 from tests.service import Api
@@ -55,7 +55,7 @@ def test_a_repeated_submission_of_a_job_that_has_ended_is_no_longer_on_its_way(
     [(job_id, job)] = api.store.jobs.items()
     ends = {
         "done": job.claim(OWNER).succeed(A_RESULT),
-        "failed": job.claim(OWNER).fail(failure("model-failed", "The model failed", "")),
+        "failed": job.claim(OWNER).fail(MODEL_FAILED.failure("")),
         "cancelled": job.cancel(),
     }
     api.store.jobs[job_id] = ends[end]
@@ -155,7 +155,7 @@ def test_a_repeated_submission_finds_its_job_though_its_model_is_gone_by_now(
     first = submit(api, "k1", model="digits")
     api.registry.beat(a_worker(OWNER, a_model("digits", ModelState.UNAVAILABLE, reason="gone")))
     later_s = time.monotonic() + 60  # the catalog of models is older than it may be
-    monkeypatch.setattr("api.catalog.time.monotonic", lambda: later_s)
+    monkeypatch.setattr("api.models.catalog.time.monotonic", lambda: later_s)
 
     second = submit(api, "k1", model="digits")
 

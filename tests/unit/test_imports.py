@@ -24,12 +24,17 @@ FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rgl
 
 # Which modules of ours a module may import, as patterns; the first that fits counts.
 OURS: Final = {
-    r"common\.settings": r"common\.(cores|memory|spelling)",
+    r"common\.settings\.base": "nothing",
+    r"common\.settings\.shared": r"common\.settings\.base",
+    r"common\.settings\.(api|courier)": r"common\.settings\.(base|shared)",
+    r"common\.settings\.consumer": r"common\.(cores|memory|settings\.(base|shared))",
+    r"common\.settings(\..+)?": r"common\.(spelling|settings\..+)",
     r"common\.(cores|errors|memory|formats|jobs|logs|plain|pulse|text)": "nothing",
     r"common\.(retries|spelling|stopping)": "nothing",
-    r"common\.(problems|workers)": r"common\.jobs",
+    r"common\.workers": r"common\.jobs",
+    r"common\.problems(\..+)?": r"common\.(jobs|problems(\..+)?)",
     r"common\.headers(\..+)?": r"common\.(errors|formats|headers(\..+)?)",
-    r"common\.intake": r"common\.(errors|formats|headers\..+|jobs)",
+    r"common\.intake": r"common\.(errors|formats|headers\..+|jobs|problems(\..+)?)",
     r"common\.messages": r"common\.(jobs|errors)",
     r"common\.ports": r"common\.(jobs|messages|workers)",
     r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
@@ -41,6 +46,7 @@ OURS: Final = {
         r"|engine\.runtimes\.computing"
     ),
     r"modeltools(\..+)?": r"(common|engine|modeltools)(\..+)?",
+    r"api\.(health|models)\..+": (r"common\..+|api\.(openapi_parts|problems|schemas|\1\..+)"),
     r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
 # Which modules of ours may import a library.
@@ -158,13 +164,13 @@ def test_no_process_but_the_engine_loads_torch(modules: str) -> None:
 def test_importing_neither_connects_nor_reads_settings() -> None:
     modules = ", ".join(name_of(file) for file in FILES if name_of(file) != "api.wsgi")
 
-    ended = run(f"{WATCH}\nimport {modules}", DARKROOM_RETENTION_S="bad, for whoever reads it")
+    ended = run(f"{WATCH}\nimport {modules}", DARKROOM_GRACE_S="bad, for whoever reads it")
 
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_the_composition_root_of_the_api_reads_settings_when_it_is_imported() -> None:
-    ended = run("import api.wsgi", DARKROOM_RETENTION_S="a bad value")
+    ended = run("import api.wsgi", DARKROOM_MAX_WAIT_S="a bad value")
 
     assert ended.returncode == 22  # at which uWSGI stops, rather than to try again for ever
-    assert ended.stderr.startswith("darkroom: DARKROOM_RETENTION_S='a bad value' is not allowed")
+    assert ended.stderr.startswith("darkroom: DARKROOM_MAX_WAIT_S='a bad value' is not allowed")

@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.intake import accept
-from api.problems import ProblemError
 from common.formats import FORMATS
-from common.intake import Limits
+from common.intake import Limits, RefusedImageError, accept
 from common.jobs import Image
 from tests.examples import an_image
 
@@ -25,8 +23,8 @@ def accepted(image: bytes) -> Image:
     return accept(image, source="body", limits=LIMITS)
 
 
-def refusal(image: bytes, limits: Limits = LIMITS) -> ProblemError:
-    with pytest.raises(ProblemError) as caught:
+def refusal(image: bytes, limits: Limits = LIMITS) -> RefusedImageError:
+    with pytest.raises(RefusedImageError) as caught:
         accept(image, source="body", limits=limits)
     return caught.value
 
@@ -95,10 +93,10 @@ def test_a_truncated_image_with_a_sound_header_is_left_to_the_engine() -> None:
 
 
 def test_no_bytes_are_a_bad_request() -> None:
-    problem = refusal(b"")
+    refused = refusal(b"")
 
-    assert problem.status == 400
-    assert problem.document["type"] == "urn:darkroom:problem:image-empty"
+    assert refused.problem.status == 400
+    assert refused.problem.type == "urn:darkroom:problem:image-empty"
 
 
 @pytest.mark.parametrize(
@@ -114,20 +112,20 @@ def test_no_bytes_are_a_bad_request() -> None:
     ],
 )
 def test_what_is_no_accepted_image_is_an_unsupported_media_type(image: bytes) -> None:
-    problem = refusal(image)
+    refused = refusal(image)
 
-    assert problem.status == 415
-    assert problem.document["accepted"] == list(FORMATS)
+    assert refused.problem.status == 415
+    assert refused.members["accepted"] == list(FORMATS)
 
 
 def test_too_many_bytes_are_refused_with_their_number_and_the_limit() -> None:
     image = an_image()
 
-    problem = refusal(image, Limits(bytes=len(image) - 1, pixels=10_000))
+    refused = refusal(image, Limits(bytes=len(image) - 1, pixels=10_000))
 
-    assert problem.status == 413
-    assert f"{len(image)} bytes" in problem.document["detail"]
-    assert problem.document["limit_bytes"] == len(image) - 1
+    assert refused.problem.status == 413
+    assert f"{len(image)} bytes" in refused.detail
+    assert refused.members["limit_bytes"] == len(image) - 1
 
 
 def test_as_many_bytes_and_pixels_as_the_limits_are_accepted() -> None:
@@ -141,19 +139,19 @@ def test_as_many_bytes_and_pixels_as_the_limits_are_accepted() -> None:
 def test_a_small_file_of_too_many_pixels_is_refused_with_their_number_and_the_limit() -> None:
     image = a_vast_png()
 
-    problem = refusal(image)
+    refused = refusal(image)
 
     assert len(image) < 6000
-    assert problem.status == 422
-    assert "40000 x 40000" in problem.document["detail"]
-    assert problem.document["limit_pixels"] == 10_000
+    assert refused.problem.status == 422
+    assert "40000 x 40000" in refused.detail
+    assert refused.members["limit_pixels"] == 10_000
 
 
 def accepted_or_status(image: bytes) -> Image | HTTPStatus:
     try:
         return accepted(image)
-    except ProblemError as problem:
-        return problem.status
+    except RefusedImageError as exc:
+        return exc.problem.status
 
 
 SIGNATURES = (

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.jobs import LEGAL_MOVES, IllegalMoveError, Job, JobState, Result
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from tests.examples import OWNER, TABBY, a_job
 
-REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+REASON = ENGINE_DIED.failure("It was killed by SIGSEGV.")
 RESULT = Result(
     predictions=(TABBY,), model="digits", model_version="sha256:0", queue_ms=1.0, inference_ms=2.0
 )

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import body, json_body
-from api.base64_text import decoded
-from api.json_body import read_submission
+from api.jobs.payload import body, json_body
+from api.jobs.payload.base64_text import decoded
+from api.jobs.payload.json_body import read_submission
+from api.jobs.schemas import JsonSubmission
 from api.problems import ProblemError
-from api.schemas import JsonSubmission
 
 OTHER_BYTES = 60
 Result = tuple[bytes, dict[str, object]]

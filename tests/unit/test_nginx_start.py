@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import Settings
+from common.settings.api import ApiSettings
 from embedded.nginx import EmbeddedNginx
 from embedded.settings import EmbeddedSettings
 from tests.front import NGINX
@@ -102,7 +102,7 @@ def test_a_container_has_the_configuration_of_the_embedded_system(
 
 @pytest.mark.parametrize("image_bytes", [1024, 1025, 1026, 10_000_000, 10 * 1024**2, 14 * 1024**2])
 def test_bodies_have_the_limit_that_the_api_has(container: Container, image_bytes: int) -> None:
-    limit = Settings(max_image_bytes=image_bytes).max_body_bytes
+    limit = ApiSettings(max_image_bytes=image_bytes).max_body_bytes
 
     container.start(DARKROOM_MAX_IMAGE_BYTES=str(image_bytes))
 

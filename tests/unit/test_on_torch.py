@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.settings import Precision
+from common.settings.consumer import Precision
 from engine.models.by_torch import served_by_torch
 from engine.models.classifier import Kit
 from engine.models.errors import ModelUnavailableError

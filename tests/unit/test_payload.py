@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from werkzeug.test import TestResponse
 
-from api.schemas import FormOptions, JobOptions
+from api.jobs.schemas import FormOptions, JobOptions
 from tests.examples import an_image
 from tests.service import Api
 

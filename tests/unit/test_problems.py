@@ -109,6 +109,19 @@ def test_a_store_that_refuses_is_no_anonymous_error(
     assert str(error) not in response.json["detail"]
 
 
+def test_a_refused_image_is_answered_with_the_limit_that_it_exceeds() -> None:
+    image = an_image(size=(10, 10))
+
+    response = Api(max_image_pixels=99).submit_body(image, "image/png")
+
+    assert response.status_code == 422
+    assert response.json is not None
+    assert response.json["type"] == "urn:darkroom:problem:image-too-many-pixels"
+    assert response.json["title"] == "The image has too many pixels"
+    assert "10 x 10 = 100 pixels" in response.json["detail"]
+    assert response.json["limit_pixels"] == 99
+
+
 @pytest.mark.parametrize(
     ("method", "path", "words"),
     [

@@ -18,7 +18,7 @@ import pytest
 from onnx import helper
 from sklearn.datasets import load_digits
 
-from common.settings import Runtime
+from common.settings.consumer import Runtime
 from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.places import Places

@@ -7,11 +7,11 @@ import pytest
 from werkzeug.test import TestResponse
 
 from common.jobs import Job, JobId, JobState, Result
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from tests.examples import JOB_ID, OWNER, TABBY, a_job, an_image
 from tests.service import Api
 
-REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+REASON = ENGINE_DIED.failure("It was killed by SIGSEGV.")
 RESULT = Result(
     predictions=(TABBY,), model="digits", model_version="sha256:0", queue_ms=1.0, inference_ms=2.0
 )

@@ -3,11 +3,11 @@
 from http import HTTPStatus
 
 from common.jobs import JobId, JobState
-from common.problems import failure
+from common.problems.failures import ENGINE_DIED
 from tests.examples import OWNER, a_job
 from tests.service import Api
 
-REASON = failure("engine-died", "The engine died", "It was killed by SIGSEGV.")
+REASON = ENGINE_DIED.failure("It was killed by SIGSEGV.")
 
 
 def a_failed_job(api: Api) -> JobId:

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from werkzeug.test import TestResponse
 
-from api.room import Room
+from api.jobs.room import Room
 from common.errors import StoreFullError, StoreRefusedError
 from common.jobs import Job
 from common.ports import StoreUsage

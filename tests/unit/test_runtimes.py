@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from common.settings import Device, Runtime
+from common.settings.consumer import Device, Runtime
 from engine.models.folder import Kind
 from engine.models.loading import LOADERS
 from engine.runtimes.network import Precision

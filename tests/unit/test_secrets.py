@@ -14,7 +14,7 @@ _PASSWORD: Final = "Basic Auth Credentials"  # noqa: S105 (what the scanner call
 _KNOWN: Final = {
     ("README.md", "Hex High Entropy String"),
     ("README.md", _PASSWORD),
-    ("common/settings.py", _PASSWORD),
+    ("common/settings/base.py", _PASSWORD),
     ("tests/unit/test_embedded_remembered.py", _PASSWORD),
     ("tests/unit/test_embedded_settings.py", _PASSWORD),
     ("tests/unit/test_embedded_status.py", _PASSWORD),

@@ -1,7 +1,9 @@
 """What may be set, what a bad value says, and that the README has it all."""
 
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +12,11 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from common.settings import PREFIX, Settings, load_or_exit
+from common.settings.api import ApiSettings
+from common.settings.base import PREFIX, RoleSettings
+from common.settings.consumer import ConsumerSettings
+from common.settings.courier import CourierSettings
+from common.settings.loading import load_or_exit
 from embedded.settings import EmbeddedSettings
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,7 +39,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_without_any_variable_there_are_defaults_for_everything() -> None:
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(EmbeddedSettings)
 
     assert settings.models == ("digits",)
     assert settings.max_image_bytes == 10 * 1024 * 1024
@@ -44,10 +50,8 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_RETENTION_S", "120")
     monkeypatch.setenv("DARKROOM_STATE_DIR", "/var/lib/darkroom")
 
-    settings = load_or_exit(Settings)
-
-    assert settings.retention_s == 120
-    assert settings.weights_dir == Path("/var/lib/darkroom/weights")
+    assert load_or_exit(CourierSettings).retention_s == 120
+    assert load_or_exit(ConsumerSettings).weights_dir == Path("/var/lib/darkroom/weights")
 
 
 @pytest.mark.parametrize(
@@ -64,19 +68,18 @@ def test_models_are_separated_by_commas(
 ) -> None:
     monkeypatch.setenv("DARKROOM_MODELS", text)
 
-    settings = load_or_exit(Settings)
-
-    assert settings.models == names
+    assert load_or_exit(ApiSettings).models == names
+    assert load_or_exit(ConsumerSettings).models == names
 
 
 def test_the_model_of_a_job_that_names_none_is_the_default_or_the_first() -> None:
-    assert Settings(models=("b", "a")).model == "b"
-    assert Settings(models=("b", "a"), default_model="a").model == "a"
+    assert ApiSettings(models=("b", "a")).model == "b"
+    assert ApiSettings(models=("b", "a"), default_model="a").model == "a"
 
 
 @pytest.mark.parametrize("size", [1024, 1025, 10 * 1024**2])
 def test_the_largest_image_fits_into_the_largest_body_as_base64(size: int) -> None:
-    settings = Settings(max_image_bytes=size)
+    settings = ApiSettings(max_image_bytes=size)
 
     assert settings.max_body_bytes >= len('{"base64": ""}') + (size + 2) // 3 * 4 + 4096
 
@@ -166,14 +169,14 @@ def test_a_malformed_url_gives_a_line_that_hides_it(refusal: Any, name: str, val
     ],
 )
 def test_urls_reach_the_drivers_as_they_were_given(field: str, value: str) -> None:
-    settings = Settings.model_validate({field: value})
+    settings = RoleSettings.model_validate({field: value})
 
     given: SecretStr = getattr(settings, field)
     assert given.get_secret_value() == value
 
 
 def test_passwords_are_not_shown() -> None:
-    settings = Settings(
+    settings = RoleSettings(
         amqp_url=SecretStr("amqp://user:secret@host"),
         mongo_url=SecretStr("mongodb://user:secret@host"),
     )
@@ -182,7 +185,7 @@ def test_passwords_are_not_shown() -> None:
 
 
 def test_settings_cannot_be_changed_later() -> None:
-    settings = Settings()
+    settings = CourierSettings()
 
     with pytest.raises(ValidationError):
         settings.retention_s = 61  # type: ignore[misc] # which is the point
@@ -206,7 +209,31 @@ def test_a_role_with_a_bad_value_ends_with_one_line_and_status_2() -> None:
     )
 
 
-# The README
+@pytest.mark.parametrize(
+    ("name", "readers"),
+    [
+        ("GRACE_S", {ApiSettings, ConsumerSettings, CourierSettings}),
+        ("MODELS", {ApiSettings, ConsumerSettings}),
+        ("BATCH_SIZE", {ConsumerSettings, CourierSettings}),
+        ("MAX_WAIT_S", {ApiSettings}),
+        ("ENGINES", {ConsumerSettings}),
+        ("RETENTION_S", {CourierSettings}),
+    ],
+)
+@pytest.mark.parametrize("role", [ApiSettings, ConsumerSettings, CourierSettings])
+def test_a_bad_value_stops_no_role_that_does_not_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+    role: type[RoleSettings],
+    name: str,
+    readers: set[type[RoleSettings]],
+) -> None:
+    monkeypatch.setenv(f"DARKROOM_{name}", "/")
+
+    if role in readers:
+        with pytest.raises(SystemExit):
+            load_or_exit(role)
+    else:
+        load_or_exit(role)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +259,7 @@ def test_there_are_never_more_threads_than_cores(
     for name, value in given.items():
         monkeypatch.setenv(f"DARKROOM_{name}", value)
 
-    settings = load_or_exit(Settings)
+    settings = load_or_exit(ConsumerSettings)
 
     assert (
         settings.engine_count,
@@ -241,16 +268,42 @@ def test_there_are_never_more_threads_than_cores(
     ) == expected
 
 
+# The README
+
+ROLES: Final[Mapping[str, type[RoleSettings]]] = {
+    "api": ApiSettings,
+    "consumer": ConsumerSettings,
+    "courier": CourierSettings,
+}
+# In the order of the table.
+READERS: Final = (
+    *("all", "api, consumer", "api, nginx", "api", "consumer", "consumer, courier", "courier"),
+    *("`./start.sh`", "nginx"),
+)
+
+
 def table() -> list[str]:
     """Return the rows of README.md's table; ``python -m tests.unit.test_settings`` prints them."""
-    rows = [_row(name, field) for name, field in EmbeddedSettings.model_fields.items()]
-    return ["| Variable | Default | Meaning |", "| --- | --- | --- |", *rows]
+    fields = EmbeddedSettings.model_fields
+    names = sorted(fields, key=lambda name: READERS.index(_readers(name)))
+    rows = [_row(name, fields[name]) for name in names]
+    return ["| Variable | Default | Read by | Meaning |", "| --- | --- | --- | --- |", *rows]
 
 
 def _row(name: str, field: FieldInfo) -> str:
     # A default that is worked out is told in words, at the end of the description.
     meaning, _, in_words = str(field.description).partition("; unset: ")
-    return f"| `{PREFIX}{name.upper()}` | {in_words or _shown(field.default)} | {meaning} |"
+    default = in_words or _shown(field.default)
+    return f"| `{PREFIX}{name.upper()}` | {default} | {_readers(name)} | {meaning} |"
+
+
+def _readers(name: str) -> str:
+    readers = [role for role, kind in ROLES.items() if name in kind.model_fields]
+    if len(readers) == len(ROLES):
+        return "all"
+    if re.search(rf"\b{PREFIX}{name.upper()}\b", (ROOT / "nginx" / "start").read_text()):
+        readers.append("nginx")
+    return ", ".join(readers) or "`./start.sh`"
 
 
 def _shown(default: object) -> str:

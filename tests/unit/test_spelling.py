@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import PREFIX, Settings, load_or_exit
+from common.settings.api import ApiSettings
+from common.settings.base import PREFIX, RoleSettings
+from common.settings.consumer import ConsumerSettings
+from common.settings.courier import CourierSettings
+from common.settings.loading import KNOWN, load_or_exit
 from common.spelling import unknown_settings
 from embedded.settings import EmbeddedSettings
 
@@ -23,7 +27,7 @@ WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES", "DARKROOM_SENT_AT"}
 
 def unknown(*names: str) -> list[str]:
     environ = dict.fromkeys(names, "1")
-    return unknown_settings(environ, prefix=PREFIX, fields=Settings.model_fields)
+    return unknown_settings(environ, prefix=PREFIX, fields=KNOWN)
 
 
 def test_a_misspelt_setting_is_told_with_the_one_that_was_meant() -> None:
@@ -56,7 +60,7 @@ def test_a_start_tells_what_it_does_not_know(
 ) -> None:
     monkeypatch.setenv("DARKROOM_MODLES", "resnet18")
 
-    load_or_exit(Settings)
+    load_or_exit(ApiSettings)
 
     assert capsys.readouterr().err.startswith("darkroom: DARKROOM_MODLES is not a setting")
 
@@ -79,9 +83,23 @@ def test_a_start_tells_which_value_is_clipped(
     monkeypatch.setenv("DARKROOM_CORES", "2")
     monkeypatch.setenv(f"DARKROOM_{name}", value)
 
-    load_or_exit(Settings)
+    load_or_exit(EmbeddedSettings)
 
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", [ApiSettings, ConsumerSettings, CourierSettings])
+def test_a_role_takes_no_setting_of_another_role_for_a_misspelt_one(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    role: type[RoleSettings],
+) -> None:
+    for name in ("MAX_WAIT_S", "ENGINES", "RETENTION_S"):
+        monkeypatch.setenv(f"DARKROOM_{name}", "1" if name != "RETENTION_S" else "60")
+
+    load_or_exit(role)
+
+    assert capsys.readouterr().err == ""
 
 
 def test_defaults_are_not_clipped(capsys: pytest.CaptureFixture[str]) -> None:

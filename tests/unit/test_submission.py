@@ -2,11 +2,11 @@
 
 import structlog
 
-from api.catalog import ModelCatalog
-from api.payload import Payload
-from api.room import Room
-from api.schemas import JobOptions
-from api.submission import Submission
+from api.jobs.payload.reading import Payload
+from api.jobs.room import Room
+from api.jobs.schemas import JobOptions
+from api.jobs.submission import Submission
+from api.models.catalog import ModelCatalog
 from common.errors import BrokerUnavailableError, StoreUnavailableError
 from common.intake import Limits
 from common.jobs import Job, JobState

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from werkzeug.test import TestResponse
 
-from api.schemas import JobView, as_json
+from api.jobs.schemas import JobView
+from api.schemas import as_json
 from common.jobs import Job, JobState
 from common.mongo.documents import from_document
 from tests.examples import JOB_ID, OWNER, a_job, an_image

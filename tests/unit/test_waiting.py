@@ -286,7 +286,7 @@ def test_a_result_is_seen_within_a_tenth_of_what_it_took(
 ) -> None:
     clock = Clock()
     store = TimedStore(clock, takes_s=takes_s)
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
 
     show(Api(store), "20")
 
@@ -299,7 +299,7 @@ def test_jobs_that_take_as_long_as_the_last_ones_are_hardly_looked_for(
     clock = Clock()
     store = TimedStore(clock, takes_s=0.05)
     api = Api(store)
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
     show(api, "20")
     looks_at_first = len(clock.slept_s)
     store.begin()
@@ -317,7 +317,7 @@ def test_a_job_that_takes_much_less_than_the_last_ones_is_late_by_a_tenth_of_a_s
     clock = Clock()
     store = TimedStore(clock, takes_s=10)
     api = Api(store)
-    monkeypatch.setattr("api.waiting.time", clock)
+    monkeypatch.setattr("api.jobs.waiting.time", clock)
     show(api, "20")
     store.takes_s = 0.01
     store.begin()

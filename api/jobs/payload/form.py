@@ -6,13 +6,13 @@ Werkzeug's parser copies all files, and searches again and again what looks like
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http import HTTPStatus
 from itertools import islice, pairwise
 from typing import Final, NamedTuple
 
 from werkzeug.http import parse_options_header
 
 from api.problems import ProblemError
+from common.problems import answers
 
 # A form has an image and a few fields; more parts only cost time.
 MAX_PARTS: Final = 20
@@ -123,16 +123,12 @@ def _line_break_before(body: bytes, place: int) -> int:
 
 
 def _broken(detail: str) -> ProblemError:
-    return ProblemError(
-        HTTPStatus.BAD_REQUEST, "form-broken", "The form cannot be read", f"{detail} {_ADVICE}"
-    )
+    return ProblemError(answers.FORM_BROKEN, f"{detail} {_ADVICE}")
 
 
 def _too_large() -> ProblemError:
     return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "form-too-large",
-        "The form is too large",
+        answers.FORM_TOO_LARGE,
         f"A form may have at most {MAX_PARTS} parts, and {MAX_TEXT_BYTES} bytes in those that are "
         "no files. Send the image as a file: with a file name.",
         limit_parts=MAX_PARTS,

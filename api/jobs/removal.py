@@ -1,16 +1,16 @@
 """Take a job back: cancel it while it is unfinished, delete it once it has ended."""
 
-from http import HTTPStatus
 from typing import Final
 
 import structlog
 
 from api.deadlines import Check, unlimited
+from api.jobs.lookup import find_job
 from api.problems import ProblemError
-from api.submission import find_job
 from common.errors import StaleJobError
 from common.jobs import Job, JobId
 from common.ports import JobStore
+from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,9 +38,7 @@ def remove(store: JobStore, job_id: JobId, *, check_in_time: Check = unlimited) 
         except StaleJobError:  # claimed, finished, given back or retried meanwhile: look again
             continue
     raise ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "job-busy",
-        "The job is being moved by others",
+        answers.JOB_BUSY,
         "Nothing was cancelled. Try again after the number of seconds in Retry-After.",
         headers={"Retry-After": str(_RETRY_AFTER_S)},
     )

@@ -3,27 +3,27 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 
 import structlog
 
-from api.catalog import ModelCatalog
 from api.deadlines import Check, unlimited
-from api.idempotency import check_same, identify
-from api.intake import accept
-from api.payload import Payload
+from api.jobs.idempotency import check_same, identify
+from api.jobs.lookup import find_job
+from api.jobs.payload.reading import Payload
+from api.jobs.room import Room
+from api.models.catalog import ModelCatalog
 from api.problems import ProblemError, storage_full
-from api.room import Room
 from common.errors import (
     RepeatedSubmissionError,
     StaleJobError,
     StoreUnavailableError,
     TransientError,
 )
-from common.intake import Limits
+from common.intake import Limits, accept
 from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports import JobStore, Publisher
+from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -68,12 +68,13 @@ class Submission:
             check_in_time: Called right before the job is recorded.
 
         Raises:
-            ProblemError: The image or a field is not acceptable, or nobody waits any more.
+            RefusedImageError: The image is not acceptable.
+            ProblemError: A field is not acceptable, or nobody waits any more.
             StoreUnavailableError: Nothing was accepted.
         """
         image = accept(payload.image, source=payload.source, limits=self.limits)
         idempotency = self._identify(payload, image, idempotency_key)
-        # Before the model is looked at: what was accepted stays so when that is gone.
+        # Before the model: an accepted job stays accepted even if its model is gone.
         if (earlier := self._find_repeated(idempotency)) is not None:
             return Submitted(earlier, is_replayed=True)
         self.catalog.check_format(image.format)
@@ -105,9 +106,7 @@ class Submission:
             self.store.save(retried, previous=failed)
         except (IllegalMoveError, StaleJobError) as exc:
             raise ProblemError(
-                HTTPStatus.CONFLICT,
-                "job-not-failed",
-                "Only a failed job can be retried",
+                answers.JOB_NOT_FAILED,
                 f"The job is {failed.state.value}, or somebody else has just retried it.",
             ) from exc
         structlog.contextvars.bind_contextvars(job_id=job_id)
@@ -150,24 +149,6 @@ class Submission:
             log.warning("the courier will publish this job", reason=str(exc))
             return
         log.info("accepted", model=job.model, image_bytes=job.image.bytes)
-
-
-def find_job(store: JobStore, job_id: JobId) -> Job:
-    """Return the job.
-
-    Raises:
-        ProblemError: It is unknown or expired (404).
-    """
-    job = store.get(job_id)
-    if job is None:
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            "job-not-found",
-            "The job is unknown or expired",
-            "No job has this id: it was never accepted, it was deleted, or its retention period "
-            "has expired.",
-        )
-    return job
 
 
 def _now() -> datetime:

@@ -2,7 +2,7 @@
 
 from contextlib import closing
 
-from api.stamps import Stamps
+from api.jobs.published_marks import PublishedMarks
 from common.jobs import Job, JobId
 from tests.examples import a_job
 from tests.fakes import InMemoryStore
@@ -29,9 +29,9 @@ def test_jobs_that_come_together_are_noted_in_one_write() -> None:
     jobs = some_jobs(5)
     store = CountingStore(*jobs)
 
-    with closing(Stamps(store)) as stamps:
+    with closing(PublishedMarks(store)) as marks:
         for job in jobs:
-            stamps.note(job)
+            marks.note(job)
         wait_for(lambda: all(job.published_at for job in store.jobs.values()))
 
     assert len(store.writes) < len(jobs)
@@ -41,10 +41,10 @@ def test_what_is_left_at_the_end_is_noted() -> None:
     jobs = some_jobs(3)
     store = CountingStore(*jobs)
 
-    stamps = Stamps(store)
+    marks = PublishedMarks(store)
     for job in jobs:
-        stamps.note(job)
-    stamps.close()
+        marks.note(job)
+    marks.close()
 
     assert all(job.published_at for job in store.jobs.values())
 
@@ -54,11 +54,11 @@ def test_an_outage_of_the_store_ends_nothing() -> None:
     store = CountingStore(first, second)
     store.is_down = True
 
-    with closing(Stamps(store)) as stamps:
-        stamps.note(first)
+    with closing(PublishedMarks(store)) as marks:
+        marks.note(first)
         wait_for(lambda: store.writes)
         store.is_down = False
-        stamps.note(second)
+        marks.note(second)
         wait_for(lambda: store.jobs[second.job_id].published_at)
 
     assert store.jobs[first.job_id].published_at is None

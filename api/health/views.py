@@ -1,27 +1,28 @@
-"""Liveness and readiness, for load balancers and for people."""
+"""The views of liveness and readiness."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify
 
+from api.health.schemas import HealthView, ReadinessView
 from api.problems import ProblemError
-from api.schemas import HealthView, ReadinessView, as_json
+from api.schemas import as_json
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.ports import BrokerEvidence, WorkerRegistry
+from common.problems import answers
 from common.workers import Worker
 
 OK = "ok"
 
 
-def create_blueprint(
+def create_health(
     registry: WorkerRegistry,
     broker_trouble: Callable[[], str],
     evidence: BrokerEvidence,
     shortage: Callable[[], str],
 ) -> Blueprint:
-    """Make the views of health.
+    """Make the resource.
 
     Args:
         registry: The living consumers.
@@ -43,19 +44,21 @@ def create_blueprint(
         checks = {"store": store, "broker": broker_trouble() or OK, "consumer": consumer}
         if store == OK:
             checks |= _found(storage=shortage, courier=evidence.latest)
-        wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
-        if wrong:
-            raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "not-ready",
-                "The service is not ready",
-                wrong,
-                headers={"Retry-After": "1"},
-                checks=checks,
-            )
-        return jsonify(as_json(ReadinessView(checks=checks)))
+        return _report(checks)
 
     return health
+
+
+def _report(checks: Mapping[str, str]) -> Response:
+    """Answer with *checks*.
+
+    Raises:
+        ProblemError: One of them found something wrong (503).
+    """
+    wrong = "; ".join(f"{name}: {state}" for name, state in checks.items() if state != OK)
+    if wrong:
+        raise ProblemError(answers.NOT_READY, wrong, headers={"Retry-After": "1"}, checks=checks)
+    return jsonify(as_json(ReadinessView(checks=dict(checks))))
 
 
 def _found(**questions: Callable[[], str | None]) -> dict[str, str]:

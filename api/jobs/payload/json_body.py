@@ -7,17 +7,17 @@ text of the image is taken out before anything is parsed, and what is left must 
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 from io import BytesIO
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from api.base64_text import decoded
-from api.body import PIECE_BYTES, rewrite
+from api.jobs.payload.base64_text import decoded
+from api.jobs.payload.body import PIECE_BYTES, rewrite
+from api.jobs.schemas import JobOptions, JsonSubmission
 from api.problems import ProblemError, invalid_fields
-from api.schemas import JobOptions, JsonSubmission
+from common.problems import answers
 
 MAX_OTHER_BYTES: Final = 65_536
 
@@ -114,9 +114,7 @@ def _image(body: BytesIO, text_of: Callable[[memoryview], Iterator[bytes]]) -> b
         return rewrite(body, lambda whole: decoded(text_of(whole)))
     except ValueError as exc:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "base64-broken",
-            "The image is not base64",
+            answers.BASE64_BROKEN,
             f"The member `base64` cannot be decoded: {exc}.",
         ) from exc
 
@@ -138,14 +136,12 @@ def _unescaped(body: memoryview, text: _Span) -> Iterator[bytes]:
 
 
 def _broken(detail: str) -> ProblemError:
-    return ProblemError(HTTPStatus.BAD_REQUEST, "json-broken", "The body is not JSON", detail)
+    return ProblemError(answers.JSON_BROKEN, detail)
 
 
 def _too_large(limit_bytes: int) -> ProblemError:
     return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "json-too-large",
-        "The JSON is too large",
+        answers.JSON_TOO_LARGE,
         f"Beside the text of the image, the JSON may have at most {limit_bytes} bytes. Send the "
         "image as the string of the member `base64`, and leave out what is not described.",
         limit_bytes=limit_bytes,

@@ -5,18 +5,18 @@ Each takes its options from the query too, so that the same URL asks for the sam
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from io import BytesIO
 
 from flask import Request
 from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from api.body import cut_out, read_body
-from api.form import Part, find_parts
-from api.json_body import read_submission
+from api.jobs.payload.body import cut_out, read_body
+from api.jobs.payload.form import Part, find_parts
+from api.jobs.payload.json_body import read_submission
+from api.jobs.schemas import FormOptions, JobOptions
 from api.problems import MAX_NAME_CHARACTERS, ProblemError, invalid_field, invalid_fields
-from api.schemas import FormOptions, JobOptions
+from common.problems import answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,7 @@ def _reader_for(request: Request) -> Callable[[Request, BytesIO], Payload]:
         return _as_it_is
     declared = f"is declared as {request.mimetype}" if request.mimetype else "has no Content-Type"
     raise ProblemError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-media-type",
-        "Unsupported Media Type",
+        answers.UNSUPPORTED_MEDIA_TYPE,
         f"The body {declared}. Send the image as the field `image` of multipart/form-data, as a "
         "body of type image/*, or as application/json with the member `base64`.",
     )
@@ -79,9 +77,7 @@ def _from_multipart(request: Request, body: BytesIO) -> Payload:
     files = [part for part in parts if part.is_file]
     if [file.name for file in files] != ["image"]:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "one-image-expected",
-            "Exactly one image is expected",
+            answers.ONE_IMAGE_EXPECTED,
             f"The form has {_listed(files)}; send one file, as the field `image`.",
         )
     fields = MultiDict(

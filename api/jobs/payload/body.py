@@ -10,7 +10,7 @@ from typing import Final
 
 from flask import Request
 
-from api.content_coding import decoder
+from api.jobs.payload.content_coding import decoder
 
 # uWSGI keeps a buffer as large as the largest piece that is asked of it.
 PIECE_BYTES: Final = 65_536

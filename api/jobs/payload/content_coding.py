@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 from typing import Final
 
 from flask import Request
 from isal import isal_zlib  # inflates twice as fast as zlib
 
 from api.problems import ProblemError, body_too_large
+from common.problems import answers
 
 HEADER: Final = "Content-Encoding"
 ACCEPTED: Final = "gzip"
@@ -89,25 +89,19 @@ class _Allowance:
         taken_s = time.thread_time() - self._started_s
         if taken_s > _ALWAYS_ALLOWED_S + _ALLOWED_S_A_BYTE * size_bytes:
             raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "content-encoding-costly",
-                "The body takes too long to decompress",
+                answers.CONTENT_ENCODING_COSTLY,
                 "Decompressing the body takes far more work than its size explains. Send it "
                 "without Content-Encoding.",
             )
 
 
 def _broken(detail: str) -> ProblemError:
-    return ProblemError(
-        HTTPStatus.BAD_REQUEST, "content-encoding-broken", "The body cannot be decompressed", detail
-    )
+    return ProblemError(answers.CONTENT_ENCODING_BROKEN, detail)
 
 
 def _not_accepted(coding: str) -> ProblemError:
     return ProblemError(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "content-encoding-unsupported",
-        "The content coding is not supported",
+        answers.CONTENT_ENCODING_UNSUPPORTED,
         f"The request has Content-Encoding {coding[:100]!r}. Send the body as it is, or with "
         f"Content-Encoding: {ACCEPTED}.",
         headers={"Accept-Encoding": ACCEPTED},  # RFC 7694 asks for it

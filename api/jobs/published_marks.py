@@ -18,18 +18,17 @@ _PAUSE_S: Final = 0.1
 _END_WITHIN_S: Final = 1.0
 
 
-class Stamps:
-    """Notes what was published, in a thread of its own, and in one write what came together.
+class PublishedMarks:
+    """Notes what was published, in a thread of its own; jobs that come together share a write.
 
-    No client has to wait for it: the record is its own outbox, and says until then that it is
-    to be published. What is never noted, for this process or the store ended first, the courier
-    publishes again.
+    No client waits for it: the record is its own outbox, and says until then that it is to be
+    published. If this process or the store dies first, the courier publishes again.
     """
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
         self._published = SimpleQueue[Job | None]()
-        self._thread = threading.Thread(target=self._run, name="stamps", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="published-marks", daemon=True)
         self._thread.start()
 
     def note(self, job: Job) -> None:

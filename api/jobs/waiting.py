@@ -5,13 +5,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from flask import Request
 from werkzeug.http import parse_list_header
 
+from api.jobs.lookup import find_job
 from api.problems import invalid_field
-from api.submission import find_job
 from common.jobs import Job
 from common.ports import JobStore
 
@@ -107,26 +108,37 @@ class Waits:
             self._waiting -= 1
 
 
-def preferred_s(request: Request, *, most_s: int) -> int | None:
-    """Return how long the client would like to wait, or *most_s* if that is longer.
+@dataclass(frozen=True, slots=True)
+class AskedWait:
+    """How long a request asks to wait.
 
-    None if it does not say, or not clearly: then RFC 7240 has the preference ignored.
+    Args:
+        seconds: None if it does not ask.
+        is_preferred: It only prefers that, with ``Prefer``; the answer says what was applied.
     """
-    preferences = parse_list_header(",".join(request.headers.getlist("Prefer")))
-    for preference in preferences:
-        name, _, value = preference.partition(";")[0].partition("=")
-        if name.strip().lower() == PREFERENCE:  # the first counts, whatever it says
-            value = value.strip().strip('"')
-            return min(int(value), most_s) if _SECONDS.fullmatch(value) else None
-    return None
+
+    seconds: int | None
+    is_preferred: bool
 
 
-def asked_s(request: Request, *, most_s: int) -> int | None:
-    """Return how long the query asks to wait; None if it does not.
+def asked_wait(request: Request, *, most_s: int, most_preferred_s: int) -> AskedWait:
+    """Return how long *request* asks to wait; the query counts before the preference.
+
+    Args:
+        request: With ``?wait=n``, or with ``Prefer: wait=n``.
+        most_s: What the query may ask for.
+        most_preferred_s: What a preference is shortened to.
 
     Raises:
-        ProblemError: That is no number of seconds from 0 to *most_s* (422).
+        ProblemError: The query does not have a number of seconds from 0 to *most_s* (422).
     """
+    in_query_s = _in_query_s(request, most_s)
+    if in_query_s is not None:
+        return AskedWait(in_query_s, is_preferred=False)
+    return AskedWait(_preferred_s(request, most_preferred_s), is_preferred=True)
+
+
+def _in_query_s(request: Request, most_s: int) -> int | None:
     asked = request.args.get(PREFERENCE)
     if asked is None:
         return None
@@ -134,6 +146,17 @@ def asked_s(request: Request, *, most_s: int) -> int | None:
         message = f"must be a whole number of seconds, from 0 to {most_s}"
         raise invalid_field(PREFERENCE, message)
     return int(asked)
+
+
+def _preferred_s(request: Request, most_s: int) -> int | None:
+    """Return what the client prefers; None if it does not say so clearly, as RFC 7240 has it."""
+    preferences = parse_list_header(",".join(request.headers.getlist("Prefer")))
+    for preference in preferences:
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == PREFERENCE:  # the first counts, whatever it says
+            value = value.strip().strip('"')
+            return min(int(value), most_s) if _SECONDS.fullmatch(value) else None
+    return None
 
 
 def _within_limits(pause_s: float) -> float:

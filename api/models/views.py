@@ -1,13 +1,14 @@
-"""The resource ``/models``: what can be asked for."""
+"""The view of models."""
 
 from flask import Blueprint, Response, jsonify
 
-from api.catalog import ModelCatalog
-from api.schemas import ModelList, ModelView, as_json
+from api.models.catalog import ModelCatalog
+from api.models.schemas import ModelList, ModelView
+from api.schemas import as_json
 
 
-def create_blueprint(catalog: ModelCatalog) -> Blueprint:
-    """Make the view of models."""
+def create_models(catalog: ModelCatalog) -> Blueprint:
+    """Make the resource."""
     models = Blueprint("models", __name__, url_prefix="/models")
 
     @models.get("")

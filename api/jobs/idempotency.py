@@ -6,14 +6,14 @@ Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-head
 import hashlib
 import json
 import re
-from http import HTTPStatus
 from typing import Final
 
 from flask import Request
 
+from api.jobs.schemas import JobOptions
 from api.problems import ProblemError
-from api.schemas import JobOptions
 from common.jobs import Idempotency, Image, Job
+from common.problems import answers
 
 HEADER: Final = "Idempotency-Key"
 # The draft names no way to say it. This header is what Stripe answers with.
@@ -35,9 +35,7 @@ def read_key(request: Request) -> str | None:
     match = _KEY.fullmatch(given.strip())
     if match is None:
         raise ProblemError(
-            HTTPStatus.BAD_REQUEST,
-            "idempotency-key-broken",
-            "The Idempotency-Key is not valid",
+            answers.IDEMPOTENCY_KEY_BROKEN,
             f"{HEADER} takes 1 to 255 visible ASCII characters, with or without quotes around.",
         )
     return match[1]
@@ -62,9 +60,7 @@ def check_same(job: Job, repeated: Idempotency) -> Job:
     if job.idempotency == repeated:
         return job
     raise ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "idempotency-key-reused",
-        "The Idempotency-Key was used for another request",
+        answers.IDEMPOTENCY_KEY_REUSED,
         f"Key {repeated.key!r} was already used for a different request. Send a new key with a "
         "new request.",
     )

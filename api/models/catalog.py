@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Final
 
 from api.problems import ProblemError
 from common.formats import FORMATS
 from common.headers.others import spoken
 from common.ports import WorkerRegistry
+from common.problems import answers
 from common.workers import ModelState, ServedModel, lacked_formats, merge_models
 
 _MAX_AGE_S: Final = 1.0
@@ -48,9 +48,7 @@ class ModelCatalog:
         if image_format in self._lacked:
             accepted = [name for name in FORMATS if name not in self._lacked]
             raise ProblemError(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "image-unreadable",
-                "The image cannot be read",
+                answers.IMAGE_UNREADABLE,
                 f"It is {spoken(image_format)}, and a consumer of this service was "
                 f"installed without what decodes those. Accepted formats: {', '.join(accepted)}.",
                 accepted=accepted,
@@ -66,17 +64,13 @@ class ModelCatalog:
         chosen = models.get(name or self.default)
         if chosen is None:
             raise ProblemError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "model-unknown",
-                "There is no such model",
+                answers.MODEL_UNKNOWN,
                 f"There is no model {name!r}; there are: {', '.join(sorted(models))}.",
                 models=sorted(models),
             )
         if chosen.state is ModelState.UNAVAILABLE:
             raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "model-unavailable",
-                "The model is unavailable",
+                answers.MODEL_UNAVAILABLE,
                 f"The model {chosen.name!r} is unavailable: {chosen.reason}",
                 headers={"Retry-After": str(_UNAVAILABLE_RETRY_AFTER_S)},
             )

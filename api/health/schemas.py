@@ -1,0 +1,14 @@
+"""What the API says of its health, as schemas."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class HealthView(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class ReadinessView(BaseModel):
+    status: Literal["ready"] = "ready"
+    checks: dict[str, str] = Field(examples=[{"store": "ok", "broker": "ok", "consumer": "ok"}])

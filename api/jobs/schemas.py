@@ -1,0 +1,205 @@
+"""What goes in and out over HTTP of jobs, as schemas."""
+
+import json
+import math
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.types import JsonValue
+from pydantic_core import from_json
+
+from common.jobs import Job, JobState
+from common.plain import plain
+
+MAX_METADATA_BYTES = 4096
+MAX_TOP_K = 100
+
+# More are a mistake, or an attack: each wrong field becomes an error of its own, and a body
+# has room for a million.
+_MAX_FIELDS = 100
+
+
+def _is_scalar(value: object) -> object:
+    match value:
+        case str() | bool() | None:
+            return value
+        # MongoDB's whole numbers have 64 bits.
+        case int() if -(2**63) <= value < 2**63:
+            return value
+        case float() if math.isfinite(value):
+            return value
+    raise ValueError("must be text, a number (a whole one within 64 bits), true, false or null")
+
+
+# Anything else would be at odds with the names of fields in MongoDB.
+_KEY = r"^[A-Za-z0-9_-]{1,64}$"
+MetadataKey = Annotated[str, Field(pattern=_KEY)]
+MetadataValue = Annotated[bool | int | float | str | None, BeforeValidator(_is_scalar)]
+# In these words, since generators of clients pass over `patternProperties`, pydantic's own.
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": _KEY},
+            "additionalProperties": {
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+                    {"type": "number"},
+                    {"type": "boolean"},
+                    {"type": "null"},
+                ]
+            },
+        }
+    ),
+]
+
+
+class JobOptions(BaseModel):
+    """What may be asked for beside the image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(None, max_length=200, description="which model; see GET /models")
+    top_k: int = Field(
+        5, ge=1, le=MAX_TOP_K, description="how many predictions to return; 5 if not given"
+    )
+    metadata: Metadata = Field(
+        default_factory=dict,
+        description="a flat object of yours, returned with the job; at most 4096 bytes as JSON",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > _MAX_FIELDS:
+            raise ValueError(f"has {len(value)} fields; there are {len(cls.model_fields)}")
+        return value
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _is_small(cls, value: object) -> object:
+        size = len(json.dumps(value).encode())
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(f"has {size} bytes as JSON; at most {MAX_METADATA_BYTES} are allowed")
+        return value
+
+
+class FormOptions(JobOptions):
+    """The same as fields of a form or a query, where everything is text."""
+
+    @field_validator("metadata", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            # Unlike json.loads it takes no half of a surrogate pair, which MongoDB cannot hold.
+            return from_json(value)
+        except ValueError:
+            raise ValueError("must be a JSON object, as text") from None
+
+
+class FormSubmission(FormOptions):
+    """A submission as a form: the image as a file, the options as fields."""
+
+    image: Annotated[str, WithJsonSchema({"type": "string", "format": "binary"})]
+
+
+class JsonSubmission(JobOptions):
+    """A submission as JSON."""
+
+    base64: str = Field(
+        min_length=1, description="the image in base64 or base64url, or as a data: URL in base64"
+    )
+
+    def options(self) -> JobOptions:
+        """Return what was asked for, without the image."""
+        given = {name: getattr(self, name) for name in self.model_fields_set - {"base64"}}
+        return JobOptions.model_construct(_fields_set=set(given), **given)
+
+
+class ImageView(BaseModel):
+    sha256: str
+    bytes: int
+    format: str = Field(examples=["JPEG"])
+    width: int
+    height: int
+    # Whatever the record says: a later version may know more ways.
+    source: str = Field(
+        description="how it was handed in", examples=["multipart", "body", "base64"]
+    )
+
+
+class PredictionView(BaseModel):
+    label: str
+    probability: float = Field(
+        description="softmax over all labels of the model",
+        # Described, not enforced: a model's own code may be off by its rounding.
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    )
+
+
+class ResultView(BaseModel):
+    predictions: list[PredictionView] = Field(description="the most probable first")
+    model: str
+    model_version: str = Field(
+        description="a digest of all that decides its answers: weights, labels, preprocessing, ..."
+    )
+    queue_ms: float = Field(description="from the record to the claim")
+    inference_ms: float = Field(
+        description="decoding, preprocessing and the model; that for the whole batch, if it was one"
+    )
+
+
+class FailureView(BaseModel):
+    type: str
+    title: str
+    detail: str
+
+
+class SetbackView(BaseModel):
+    attempt: int
+    reason: FailureView
+
+
+class JobView(BaseModel):
+    """A job as a client sees it. Members without a value are absent."""
+
+    id: str
+    state: JobState = Field(description="`done`, `failed` and `cancelled` are ends")
+    model: str
+    top_k: int
+    image: ImageView
+    metadata: dict[str, JsonValue]
+    attempts: int = Field(description="how often a consumer took the job up")
+    created_at: datetime
+    published_at: datetime | None = Field(
+        None,
+        description="when it was noted that its message reached the queue; absent where a consumer "
+        "was quicker",
+    )
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: ResultView | None = Field(None, description="there once the state is `done`")
+    error: FailureView | None = Field(None, description="there once the state is `failed`")
+    setbacks: list[SetbackView] | None = Field(
+        None, description="what happened at each attempt that came to nothing"
+    )
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        fields = plain(job)
+        return cls.model_validate(
+            {"id": job.job_id, **fields, "setbacks": fields["setbacks"] or None}
+        )

@@ -1,0 +1,1 @@
+"""The resource ``/models``: what can be asked for."""

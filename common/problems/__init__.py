@@ -1,0 +1,1 @@
+"""Problem types (RFC 9457), in answers and in failed jobs."""
