@@ -1,6 +1,5 @@
 """The exports that were made, each with all that its model needs: no torch is needed to use one."""
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.models.classifier import Kit
 from engine.models.digests import sha256_of
+from engine.models.packaged import name_of
 
 
 class Export(BaseModel):
@@ -84,7 +84,7 @@ def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:
     Raises:
         OSError: One is not there.
     """
-    return {Path(os.path.relpath(file, base)).as_posix(): sha256_of(file) for file in files}
+    return {name_of(file, base): sha256_of(file) for file in files}
 
 
 def installed_torchvision() -> str | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.models.errors import ModelUnavailableError
 from engine.models.output import Output
+from engine.models.packaged import place_of
 from engine.preprocessing import Preprocessing
 from engine.runtimes.adapting import Layout
 from engine.runtimes.network import Precision
@@ -96,18 +97,26 @@ def read(folder: Path) -> ModelFile:
 
 
 def files_of(folder: Path, described: ModelFile) -> tuple[Path, ...]:
-    """Return all that may decide what the model in *folder* answers, in a fixed order."""
+    """Return all that may decide what the model in *folder* answers, in a fixed order.
+
+    Raises:
+        ModelUnavailableError: A package that holds some of it is not installed.
+    """
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     found = {folder / path for path in files if not _is_beside_the_point(path)}
     return tuple(sorted(found | files_named_by(folder, described)))
 
 
 def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
-    """Return what ``model.toml`` names, wherever it lies and whether it is there or not."""
+    """Return what ``model.toml`` names, wherever it lies and whether it is there or not.
+
+    Raises:
+        ModelUnavailableError: It is in a package that is not installed.
+    """
     named = {described.weights, described.program, described.network}
     if isinstance(described.labels, str) and not described.labels.startswith(TORCHVISION):
         named.add(described.labels)
-    return {folder / name for name in named if name}
+    return {place_of(folder, name) for name in named if name}
 
 
 def _is_beside_the_point(path: Path) -> bool:

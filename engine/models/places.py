@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.models.exports import Export, Exports, digests
 from engine.models.folder import DESCRIPTION_FILE, files_of, read
+from engine.models.packaged import is_in_missing_package
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +55,10 @@ class Places:
             files = [path for source in export.sources if (path := self.weights / source).exists()]
             return digests(files, base=self.weights).items() <= export.sources.items()
         with suppress(OSError):
-            return digests(files_of(folder, read(folder)), base=folder) == export.sources
+            described, recorded = read(folder), dict(export.sources)
+            if is_in_missing_package(described.weights or ""):
+                # An export serves without the package that its weights came from.
+                recorded.pop(described.weights or "", None)
+                described = described.model_copy(update={"weights": None})
+            return digests(files_of(folder, described), base=folder) == recorded
         return False
