@@ -88,7 +88,7 @@ CMD ["./start.sh", "consumer"]
 
 # The models of consumer-lite are exported while its image is built, and are all that it has.
 FROM consumer AS exports
-ARG MODELS=digits
+ARG MODELS=photos,digits
 ENV DARKROOM_MODELS=${MODELS}
 RUN ./start.sh model fetch --all
 
@@ -104,7 +104,7 @@ COPY --from=code /app/engine engine
 COPY --from=code /app/modeltools modeltools
 COPY --from=code /app/models models
 COPY --from=exports /var/lib/darkroom/weights/exports /var/lib/darkroom/weights/exports
-ARG MODELS=digits
+ARG MODELS=photos,digits
 ENV DARKROOM_MODELS=${MODELS}
 HEALTHCHECK --interval=10s --timeout=8s --start-period=120s CMD ["./start.sh", "healthy", "consumer"]
 CMD ["./start.sh", "consumer"]

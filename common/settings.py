@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         description="the database that holds the collections",
     )
     models: ModelNames = Field(
-        ("digits",),
+        ("photos", "digits"),
         description="which models to serve: folders or torchvision names, comma-separated",
         json_schema_extra=_says(
             "comma-separated names of letters, digits, . _ -, a letter or digit first"
