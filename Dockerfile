@@ -50,6 +50,8 @@ COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=code /app/start.sh /app/uwsgi.ini ./
 COPY --from=code /app/common common
 COPY --from=code /app/api api
+# The page offers their samples.
+COPY --from=code /app/models models
 ENV DARKROOM_API_BIND=0.0.0.0:8081 DARKROOM_API_HEALTH_BIND=127.0.0.1:8082
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s CMD ["./start.sh", "healthy", "api"]

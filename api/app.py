@@ -9,7 +9,7 @@ import structlog
 from flask import Flask, Request
 from werkzeug.datastructures import MultiDict
 
-from api import cors, health, jobs, models, openapi, page, problems
+from api import cors, health, jobs, models, openapi, page, problems, samples
 from api.catalog import ModelCatalog
 from api.problems import ProblemError
 from api.room import Room
@@ -89,4 +89,5 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())
+    app.register_blueprint(samples.create_blueprint(settings.models_dir, settings.models))
     return app

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from selenium.webdriver import Chrome
 
+from tests.e2e.browser import Page, open_browser
 from tests.e2e.client import Client
 from tests.e2e.conftest import ROOT, Darkroom
 
@@ -40,3 +42,40 @@ def test_photographs_and_digits_are_served_by_onnxruntime(first_run: Darkroom) -
         ("photos", 1000, "onnx"),
         ("digits", 10, "onnx"),
     ]
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def test_a_click_on_a_photograph_of_the_page_shows_its_label(
+    chrome: Chrome, first_run: Darkroom
+) -> None:
+    page = Page(chrome, first_run.url)
+    page.open()
+    samples = page.samples()
+
+    page.hand_in_sample("coffee.jpg")
+    [ticket] = page.tickets("done")
+
+    assert samples == [f"/samples/photos/{name}.jpg" for name in ("camera", "cat", "coffee")]
+    assert ticket.headline == "coffee.jpg: espresso"
+    assert page.complaints() == []
+
+
+def test_the_page_offers_the_samples_of_the_chosen_model(
+    chrome: Chrome, first_run: Darkroom
+) -> None:
+    page = Page(chrome, first_run.url)
+    page.open()
+    page.samples()
+
+    page.choose_model("digits")
+    samples = page.samples()
+    page.hand_in_sample("7.png")
+    [ticket] = page.tickets("done")
+
+    assert samples == [f"/samples/digits/{digit}.png" for digit in range(10)]
+    assert ticket.headline == "7.png: 7"
