@@ -50,6 +50,8 @@ COPY --from=api-packages /opt/venv /opt/venv
 COPY --from=code /app/start.sh /app/uwsgi.ini ./
 COPY --from=code /app/common common
 COPY --from=code /app/api api
+# The page offers their samples.
+COPY --from=code /app/models models
 ENV DARKROOM_API_BIND=0.0.0.0:8081 DARKROOM_API_HEALTH_BIND=127.0.0.1:8082
 EXPOSE 8081
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s CMD ["./start.sh", "healthy", "api"]
@@ -88,7 +90,7 @@ CMD ["./start.sh", "consumer"]
 
 # The models of consumer-lite are exported while its image is built, and are all that it has.
 FROM consumer AS exports
-ARG MODELS=digits
+ARG MODELS=photos,digits
 ENV DARKROOM_MODELS=${MODELS}
 RUN ./start.sh model fetch --all
 
@@ -104,7 +106,7 @@ COPY --from=code /app/engine engine
 COPY --from=code /app/modeltools modeltools
 COPY --from=code /app/models models
 COPY --from=exports /var/lib/darkroom/weights/exports /var/lib/darkroom/weights/exports
-ARG MODELS=digits
+ARG MODELS=photos,digits
 ENV DARKROOM_MODELS=${MODELS}
 HEALTHCHECK --interval=10s --timeout=8s --start-period=120s CMD ["./start.sh", "healthy", "consumer"]
 CMD ["./start.sh", "consumer"]

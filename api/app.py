@@ -17,6 +17,7 @@ from api.jobs.waiting import Waits
 from api.models.catalog import ModelCatalog
 from api.models.views import create_models
 from api.problems import ProblemError
+from api.samples.views import create_samples
 from common.intake import Limits
 from common.jobs import Job
 from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
@@ -90,4 +91,5 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     )
     app.register_blueprint(openapi.create_blueprint(settings))
     app.register_blueprint(page.create_blueprint())
+    app.register_blueprint(create_samples(settings.models_dir, settings.models))
     return app

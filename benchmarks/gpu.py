@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 import torch
 
-from common.settings.consumer import Precision
+from common.settings.consumer import FloatPrecision
 from engine.models import torchvision_zoo
 from engine.runtimes.computing import Computing
 from engine.runtimes.on_torch import DTYPES, TorchNetwork
@@ -56,7 +56,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--network", default="resnet50", help="of torchvision")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument(
-        "--precisions", nargs="+", choices=get_args(Precision), default=("float32", "half")
+        "--precisions", nargs="+", choices=get_args(FloatPrecision), default=("float32", "half")
     )
     parser.add_argument("--batches", nargs="+", type=int, default=(1, 8, 64))
     parser.add_argument("--compile", action="store_true", help="both of them")
@@ -64,7 +64,7 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _rows(arguments: argparse.Namespace, precision: Precision) -> Iterator[tuple[str, ...]]:
+def _rows(arguments: argparse.Namespace, precision: FloatPrecision) -> Iterator[tuple[str, ...]]:
     images = np.random.default_rng(0).normal(size=(max(arguments.batches), 3, _PX, _PX))
     floats = images.astype(np.float32)
     computing = Computing(

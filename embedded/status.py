@@ -11,8 +11,11 @@ from embedded.supervision import Process
 NOTHING_RUNS: Final[Mapping[str, Any]] = {"running": False, "ready": False, "roles": {}}
 
 _READY: Final = "ready"
-_DIGITS: Final = "digits"
-_SAMPLE: Final = "models/digits/samples/7.png"
+# An image to try with each model that ships.
+_SAMPLES: Final[Mapping[str, str]] = {
+    "photos": "models/photos/samples/coffee.jpg",
+    "digits": "models/digits/samples/7.png",
+}
 
 
 def greeting(addresses: Addresses, facts: Facts) -> str:
@@ -49,9 +52,9 @@ def _model_state(model: Mapping[str, Any]) -> str:
 
 
 def _image(models: Sequence[Mapping[str, Any]]) -> str:
-    """Name an image to try: one that ships with the digits, if they are the default model."""
+    """Return the path of an image to try with the default model."""
     default = next((model["name"] for model in models if model.get("default")), "")
-    return _SAMPLE if default == _DIGITS else "PHOTO.jpg"
+    return _SAMPLES.get(default, "PHOTO.jpg")
 
 
 def _management_lines(management: Mapping[str, str] | None) -> list[str]:

@@ -60,7 +60,7 @@ class Api:
         self.evidence = InMemoryEvidence()
         self.usage = FixedUsage()
         self.is_stopping = False
-        self.settings = ApiSettings(_env_prefix=_NO_PREFIX, **settings)
+        self.settings = ApiSettings(_env_prefix=_NO_PREFIX, **{"models": ("digits",)} | settings)
         self.app = create_app(
             self.settings,
             store=self.store,

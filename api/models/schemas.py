@@ -19,7 +19,7 @@ class ModelView(BaseModel):
     labels: int | None = Field(None, description="how many labels it tells apart")
     description: str | None = None
     precision: str | None = Field(
-        None, description="what it computes in", examples=["float32", "bf16", "int8"]
+        None, description="what it computes in", examples=["float32", "half", "bfloat16", "int8"]
     )
     runtime: str | None = Field(
         None,

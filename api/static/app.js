@@ -20,6 +20,7 @@ const IN_WORDS = {
 };
 
 let models = []; // as GET /models answered last
+let samples = {}; // by model: the paths of images to try
 let lastJobId = "ID"; // in the commands
 
 const byId = (id) => document.getElementById(id);
@@ -40,6 +41,45 @@ function showChosen() {
   const files = [...imageField.files];
   byId("chosen").replaceChildren(...files.map((file) => element("li", file.name)));
   byId("hand-in").textContent = files.length > 1 ? `Hand in ${files.length} images` : "Hand in";
+}
+
+// The samples
+
+async function loadSamples() {
+  ({ body: samples } = await persist("/samples", {}, () => {}));
+  showSamples();
+}
+
+/** Offer the samples of the chosen model. */
+function showSamples() {
+  const paths = samples[modelField.value] ?? [];
+  const shown = [...byId("sample-list").querySelectorAll("img")];
+  byId("samples").hidden = paths.length === 0;
+  // New images would blink.
+  if (shown.map((image) => image.getAttribute("src")).join() === paths.join()) return;
+  byId("sample-list").replaceChildren(...paths.map(sampleItem));
+}
+
+function sampleItem(path) {
+  const { root, parts } = fromTemplate("sample");
+  const name = path.split("/").at(-1);
+  parts.image.src = path;
+  parts.button.setAttribute("aria-label", `Hand in ${name}`);
+  parts.button.addEventListener("click", async () => {
+    try {
+      handInAll([createTicket(await sampleFile(path, name), options())]);
+    } catch (error) {
+      showReadiness(error);
+    }
+  });
+  return root;
+}
+
+async function sampleFile(path, name) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Problem(response.status, "The sample cannot be loaded", name);
+  const content = await response.blob();
+  return new File([content], name, { type: content.type });
 }
 
 // Tickets
@@ -243,6 +283,7 @@ function showChoice() {
     .filter(({ state }) => state === "unavailable")
     .map(({ name, reason }) => `${name} is unavailable: ${reason ?? "no reason given"}`);
   byId("model-note").replaceChildren(...[about, ...missing].map((note) => element("p", note)));
+  showSamples();
   showCommands();
 }
 
@@ -286,6 +327,7 @@ form.addEventListener("submit", (event) => {
   handInAll(tickets);
 });
 form.addEventListener("input", showChoice);
+form.addEventListener("change", showChoice); // not every browser sends "input" for a list
 imageField.addEventListener("change", showChosen);
 
 document.addEventListener("dragover", (event) => {
@@ -306,4 +348,5 @@ document.addEventListener("paste", (event) => {
 
 showChosen(); // a browser that goes back restores the field
 showChoice();
+loadSamples();
 watch();

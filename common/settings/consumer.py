@@ -12,15 +12,12 @@ from common.settings.shared import LANES_AN_ENGINE, ServingSettings, WorkSetting
 
 Runtime = Literal["onnx", "openvino", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["float32", "half", "bfloat16"]
+FloatPrecision = Literal["float32", "half", "bfloat16"]
 
 
 class ConsumerSettings(ServingSettings, WorkSettings):
     """What a consumer needs to know about its surroundings."""
 
-    models_dir: GivenPath = Field(
-        Path("models"), description="where the folders of models lie; relative to the code's folder"
-    )
     state_dir: GivenPath = Field(
         Path(".darkroom"), description="where everything that is written lies; relative likewise"
     )
@@ -83,7 +80,7 @@ class ConsumerSettings(ServingSettings, WorkSettings):
         description="what torch computes on: `cpu`, `cuda` (then torch serves, whatever "
         "`DARKROOM_RUNTIME` says), or `auto`: a GPU where torch serves and sees one",
     )
-    precision: Precision = Field(
+    precision: FloatPrecision = Field(
         "float32",
         description="what torch computes in; less than `float32` changes the answers a little",
     )

@@ -1,5 +1,6 @@
 """What two roles read, so that they agree on it."""
 
+from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
@@ -21,11 +22,14 @@ class ServingSettings(RoleSettings):
     """What the API promises and the consumers keep."""
 
     models: ModelNames = Field(
-        ("digits",),
+        ("photos", "digits"),
         description="which models to serve: folders or torchvision names, comma-separated",
         json_schema_extra=says(
             "comma-separated names of letters, digits, . _ -, a letter or digit first"
         ),
+    )
+    models_dir: GivenPath = Field(
+        Path("models"), description="where the folders of models lie; relative to the code's folder"
     )
     max_image_pixels: int = Field(
         50_000_000, ge=1, le=1_000_000_000, description="largest image accepted, in pixels"

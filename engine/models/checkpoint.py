@@ -10,6 +10,7 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.folder import TORCHVISION, ModelFile, files_of
 from engine.models.kits import kit_of, labels_of
 from engine.models.own_code.opening import code_of
+from engine.models.packaged import place_of
 from engine.models.pretrained import Pretrained
 from engine.models.states import read_state
 
@@ -18,7 +19,7 @@ _OF_IMAGENET = 1000
 
 def load(folder: Path, described: ModelFile) -> Pretrained:
     """Load the network that *described* names in *folder*."""
-    weights = folder / (described.program or described.weights or "")
+    weights = place_of(folder, described.program or described.weights or "")
     if described.program is not None:
         network: torch.nn.Module = torch.export.load(weights).module()
         told = ""

@@ -1,6 +1,5 @@
 """Exports of models, each with all that is needed to serve it without torch."""
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.models.classifier import Kit
 from engine.models.digests import sha256_of
-from engine.models.folder import files_of
+from engine.models.folder import ModelFile, files_of
 from engine.models.origin import Origin
+from engine.models.packaged import is_in_missing_package, name_of
 
 
 class Export(BaseModel):
@@ -98,9 +98,7 @@ class Exports:
 def _is_made_of_what_is_here(export: Export, origin: Origin) -> bool:
     folder, described, weights = origin.folder, origin.described, origin.places.weights
     if folder is not None and described is not None:
-        with suppress(OSError):
-            return digests(files_of(folder, described), base=folder) == export.sources
-        return False
+        return _sources_in(folder, described) == _recorded_sources(described, export)
     if export.from_folder:
         # The export of a removed folder is used only where there is no torch: such machines get
         # exports without folders.
@@ -110,13 +108,30 @@ def _is_made_of_what_is_here(export: Export, origin: Origin) -> bool:
     return digests(files, base=weights).items() <= export.sources.items()
 
 
+def _sources_in(folder: Path, described: ModelFile) -> Mapping[str, str] | None:
+    """Return the digests of what the model would be made from now; None if something is missing."""
+    if is_in_missing_package(described.weights or ""):
+        described = described.model_copy(update={"weights": None})
+    with suppress(OSError):
+        return digests(files_of(folder, described), base=folder)
+    return None
+
+
+def _recorded_sources(described: ModelFile, export: Export) -> Mapping[str, str]:
+    """Return the recorded digests, without that of weights whose package is not installed here."""
+    weights = described.weights or ""
+    if not is_in_missing_package(weights):
+        return export.sources
+    return {name: digest for name, digest in export.sources.items() if name != weights}
+
+
 def digests(files: Iterable[Path], *, base: Path) -> dict[str, str]:
     """Return the SHA-256 of each file, by its path from *base*.
 
     Raises:
         OSError: A file is missing.
     """
-    return {Path(os.path.relpath(file, base)).as_posix(): sha256_of(file) for file in files}
+    return {name_of(file, base): sha256_of(file) for file in files}
 
 
 def installed_torchvision() -> str | None:

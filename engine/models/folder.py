@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from engine.models.errors import ModelUnavailableError
 from engine.models.output import Output
+from engine.models.packaged import place_of
 from engine.preprocessing import Preprocessing
 from engine.runtimes.adapting import Layout
 from engine.runtimes.network import Precision
@@ -110,18 +111,26 @@ def read(folder: Path) -> ModelFile:
 
 
 def files_of(folder: Path, described: ModelFile) -> tuple[Path, ...]:
-    """Return all files that may affect the answers of the model in *folder*, in a fixed order."""
+    """Return all files that may affect the answers of the model in *folder*, in a fixed order.
+
+    Raises:
+        ModelUnavailableError: A package that holds some of them is not installed.
+    """
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     found = {folder / path for path in files if not _is_beside_the_point(path)}
     return tuple(sorted(found | files_named_by(folder, described)))
 
 
 def files_named_by(folder: Path, described: ModelFile) -> set[Path]:
-    """Return the files that ``model.toml`` names, whether or not they exist."""
+    """Return the files that ``model.toml`` names, whether or not they exist.
+
+    Raises:
+        ModelUnavailableError: One is in a package that is not installed.
+    """
     named = {described.weights, described.program, described.network}
     if isinstance(described.labels, str) and not described.labels.startswith(TORCHVISION):
         named.add(described.labels)
-    return {folder / name for name in named if name}
+    return {place_of(folder, name) for name in named if name}
 
 
 def _is_beside_the_point(path: Path) -> bool:

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import mmap
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from engine.models.folder import (
     files_named_by,
     files_of,
 )
+from engine.models.packaged import name_of, place_of
 from engine.preprocessing import Preprocessing
 
 # Left out: texts for people, and files, which count by their contents.
@@ -83,7 +83,8 @@ def _without_defaults(preprocessing: Preprocessing) -> Mapping[str, Any]:
 
 
 def _files_of_network(folder: Path, described: ModelFile) -> Iterable[tuple[str, Path]]:
-    weights = folder / (described.program or described.network or described.weights or "")
+    named = described.program or described.network or described.weights or ""
+    weights = place_of(folder, named)
     yield "weights", weights
     # Files that count by their contents may lie anywhere and have any name.
     counted = {weights, *files_named_by(folder, described)}
@@ -99,7 +100,7 @@ def _files_of_network(folder: Path, described: ModelFile) -> Iterable[tuple[str,
 def _files_beside(folder: Path, described: ModelFile) -> list[tuple[str, Path]]:
     """Return all files but ``model.toml``, by their paths from the folder."""
     files = files_of(folder, described)
-    named = [(Path(os.path.relpath(file, folder)).as_posix(), file) for file in files]
+    named = [(name_of(file, folder), file) for file in files]
     return [(name, file) for name, file in named if name != DESCRIPTION_FILE]
 
 

@@ -14,6 +14,7 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 _PATIENCE_S = 90
@@ -41,6 +42,12 @@ return [...document.querySelectorAll(".ticket")].map((ticket) => {
     predictions: [...ticket.querySelectorAll(".predictions li")].map((item) => item.innerText),
   };
 });
+"""
+
+_READ_SAMPLES = """
+const images = [...document.querySelectorAll("#samples:not([hidden]) img")];
+const areLoaded = images.every((image) => image.complete && image.naturalWidth > 0);
+return areLoaded ? images.map((image) => new URL(image.src).pathname) : [];
 """
 
 # What a browser does when a file is dropped or pasted; no driver can do it.
@@ -84,6 +91,23 @@ class Page:
         field = self._driver.find_element(By.ID, "image")
         field.send_keys("\n".join(map(str, images)))
         self._driver.find_element(By.ID, "hand-in").click()
+
+    def samples(self) -> Sequence[str]:
+        """Wait until samples are offered, and return the paths of their images."""
+        paths: list[str] = []
+
+        def are_shown() -> bool:
+            paths[:] = self._run(_READ_SAMPLES)
+            return bool(paths)
+
+        self._wait_until(are_shown, "samples that are loaded and visible")
+        return paths
+
+    def hand_in_sample(self, name: str) -> None:
+        self._driver.find_element(By.CSS_SELECTOR, f'.sample[aria-label="Hand in {name}"]').click()
+
+    def choose_model(self, name: str) -> None:
+        Select(self._driver.find_element(By.ID, "model")).select_by_value(name)
 
     def cancel(self) -> None:
         """Cancel the newest ticket."""

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,15 +35,16 @@ def write_squeezenet(models: Path) -> None:
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
-    """A system that serves a folder of ours, beside the digits."""
+    """A system that serves a folder of ours, beside the models that ship."""
     if not (FOLDER / "reference.json").exists():
         pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
     models = tmp_path_factory.mktemp("models")
     write_squeezenet(models)
-    (models / "digits").symlink_to(ROOT / "models" / "digits")
+    for shipped in ("photos", "digits"):
+        (models / shipped).symlink_to(ROOT / "models" / shipped)
     system = Darkroom(
         tmp_path_factory.mktemp("state"),
-        DARKROOM_MODELS="squeezenet,digits,resnet18,no_such_net",
+        DARKROOM_MODELS="squeezenet,photos,digits,resnet18,no_such_net",
         DARKROOM_MODELS_DIR=str(models),
         DARKROOM_CONSUMERS="1",
     )
@@ -74,6 +76,24 @@ def test_all_photographs_get_the_labels_and_probabilities_of_the_reference(
             assert seen == pytest.approx(expected["probability"], abs=TOLERANCE)
 
 
+def test_photos_is_as_accurate_as_its_folder_says(imagenet: Darkroom) -> None:
+    reference = json.loads((FOLDER / "reference.json").read_text())
+    described = tomllib.loads((ROOT / "models" / "photos" / "model.toml").read_text())
+    client = Client(imagenet.url)
+
+    def ranked(name: str) -> list[str]:
+        job = client.classify((FOLDER / "images" / name).read_bytes(), model="photos")
+        return [one["label"] for one in job["result"]["predictions"]]
+
+    answers = {name: ranked(name) for name in reference}
+
+    assert described["measured"] == {
+        "photographs": len(reference),
+        "top_1_accuracy": _share(reference[name]["class"] == answers[name][0] for name in answers),
+        "top_5_accuracy": _share(reference[name]["class"] in answers[name] for name in answers),
+    }
+
+
 def test_one_system_serves_several_models_by_name(imagenet: Darkroom) -> None:
     client = Client(imagenet.url)
     digit = (ROOT / "models" / "digits" / "samples" / "3.png").read_bytes()
@@ -94,3 +114,8 @@ def test_a_model_that_cannot_be_had_is_unavailable_with_the_reason(imagenet: Dar
     assert "nor a torchvision model" in models["no_such_net"]["reason"]
     assert refused.status_code == 503
     assert models["no_such_net"]["reason"] in refused.json()["detail"]
+
+
+def _share(truths: Iterable[bool]) -> float:
+    counted = list(truths)
+    return round(sum(counted) / len(counted), 4)

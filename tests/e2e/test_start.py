@@ -79,7 +79,7 @@ def test_a_start_with_other_settings_says_which_and_changes_nothing(darkroom: Da
     try:
         second = darkroom.run("-d")
     finally:
-        del darkroom.environment["DARKROOM_MODELS"]
+        darkroom.environment["DARKROOM_MODELS"] = "digits"
 
     assert second.returncode == 1
     assert "already running in this folder, with other settings" in second.stdout

@@ -26,7 +26,7 @@ def test_other_settings_are_named_with_both_values() -> None:
     keep_settings(EmbeddedSettings(models=("digits", "resnet18"), port=9000))
 
     assert differences(EmbeddedSettings(port=9000, rate_limit=5)) == [
-        "DARKROOM_MODELS is digits,resnet18, not digits",
+        "DARKROOM_MODELS is digits,resnet18, not photos,digits",
         "DARKROOM_RATE_LIMIT is 1000, not 5",
     ]
 

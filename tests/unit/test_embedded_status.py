@@ -19,7 +19,7 @@ ADDRESSES = Addresses(
 )
 WITHOUT_RABBITMQ = replace(ADDRESSES, management=None)
 MODELS = (
-    {"name": "digits", "state": "ready", "default": True, "labels": 10, "runtime": "onnx"},
+    {"name": "photos", "state": "ready", "default": True, "labels": 1000, "runtime": "onnx"},
     {"name": "resnet50", "state": "unavailable", "default": False, "reason": "no weights here"},
     {"name": "mine", "state": "loading", "default": False},
 )
@@ -36,15 +36,19 @@ def test_the_greeting_has_the_page_and_commands_that_can_be_copied() -> None:
     lines = greeting(ADDRESSES, FACTS).splitlines()
 
     assert "Darkroom is ready: http://127.0.0.1:9080/" in lines
-    assert "  curl -F image=@models/digits/samples/7.png http://127.0.0.1:9080/jobs" in lines
+    assert "  curl -F image=@models/photos/samples/coffee.jpg http://127.0.0.1:9080/jobs" in lines
     assert "  curl http://127.0.0.1:9080/jobs/ID" in lines
 
 
-def test_the_image_in_the_greeting_is_there() -> None:
+@pytest.mark.parametrize("name", ["photos", "digits"])
+def test_the_image_in_the_greeting_is_there(name: str) -> None:
+    facts = replace(FACTS, models=[{"name": name, "state": "ready", "default": True}])
+
     [sample] = [
-        word[7:] for word in greeting(ADDRESSES, FACTS).split() if word.startswith("image=@")
+        word[7:] for word in greeting(ADDRESSES, facts).split() if word.startswith("image=@")
     ]
 
+    assert sample.startswith(f"models/{name}/")
     assert (Path(__file__).parents[2] / sample).is_file()
 
 
@@ -62,7 +66,7 @@ def test_the_greeting_is_silent_about_a_rabbitmq_of_somebody_else() -> None:
 def test_the_greeting_says_of_each_model_whether_it_is_served_and_why_not() -> None:
     lines = [" ".join(line.split()) for line in greeting(ADDRESSES, FACTS).splitlines()]
 
-    assert "digits served, 10 labels, onnx, the default model" in lines
+    assert "photos served, 1000 labels, onnx, the default model" in lines
     assert "resnet50 not served, unavailable: no weights here" in lines
     assert "mine not served, loading" in lines
 
@@ -71,7 +75,7 @@ def test_the_greeting_does_not_speak_of_models_that_nobody_asked_for() -> None:
     assert "resnet18" not in greeting(ADDRESSES, FACTS)
 
 
-def test_the_greeting_offers_a_digit_only_to_the_model_of_digits() -> None:
+def test_the_greeting_offers_no_image_of_ours_to_a_model_of_somebody_else() -> None:
     others = replace(FACTS, models=[{"name": "mine", "state": "ready", "default": True}])
 
     assert "image=@PHOTO.jpg" in greeting(ADDRESSES, others)

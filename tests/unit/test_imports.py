@@ -46,7 +46,9 @@ OURS: Final = {
         r"|engine\.runtimes\.computing"
     ),
     r"modeltools(\..+)?": r"(common|engine|modeltools)(\..+)?",
-    r"api\.(health|models)\..+": (r"common\..+|api\.(openapi_parts|problems|schemas|\1\..+)"),
+    r"api\.(health|models|samples)\..+": (
+        r"common\..+|api\.(openapi_parts|problems|schemas|\1\..+)"
+    ),
     r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
 # Which modules of ours may import a library.

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from common.settings.consumer import Precision
 from engine.models.by_torch import served_by_torch
 from engine.models.classifier import Kit
 from engine.models.errors import ModelUnavailableError
@@ -15,7 +14,7 @@ from engine.preprocessing import Preprocessing
 from engine.runtimes import compiling
 from engine.runtimes.compiling import Compiled
 from engine.runtimes.computing import Computing
-from engine.runtimes.network import Floats
+from engine.runtimes.network import Floats, Precision
 from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
 from engine.runtimes.staging import Staging
 

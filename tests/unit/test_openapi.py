@@ -12,7 +12,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.service import Api
 
-UNDESCRIBED = {"/", "/static/<path:filename>"}  # the page
+# The page, and what only the page asks for.
+UNDESCRIBED = {"/", "/static/<path:filename>", "/samples", "/samples/<model>/<name>"}
 
 
 @pytest.fixture

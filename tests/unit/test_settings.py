@@ -41,7 +41,8 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def test_without_any_variable_there_are_defaults_for_everything() -> None:
     settings = load_or_exit(EmbeddedSettings)
 
-    assert settings.models == ("digits",)
+    assert settings.models == ("photos", "digits")
+    assert settings.model == "photos"
     assert settings.max_image_bytes == 10 * 1024 * 1024
     assert settings.max_image_pixels == 50_000_000
 
@@ -94,7 +95,7 @@ def test_the_largest_image_fits_into_the_largest_body_as_base64(size: int) -> No
         ("DARKROOM_GRACE_S", "nan", "a number more than 0 and at most 3600"),
         ("DARKROOM_LOG_FORMAT", "xml", "one of console, json"),
         ("DARKROOM_MONGO_DATABASE", "a.b", "text that matches ^[A-Za-z0-9_-]{1,63}$"),
-        ("DARKROOM_DEFAULT_MODEL", "lenet", "one of DARKROOM_MODELS (digits)"),
+        ("DARKROOM_DEFAULT_MODEL", "lenet", "one of DARKROOM_MODELS (photos, digits)"),
         ("DARKROOM_STATE_DIR", "", "the path of a folder"),
         ("DARKROOM_MODELS_DIR", "", "the path of a folder"),
         ("DARKROOM_PORT", "80", "a whole number at least 1024 and at most 65000"),

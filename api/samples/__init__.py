@@ -1,0 +1,1 @@
+"""Images to try, which ship with the models."""
