@@ -29,7 +29,8 @@ from courier.orphans import OrphanedImages
 from courier.relay import relay
 from courier.rescue import Rescuer
 from embedded.store import EmbeddedStore
-from tests.servers import Server, free_port
+from testbed.ports import free_port
+from testbed.server import Server
 
 ROUND: Final = "round"
 _LEASE_S: Final = 15.0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from embedded.store import EmbeddedStore
-from tests.servers import free_port, running
+from testbed.ports import free_port
+from testbed.server import running
 
 WEIGHTS_DIR = "DARKROOM_WEIGHTS_DIR"
 

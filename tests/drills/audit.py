@@ -13,8 +13,8 @@ import requests
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from testbed.system import System
 from tests.drills.ledger import Expectation, Ledger
-from tests.drills.system import System
 
 ENDED: Final = ("done", "failed", "cancelled")
 _LOOK_AGAIN_S: Final = 0.5

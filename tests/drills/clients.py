@@ -12,7 +12,7 @@ from typing import Final
 
 import requests
 
-from tests.drills.images import Order, numbered
+from testbed.echo import Order, numbered
 from tests.drills.ledger import DONE, Expectation, Ledger
 
 _PATIENCE_S: Final = 180.0

@@ -20,11 +20,11 @@ from common.settings import Settings
 from courier.lost import Evidence
 from courier.main import duties_at_the_queues, duties_at_the_store
 from courier.rounds import Duty
+from testbed.echo import Order, numbered
+from testbed.system import Plan
+from testbed.waiting import wait_for
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order, numbered
-from tests.drills.system import Plan
 from tests.examples import OWNER, a_job, a_worker
-from tests.waiting import wait_for
 
 _WAITING: Final = 100_000
 _WAITING_IN_SHORT: Final = 20_000

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.disks import NoMountsError
+from testbed.disks import NoMountsError
+from testbed.system import Plan, System
+from testbed.waiting import wait_for
+from tests.drills import without as taking_away
 from tests.drills.audit import Findings, Witness, audit
 from tests.drills.clients import Clients
 from tests.drills.ledger import Ledger
-from tests.drills.system import Plan, System
-from tests.waiting import wait_for
+from tests.drills.without import VARIABLE as MISSING
 
 # If none of those that are left has ended for so long, they are stuck.
 _END_WITHIN_S: Final = 180.0
@@ -119,7 +121,7 @@ def run_drill(
     """Run *drill* on a system of its own, whose files stay if the drill fails."""
     started_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    ledger, system = Ledger(), make_system(replace(drill.plan, without=without))
+    ledger, system = Ledger(), make_system(_plan(drill, without))
     run = Run(
         system=system,
         ledger=ledger,
@@ -158,6 +160,13 @@ def run_drill(
     if not outcome.is_red:
         system.remove()
     return outcome
+
+
+def _plan(drill: Drill, without: str | None) -> Plan:
+    if without is None:
+        return drill.plan
+    settings = {**drill.plan.settings, MISSING: without}
+    return replace(drill.plan, settings=settings, first=(taking_away.__name__,))
 
 
 def _check(drill: Drill, run: Run, findings: Findings) -> None:

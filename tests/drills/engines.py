@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from testbed.echo import Order
+from testbed.processes import engines_of
+from testbed.server import Server
+from testbed.system import CALM, Plan
+from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan, engines_of
-from tests.servers import Server
-from tests.waiting import wait_for
 
 _ATTEMPTS: Final = 3
 _ORDINARY: Final = 60
@@ -64,7 +65,7 @@ def _largest_engine(consumers: list[Server]) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not ending.wait(_LOOK_EVERY_S):
-            pids = [pid for one in consumers for pid in engines_of(one)]
+            pids = [pid for one in consumers for pid in engines_of(one.pid)]
             seen[0] = max([seen[0], *map(_peak_kb, pids)])
 
     watching = threading.Thread(target=watch, name="largest-engine")

@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from testbed.echo import Order
+from testbed.system import CALM, Plan
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan
 
 _ROUNDS: Final = 2
 _WAIT_S: Final = 0.05

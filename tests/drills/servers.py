@@ -2,10 +2,10 @@
 
 import time
 
+from testbed.echo import Order
+from testbed.server import Server
+from testbed.system import CALM, Plan
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan
-from tests.servers import Server
 
 
 def _restart_broker(run: Run) -> None:

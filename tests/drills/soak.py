@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Final
 
+from testbed.echo import Order
+from testbed.gauge import Gauge, Line, more
+from testbed.system import CALM, Plan
+from testbed.waiting import wait_for
 from tests.drills import variety
 from tests.drills.drill import Drill, Run
-from tests.drills.gauge import Gauge, Line, more
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan
-from tests.waiting import wait_for
 
 _LENGTH_S, _SHORT_LENGTH_S = 900.0, 120.0
 _WARM_UP_S, _SHORT_WARM_UP_S = 90.0, 30.0

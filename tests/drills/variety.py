@@ -9,7 +9,7 @@ import PIL.Image
 import pillow_heif
 
 from common.formats import FORMATS
-from tests.drills.images import Order, numbered
+from testbed.echo import Order, numbered
 from tests.drills.ledger import Expectation
 
 # Pillow writes HEIF only with it.

@@ -17,7 +17,7 @@ MEMBER: Final = "later"  # what the patch adds everywhere
 _ROOT: Final = Path(__file__).parents[2]
 _PATCH: Final = Path(__file__).with_name("later.patch")
 # What the roles import, and what a drill may have them import first.
-_PACKAGES: Final = ("api", "common", "consumer", "courier", "tests")
+_PACKAGES: Final = ("api", "common", "consumer", "courier", "engine", "testbed", "tests")
 _LIMIT_S: Final = 60
 
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 import pytest
 
 from embedded.readiness import listens
+from testbed.ports import free_ports
+from testbed.processes import stand_still
 from tests.conftest import WEIGHTS_DIR
-from tests.servers import free_ports, stand_still
 
 ROOT: Final = Path(__file__).parents[2]
 _START: Final = str(ROOT / "start.sh")

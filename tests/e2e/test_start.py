@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.client import Client
+from testbed.client import Client
+from testbed.processes import stand_still
 from tests.e2e.conftest import ROOT, Darkroom, Terminal, ports_of_the_machine, wait_until
-from tests.servers import stand_still
 
 ROLES = {"nginx", "api", "consumer", "courier", "rabbitmq", "store", "epmd"}
 SAMPLE = ROOT / "models" / "digits" / "samples" / "7.png"

@@ -12,82 +12,20 @@ from embedded import roles
 from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
 from embedded.programs import HOST, Program
 from embedded.sockets import socket_path
-from tests.e2e.client import Client
+from testbed.client import Client
+from testbed.held import HeldModel
+from testbed.namespaces import Namespace
+from testbed.ports import free_port
+from testbed.processes import children_of
+from testbed.server import Server, running
+from testbed.waiting import wait_for
 from tests.examples import an_image
-from tests.namespaces import Namespace
-from tests.servers import Server, children_of, free_port, running
-from tests.waiting import wait_for
 
 GRACE_S = 5.0
 # The time of grace, then to close the connections, and a busy machine's time to do so.
 ENDS_WITHIN_S = GRACE_S + 20
 READY_WITHIN_S = 180
 _MAX_BODY_BYTES = 20 * 1024**2
-
-# Over any image but the one of 64 pixels, with which the engine warms up. One of three takes the
-# engine along.
-_HELD = """
-import os
-import signal
-import time
-from pathlib import Path
-
-HERE = Path(__file__).parent
-
-class Predictor:
-    def load(self):
-        pass
-
-    def predict(self, images):
-        if images[0].width == 3:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if images[0].width != 64:
-            with (HERE / "inferences").open("a") as inferences:
-                inferences.write("one more\\n")
-            while (HERE / "hold").exists():
-                time.sleep(0.02)
-        return [[("held", 1.0)] for _ in images]
-"""
-# Longer than any test holds a job.
-_TIME_LIMIT_S = 600
-
-
-class HeldModel:
-    """A model that works on an image for as long as a test wants, and counts its images."""
-
-    name = "held"
-
-    def __init__(self, folder: Path) -> None:
-        self._models = folder / "models"
-        self._home = self._models / self.name
-
-    def install(self) -> dict[str, str]:
-        """Write the model, and return the settings with which roles serve it."""
-        self._home.mkdir(parents=True)
-        (self._home / "predictor.py").write_text(_HELD)
-        (self._home / "model.toml").write_text('predictor = "predictor:Predictor"')
-        return {
-            "DARKROOM_MODELS": self.name,
-            "DARKROOM_MODELS_DIR": str(self._models),
-            "DARKROOM_JOB_TIME_LIMIT_S": str(_TIME_LIMIT_S),
-        }
-
-    def hold(self) -> None:
-        """Let it work until :meth:`let_go`; count from here."""
-        self._inferences.unlink(missing_ok=True)
-        (self._home / "hold").touch()
-
-    def let_go(self) -> None:
-        (self._home / "hold").unlink(missing_ok=True)
-
-    @property
-    def inferences(self) -> int:
-        """How many images it was asked for since it was held."""
-        return len(self._inferences.read_text().splitlines()) if self._inferences.exists() else 0
-
-    @property
-    def _inferences(self) -> Path:
-        return self._home / "inferences"
 
 
 @dataclass(frozen=True)

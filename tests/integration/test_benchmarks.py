@@ -12,7 +12,8 @@ from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
 from embedded.store import EmbeddedStore
-from tests.servers import free_port, running
+from testbed.ports import free_port
+from testbed.server import running
 
 
 @pytest.mark.parametrize("by_protocol", [False, True])

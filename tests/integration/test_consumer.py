@@ -5,9 +5,9 @@ from pathlib import Path
 
 import requests
 
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import ENDS_WITHIN_S, Roles
-from tests.waiting import wait_for
 
 SETTINGS = {"DARKROOM_LEASE_S": "2"}
 

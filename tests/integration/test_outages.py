@@ -13,9 +13,11 @@ import pytest
 import requests
 
 from common.rabbitmq.topology import QUEUE, declare
-from tests.integration.roles import HeldModel, Roles, environment, programs, running_roles
-from tests.servers import Broker, Server
-from tests.waiting import wait_for
+from testbed.broker import Broker
+from testbed.held import HeldModel
+from testbed.server import Server
+from testbed.waiting import wait_for
+from tests.integration.roles import Roles, environment, programs, running_roles
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 SETTINGS = {"DARKROOM_LEASE_S": "5"}

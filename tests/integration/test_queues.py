@@ -21,8 +21,8 @@ from common.rabbitmq.topology import (
     declare,
     parameters,
 )
-from tests.servers import Broker
-from tests.waiting import wait_for
+from testbed.broker import Broker
+from testbed.waiting import wait_for
 
 _HEARTBEAT_S = 2
 _PATIENCE_S = 1.0

@@ -29,9 +29,9 @@ from consumer.errors import (
     EngineTimeoutError,
 )
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from testbed.processes import stand_still
+from testbed.waiting import wait_for
 from tests.examples import JOB_ID, an_image
-from tests.servers import stand_still
-from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
 PREDICTOR = """

@@ -17,9 +17,9 @@ from consumer.engines.keeper import Engine
 from consumer.engines.process import Limits
 from consumer.errors import EngineDiedError, EngineLostError, EngineMemoryError, EngineTimeoutError
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from testbed.processes import children_of
+from testbed.waiting import wait_for
 from tests.examples import JOB_ID, an_image
-from tests.servers import children_of
-from tests.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 

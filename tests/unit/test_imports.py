@@ -42,6 +42,15 @@ OURS: Final = {
     r"modeltools(\..+)?": r"(common|engine|modeltools)(\..+)?",
     r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
+# What stands beside the product, and which modules of ours it may import.
+BESIDE: Final = {
+    r"testbed(\..+)?": r"(common|embedded|testbed)(\..+)?",
+    r"benchmarks(\..+)?": r"(?!tests\b).+",
+    # Drills are run in containers, too.
+    r"tests\.(compose|drills)(\..+)?": r"(?!benchmarks\b).+",
+    # Benchmarks have tests; the drills are tests themselves.
+    r"tests(\..+)?": r"(?!tests\.(compose|drills)\b).+",
+}
 # Which modules of ours may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
@@ -95,6 +104,24 @@ def test_a_library_is_imported_only_where_it_belongs(file: Path) -> None:
     libraries = {imported.split(".")[0] for imported in imports_of(file)}
 
     assert {name for name in libraries if re.fullmatch("|".join(forbidden), name)} == set()
+
+
+@pytest.mark.parametrize("folder", ["testbed", "benchmarks", "tests"])
+def test_tests_and_benchmarks_share_the_testbed_and_nothing_else(folder: str) -> None:
+    strays = {
+        name_of(file): imported
+        for file in (ROOT / folder).rglob("*.py")
+        for imported in imports_of(file)
+        if imported.split(".")[0] in {*FOLDERS, "benchmarks", "testbed", "tests"}
+        and not _may_import(name_of(file), imported)
+    }
+
+    assert strays == {}
+
+
+def _may_import(name: str, imported: str) -> bool:
+    allowed = next(BESIDE[pattern] for pattern in BESIDE if re.fullmatch(pattern, name))
+    return re.fullmatch(allowed, imported) is not None
 
 
 WATCH: Final = """

@@ -1,16 +1,20 @@
-"""Images that carry a number, which is their right answer, and an order to the model."""
+"""A model that reads a number off an image, and images that carry one, with an order to it."""
 
 from enum import IntEnum
 from io import BytesIO
+from pathlib import Path
+from typing import Final
 
 import PIL.Image
+
+MODELS: Final = Path(__file__).parent / "models"
 
 # Not the 64 x 64 of an engine's first image, which is black: number 0, no order.
 _SIZE = (16, 16)
 
 
 class Order(IntEnum):
-    """What the model of the drills does before it answers."""
+    """What the model does before it answers."""
 
     ANSWER = 0
     WAIT = 1  # hundredths of a second, in ``parameter``

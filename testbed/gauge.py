@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from tests.drills.system import System, engines_of
+from testbed.processes import engines_of
+from testbed.system import System
 
 _LOOK_EVERY_S: Final = 1.0
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -122,7 +123,7 @@ def _processes(system: System) -> Iterator[tuple[str, int]]:
     for number, worker in enumerate(system.api.children(), 1):
         yield f"api worker {number}", worker
     for consumer in system.consumers:
-        for engine in engines_of(consumer):
+        for engine in engines_of(consumer.pid):
             yield f"engine of {consumer.program.name}", engine
 
 

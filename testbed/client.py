@@ -1,4 +1,4 @@
-"""A client as a user would write it."""
+"""An HTTP client as a user would write it."""
 
 import base64
 import time
