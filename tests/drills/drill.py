@@ -95,6 +95,7 @@ class Outcome:
     notes: dict[str, Any]
     faults: list[str]
     skipped: str = ""  # why it could not be run here
+    logs: str = ""  # where they are, if it is red
 
     @property
     def is_red(self) -> bool:
@@ -157,7 +158,9 @@ def run_drill(
         faults=run.faults,
         skipped=skipped,
     )
-    if not outcome.is_red:
+    if outcome.is_red:
+        outcome.logs = str(system.folder)
+    else:
         system.remove()
     return outcome
 

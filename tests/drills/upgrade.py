@@ -18,7 +18,7 @@ from testbed.system import CALM, Plan
 from tests.drills.audit import Findings
 from tests.drills.damaged import changed, sow
 from tests.drills.drill import Drill, Run
-from tests.drills.versions import MEMBER, in_version, make_later_version
+from tests.versions import MEMBER, in_version, make_later_version
 
 _WAIT_S: Final = 0.05
 _PAUSE_S: Final = 0.4
