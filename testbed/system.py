@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -18,21 +17,17 @@ from pymongo.database import Database
 
 from common.rabbitmq.topology import QUEUE
 from embedded import roles
-from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
-from embedded.sockets import socket_path
-from embedded.store import EmbeddedStore
 from testbed.broker import Broker, make_node
 from testbed.client import Client
 from testbed.disks import SmallDisk, see_mounts_alone
 from testbed.echo import MODELS
 from testbed.namespaces import Namespace
-from testbed.ports import free_port
+from testbed.parts import api_socket, make_nginx, make_store, role_settings
 from testbed.server import Server
 from testbed.waiting import wait_for
 
 _READY_WITHIN_S: Final = 180
-_MAX_BODY_BYTES: Final = 20 * 1024**2
 _BLOCKED_S: Final = 10
 _DISK_ALARM_MIB: Final = 40
 # The disk of a store is often out of sight: that of another machine.
@@ -87,29 +82,25 @@ class System:
         self.node = make_node(folder / "rabbitmq", **alarm)
         self._port_mapper = self._server(self.node.programs()[0])
         self.broker = Broker(self.node, log=folder / "rabbitmq.log")
-        self.store_port = free_port()
-        store = EmbeddedStore(folder=folder / "store", port=self.store_port)
-        store.prepare()
+        store = make_store(folder / "store")
+        self.store_port = store.port
         self.store = self._server(store.program(), store.url)
-        self.database_name = f"drill-{uuid.uuid4().hex}"
-        self.url = f"http://{HOST}:{self._front()}"
-        self.environment = self._environment()
+        nginx = make_nginx(folder)
+        self.nginx = self._server(nginx.program())
+        self.url = f"http://{HOST}:{nginx.port}"
+        self.environment = self._role_settings()
+        self.database_name = self.environment["DARKROOM_MONGO_DATABASE"]
+        self._grace_s = float(self.environment["DARKROOM_GRACE_S"])
         self.api = self._role(
-            roles.api(self._api_socket, self.environment, grace_s=self._setting_s("GRACE_S"))
+            roles.api(api_socket(folder), self.environment, grace_s=self._grace_s)
         )
         self.consumers = [
             self._role(program)
-            for program in roles.consumers(
-                plan.consumers, self.environment, grace_s=self._setting_s("GRACE_S")
-            )
+            for program in roles.consumers(plan.consumers, self.environment, grace_s=self._grace_s)
         ]
+        courier = roles.courier(self.environment, grace_s=self._grace_s)
         self.couriers = [
-            self._role(
-                replace(
-                    roles.courier(self.environment, grace_s=self._setting_s("GRACE_S")),
-                    name=f"courier-{number}",
-                )
-            )
+            self._role(replace(courier, name=f"courier-{number}"))
             for number in range(1, plan.couriers + 1)
         ]
 
@@ -172,7 +163,7 @@ class System:
             inside: The network that it runs in.
         """
         environment = self.environment | dict(settings or {})
-        [program] = roles.consumers(1, environment, grace_s=self._setting_s("GRACE_S"))
+        [program] = roles.consumers(1, environment, grace_s=self._grace_s)
         consumer = self._role(replace(program, name=name), first=first)
         if inside is not None:
             command = inside.command(*consumer.program.command)
@@ -226,34 +217,15 @@ class System:
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
-    def _front(self) -> int:
-        port, self._api_socket = free_port(), socket_path(self.folder / "run" / "api.sock")
-        nginx = EmbeddedNginx(
-            folder=self.folder / "nginx",
-            port=port,
-            api_socket=self._api_socket,
-            max_body_bytes=_MAX_BODY_BYTES,
+    def _role_settings(self) -> dict[str, str]:
+        watched = (str(self.folder / name) for name in self._plan.disks if name in _WATCHED)
+        shared = role_settings(
+            self.folder,
+            amqp_url=self.broker.url,
+            mongo_url=self.store.url,
+            DARKROOM_DISKS=os.pathsep.join(watched),
         )
-        nginx.prepare()
-        self.nginx = self._server(nginx.program())
-        return port
-
-    def _environment(self) -> dict[str, str]:
-        disks = os.pathsep.join(
-            str(self.folder / name) for name in self._plan.disks if name in _WATCHED
-        )
-        return {
-            "DARKROOM_AMQP_URL": self.broker.url,
-            "DARKROOM_MONGO_URL": self.store.url,
-            "DARKROOM_MONGO_DATABASE": self.database_name,
-            "DARKROOM_STATE_DIR": str(self.folder),
-            "DARKROOM_DISKS": disks,
-            **BRISK,
-            **self._plan.settings,
-        }
-
-    def _setting_s(self, name: str) -> float:
-        return float(self.environment[f"DARKROOM_{name}"])
+        return {**shared, **BRISK, **self._plan.settings}
 
     def _role(self, program: Program, *, first: tuple[str, ...] = ()) -> Server:
         command = _importing((*self._plan.first, *first), program.command)

@@ -7,11 +7,10 @@ from contextlib import ExitStack
 import pytest
 
 from embedded.errors import CannotStartError
-from embedded.store import EmbeddedStore
 from testbed import namespaces
 from testbed.broker import Broker, make_node
 from testbed.namespaces import Network, NoNamespacesError
-from testbed.ports import free_port
+from testbed.parts import make_store
 from testbed.server import Server, running
 from tests.integration.roles import Roles, running_roles
 
@@ -53,8 +52,7 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A store, not yet started; tests use :func:`mongo`."""
-    store = EmbeddedStore(folder=tmp_path_factory.mktemp("store"), port=free_port())
-    store.prepare()
+    store = make_store(tmp_path_factory.mktemp("store"))
     server = Server(store.program(), store.url)
     yield server
     server.stop()

@@ -1,7 +1,6 @@
 """Our own roles as processes, on servers that a test may harm."""
 
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -9,13 +8,12 @@ from pathlib import Path
 
 from common.mongo.connection import connect, open_database
 from embedded import roles
-from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
+from embedded.nginx import REQUEST_LIMIT_S
 from embedded.programs import HOST, Program
-from embedded.sockets import socket_path
 from testbed.client import Client
 from testbed.held import HeldModel
 from testbed.namespaces import Namespace
-from testbed.ports import free_port
+from testbed.parts import api_socket, make_nginx, role_settings
 from testbed.processes import children_of
 from testbed.server import Server, running
 from testbed.waiting import wait_for
@@ -25,7 +23,6 @@ GRACE_S = 5.0
 # The time of grace, then to close the connections, and a busy machine's time to do so.
 ENDS_WITHIN_S = GRACE_S + 20
 READY_WITHIN_S = 180
-_MAX_BODY_BYTES = 20 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -142,19 +139,8 @@ class Roles:
 
 def environment(folder: Path, *, amqp_url: str, mongo_url: str, **settings: str) -> dict[str, str]:
     """Give the settings of roles that write to *folder* and use a database of their own."""
-    return {
-        "DARKROOM_AMQP_URL": amqp_url,
-        "DARKROOM_MONGO_URL": mongo_url,
-        "DARKROOM_MONGO_DATABASE": f"test-{uuid.uuid4().hex}",
-        "DARKROOM_STATE_DIR": str(folder),
-        "DARKROOM_GRACE_S": f"{GRACE_S:g}",
-        **settings,
-    }
-
-
-def api_socket(settings: Mapping[str, str]) -> Path:
-    """Return where the api of roles with *settings* listens."""
-    return socket_path(Path(settings["DARKROOM_STATE_DIR"], "run", "api.sock"))
+    given = {"DARKROOM_GRACE_S": f"{GRACE_S:g}", **settings}
+    return role_settings(folder, amqp_url=amqp_url, mongo_url=mongo_url, **given)
 
 
 def programs(settings: dict[str, str]) -> list[Program]:
@@ -162,7 +148,7 @@ def programs(settings: dict[str, str]) -> list[Program]:
     return [
         *roles.consumers(1, settings, grace_s=GRACE_S),
         roles.courier(settings, grace_s=GRACE_S),
-        roles.api(api_socket(settings), settings, grace_s=GRACE_S),
+        roles.api(api_socket(Path(settings["DARKROOM_STATE_DIR"])), settings, grace_s=GRACE_S),
     ]
 
 
@@ -191,7 +177,6 @@ def running_roles(
     chosen = environment(
         folder, amqp_url=amqp_url, mongo_url=mongo_url, **(model.install() | settings)
     )
-    port = free_port()
     with ExitStack() as opened:
         servers = {
             program.name: Server(_moved(program, inside), log=folder / f"{program.name}.log")
@@ -202,16 +187,10 @@ def running_roles(
             server.launch()
         for server in servers.values():
             server.wait_until_ready()
-        nginx = EmbeddedNginx(
-            folder=folder / "nginx",
-            port=port,
-            api_socket=api_socket(chosen),
-            request_limit_s=int(settings.get("DARKROOM_REQUEST_LIMIT_S", REQUEST_LIMIT_S)),
-            max_body_bytes=_MAX_BODY_BYTES,
-        )
-        nginx.prepare()
+        limit_s = int(settings.get("DARKROOM_REQUEST_LIMIT_S", REQUEST_LIMIT_S))
+        nginx = make_nginx(folder, request_limit_s=limit_s)
         front = opened.enter_context(running(nginx.program()))
-        client = Client(f"http://{HOST}:{port}")
+        client = Client(f"http://{HOST}:{nginx.port}")
         system = Roles(client, servers, model, chosen, front)
         system.wait_until_ready()
         yield system

@@ -11,8 +11,7 @@ from benchmarks.proxy import counting
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
-from embedded.store import EmbeddedStore
-from testbed.ports import free_port
+from testbed.parts import make_store
 from testbed.server import running
 
 
@@ -20,8 +19,7 @@ from testbed.server import running
 def test_a_filled_store_holds_jobs_as_the_service_writes_them(
     tmp_path: Path, *, by_protocol: bool
 ) -> None:
-    store = EmbeddedStore(folder=tmp_path, port=free_port())
-    store.prepare()
+    store = make_store(tmp_path)
     with running(store.program()), connect(store.url, timeout_s=30) as client:
         database = open_database(client, "bench")
         now_ms = ServerClock(database).now_ms
