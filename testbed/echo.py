@@ -1,5 +1,6 @@
 """A model that reads a number off an image, and images that carry one, with an order to it."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from io import BytesIO
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Final
 
 import PIL.Image
 
+DONE: Final = frozenset({"done"})
 MODELS: Final = Path(__file__).parent / "models"
 
 # Not the 64 x 64 of an engine's first image, which is black: number 0, no order.
@@ -21,6 +23,21 @@ class Order(IntEnum):
     HANG = 2  # in native code, with the interpreter's lock held
     CRASH = 3
     EAT = 4  # memory, some hundred megabytes a second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """How a job shall end.
+
+    Args:
+        number: What its image carries, and a right result says.
+        states: The states it may end in.
+        problem: The name of the problem it fails with, if it fails.
+    """
+
+    number: int
+    states: frozenset[str] = DONE
+    problem: str = ""
 
 
 def numbered(number: int, order: Order = Order.ANSWER, parameter: int = 0) -> bytes:

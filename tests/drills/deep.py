@@ -164,12 +164,7 @@ def _lose_some(run: Run) -> None:
     lost = _take_out(run)
     for consumer in run.system.consumers:
         consumer.launch()
-    jobs = list(run.ledger.expected)
-    wait_for(
-        lambda: all(map(run.witness.has_ended, jobs)),
-        within_s=_ENDED_WITHIN_S,
-        what="all have ended",
-    )
+    run.wait_for_all_ends(within_s=_ENDED_WITHIN_S)
     with run.system.database() as database:
         again = {
             document["_id"]

@@ -12,7 +12,7 @@ from testbed.supervised import Supervised
 from testbed.system import CALM, Plan
 from testbed.waiting import wait_for
 from tests.drills.drill import Drill, Run
-from tests.drills.rubbish import strangers
+from tests.hostile_messages import strangers
 
 _JOBS_BEFORE: Final = 8
 _MESSAGES: Final = 200

@@ -39,6 +39,15 @@ class Run:
         if not holds:
             self.faults.append(what)
 
+    def wait_for_all_ends(self, *, within_s: float) -> None:
+        """Wait until every job that was accepted so far has ended."""
+        jobs = list(self.ledger.expected)
+        wait_for(
+            lambda: all(map(self.witness.has_ended, jobs)),
+            within_s=within_s,
+            what="all jobs have ended",
+        )
+
     def see_one_through(self) -> None:
         """Hand one image in and wait for its end: then all parts work together again."""
         job_id = self.clients.submit()
@@ -64,7 +73,6 @@ class Drill:
         do: Submits the jobs and does the harm; returns when the audit may begin.
         plan: The system.
         makes: What kind of system that is.
-        end_within_s: How long the audit waits for another job to end.
         loses_messages: Whether the harm takes messages away, so that some must be published
             again. Where it does not, one that was published again is a fault.
         burns_attempts: Whether the harm costs attempts. Where it does not, a job that needed
@@ -77,7 +85,6 @@ class Drill:
     do: Harm
     plan: Plan = field(default_factory=Plan)
     makes: Callable[[Path, Plan], System] = System
-    end_within_s: float = _END_WITHIN_S
     loses_messages: bool = False
     burns_attempts: bool = True
     check: Callable[[Run, Findings], None] | None = None
@@ -136,7 +143,7 @@ def run_drill(
         system.start()
         with run.witness:
             drill.do(run)
-            findings = audit(system, ledger, run.witness, within_s=drill.end_within_s)
+            findings = audit(system, ledger, run.witness, within_s=_END_WITHIN_S)
         _check(drill, run, findings)
     except (CannotHereError, NoMountsError) as exc:
         if "CI" in os.environ:  # where everything must be there

@@ -13,7 +13,6 @@ from testbed.echo import Order
 from testbed.processes import engines_of
 from testbed.server import Server
 from testbed.system import CALM, Plan
-from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 
@@ -40,11 +39,7 @@ def _mix(run: Run, order: Order, problem: str) -> None:
             run.clients.submit()
         else:
             run.clients.submit(one, states=_FAILED, problem=problem)
-    wait_for(
-        lambda: all(map(run.witness.has_ended, run.ledger.expected)),
-        within_s=_ENDED_WITHIN_S,
-        what="all jobs have ended",
-    )
+    run.wait_for_all_ends(within_s=_ENDED_WITHIN_S)
 
 
 def _mix_and_measure(run: Run) -> None:

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from pymongo.collection import Collection
 
+from testbed import hanging
 from testbed.echo import Order
+from testbed.hanging import Place
 from testbed.processes import engines_of, stand_still
 from testbed.server import Server
 from testbed.system import Plan
 from testbed.waiting import wait_for
-from tests.drills import hanging
 from tests.drills.drill import Drill, Run
-from tests.drills.hanging import Place
 
 Document = dict[str, Any]
 

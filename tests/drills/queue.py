@@ -18,7 +18,7 @@ from testbed.system import CALM, Plan
 from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
-from tests.drills.rubbish import misfit, rubbish, strangers
+from tests.hostile_messages import misfit, rubbish, strangers
 
 _PURGED_JOBS: Final = 60
 _BROKEN_JOBS: Final = 20

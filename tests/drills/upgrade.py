@@ -16,8 +16,8 @@ from testbed.echo import Order
 from testbed.server import Server
 from testbed.system import CALM, Plan
 from tests.drills.audit import Findings
-from tests.drills.damaged import changed, sow
 from tests.drills.drill import Drill, Run
+from tests.unreadable_records import changed, sow
 from tests.versions import MEMBER, in_version, make_later_version
 
 _WAIT_S: Final = 0.05
