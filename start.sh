@@ -23,7 +23,7 @@ usage() {
                              make a model that computes in fewer bits, with a report of what it
                              gains and loses; see models/README.md and `model quantize --help`
 ./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
-./start.sh drill [NAME]      harm a system of its own on purpose, and audit every job; see
+./start.sh drill [NAME]...   harm a system of its own on purpose, and audit every job; see
                              docs/reliability.md and `./start.sh drill --help`
 ./start.sh bench [PART]      measure a system of its own: JSON, a chart and a table; see
                              docs/performance.md and `./start.sh bench --help`
@@ -125,10 +125,24 @@ run_tests() {
   exec python -m pytest "$@"
 }
 
+# Names come first; the options are those of tests/drills/conftest.py, and pytest's.
 run_drills() {
+  local pytest=("$VENV/bin/python" -m pytest tests/drills --no-header)
   install_servers
   install_python_packages test
-  PATH=$PWD/$VENV/bin:$PATH exec "$VENV/bin/python" -m tests.drills "$@"
+  PATH=$PWD/$VENV/bin:$PATH
+  case ${1:-} in
+    -h | --help)
+      "${pytest[@]}" --help | sed -n '/^drills/,/^$/p'
+      return
+      ;;
+  esac
+  pytest+=(--long --at-once 1)
+  while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
+    pytest+=(--drill "$1")
+    shift
+  done
+  exec "${pytest[@]}" "$@"
 }
 
 run_benchmarks() {

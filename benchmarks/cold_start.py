@@ -24,7 +24,7 @@ from embedded.programs import Program
 from embedded.readiness import ask, listens
 from embedded.settings import ROOT
 from engine.models.places import Places
-from tests.servers import free_port
+from testbed.ports import free_port
 
 _LOOK_AGAIN_S: Final = 0.005
 _WITHIN_S: Final = 120.0

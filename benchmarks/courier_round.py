@@ -29,7 +29,8 @@ from courier.duties.orphans import OrphanedImages
 from courier.duties.relay import relay
 from courier.duties.rescue import Rescuer
 from embedded.store import EmbeddedStore
-from tests.servers import Server, free_port
+from testbed.ports import free_port
+from testbed.server import Server
 
 ROUND: Final = "round"
 _LEASE_S: Final = 15.0

@@ -21,7 +21,9 @@ from embedded.readiness import ask
 from embedded.settings import EmbeddedSettings
 from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
-from tests.servers import Broker, Server, free_port
+from testbed.broker import Broker
+from testbed.ports import free_port
+from testbed.server import Server
 
 DATABASE: Final = "bench"
 _READY_WITHIN_S: Final = 300.0  # a first start exports its model

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.store import EmbeddedStore
-from tests.servers import free_port, running
+from testbed.parts import make_store
+from testbed.server import running
 
 WEIGHTS_DIR = "DARKROOM_WEIGHTS_DIR"
 
@@ -29,7 +29,6 @@ def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def embedded_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An nx-27017 server of its own."""
-    store = EmbeddedStore(folder=tmp_path_factory.mktemp("store"), port=free_port())
-    store.prepare()
+    store = make_store(tmp_path_factory.mktemp("store"))
     with running(store.program()):
         yield store.url

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from testbed.system import Plan
 from tests.compose import engine as engines
 from tests.compose.engine import TARGETS, Engine, NoEngineError
 from tests.compose.system import ComposeSystem
-from tests.drills.system import Plan
 from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
 

@@ -5,9 +5,10 @@ from contextlib import suppress
 from typing import Any
 
 from embedded.programs import Program, Stage
+from testbed.processes import children_of
+from testbed.server import Server
+from testbed.waiting import wait_for
 from tests.compose.engine import Engine
-from tests.servers import Server, children_of
-from tests.waiting import wait_for
 
 _READY_WITHIN_S = 120
 

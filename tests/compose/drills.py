@@ -3,11 +3,11 @@
 import time
 from typing import Final
 
+from testbed.echo import Order
+from testbed.system import Plan
 from tests.compose.container import Container
 from tests.compose.system import ComposeSystem
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import Plan
 
 _PAUSE_S: Final = 0.4
 _WAIT_S: Final = 0.05

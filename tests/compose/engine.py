@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.waiting import wait_for
+from testbed.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 TAG: Final = "under-test"

@@ -17,11 +17,13 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from embedded.programs import HOST
+from testbed.echo import MODELS
+from testbed.ports import free_port
+from testbed.server import Server
+from testbed.system import BRISK, Plan, System
+from testbed.waiting import wait_for
 from tests.compose.container import Container, ServerContainer
 from tests.compose.engine import BASES, ROOT, TAG, Engine, run
-from tests.drills.system import BRISK, MODELS, Plan, System
-from tests.servers import Server, free_port
-from tests.waiting import wait_for
 
 GREEN_WITHIN_S: Final = 60.0
 _UP_LIMIT_S: Final = 300

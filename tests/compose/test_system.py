@@ -12,13 +12,14 @@ from typing import Final
 
 import pytest
 
+from testbed.client import Client
+from testbed.ports import free_port
+from testbed.processes import stand_still
+from testbed.waiting import wait_for
 from tests.compose.container import Container
 from tests.compose.engine import BASES, ROOT, Engine
 from tests.compose.system import ComposeSystem
-from tests.e2e.client import Client
 from tests.e2e.test_imagenet import FOLDER
-from tests.servers import free_port, stand_still
-from tests.waiting import wait_for
 
 _SEVEN: Final = (ROOT / "models" / "digits" / "samples" / "7.png").read_bytes()
 _CANARY_PORT: Final = 8000

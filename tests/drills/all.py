@@ -11,7 +11,6 @@ from tests.drills import (
     processes,
     queue,
     restarts,
-    servers,
     soak,
     stuck,
     upgrade,
@@ -19,7 +18,7 @@ from tests.drills import (
 from tests.drills.drill import Drill
 
 _MODULES: Final = (
-    processes, engines, stuck, lanes, network, servers, queue, disks, deep, restarts, upgrade, soak
+    processes, engines, stuck, lanes, network, restarts, queue, disks, deep, upgrade, soak
 )  # fmt: skip
 
 DRILLS: Final[dict[str, Drill]] = {

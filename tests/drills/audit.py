@@ -13,8 +13,9 @@ import requests
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from tests.drills.ledger import Expectation, Ledger
-from tests.drills.system import System
+from testbed.echo import Expectation
+from testbed.system import System
+from tests.drills.ledger import Ledger
 
 ENDED: Final = ("done", "failed", "cancelled")
 _LOOK_AGAIN_S: Final = 0.5

@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
@@ -12,11 +12,11 @@ from typing import Final
 
 import requests
 
-from tests.drills.images import Order, numbered
-from tests.drills.ledger import DONE, Expectation, Ledger
+from testbed.client import Client
+from testbed.echo import DONE, Expectation, Order, numbered
+from tests.drills.ledger import Ledger
 
 _PATIENCE_S: Final = 180.0
-_TIMEOUT_S: Final = 30.0
 _PAUSE_S: Final = 0.2
 _AT_ONCE: Final = 4
 
@@ -31,7 +31,7 @@ class Clients:
     """
 
     def __init__(self, url: str, ledger: Ledger, chance: random.Random) -> None:
-        self.url = url
+        self._client = Client(url)
         self.ledger = ledger
         self.repeats = 0  # requests that were not answered, or not with a job
         self.refusals: Counter[str] = Counter()  # the problems among them
@@ -83,12 +83,7 @@ class Clients:
     def try_post(self, image: bytes, key: str) -> str | None:
         """Send one request; return the job's id, or None if nothing was accepted for sure."""
         try:
-            response = requests.post(
-                self.url + "/jobs",
-                files={"image": ("image.png", image)},
-                headers={"Idempotency-Key": f'"{key}"'},
-                timeout=_TIMEOUT_S,
-            )
+            response = self._client.post_once(image, key)
         except requests.RequestException:
             self.repeats += 1
             return None
@@ -109,9 +104,7 @@ class Clients:
 
     def status_of(self, image: bytes) -> int:
         """Send one request, and return the status of the answer."""
-        return requests.post(
-            self.url + "/jobs", files={"image": ("image.png", image)}, timeout=_TIMEOUT_S
-        ).status_code
+        return self._client.post_form(image).status_code
 
     def submit_many(self, count: int, order: Order = Order.ANSWER, parameter: int = 0) -> list[str]:
         """Hand *count* images in, some at once; return the jobs' ids."""
@@ -147,14 +140,15 @@ class Clients:
     def retry(self, job_id: str) -> bool:
         """Give a failed job a new start; tell whether it was."""
         self.ledger.will_retry(job_id)
-        return self._ask("POST", f"/jobs/{job_id}/retry") == HTTPStatus.ACCEPTED
+        return _status(self._client.retry, job_id) == HTTPStatus.ACCEPTED
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a job, or delete an ended one; tell whether that was done."""
-        return self._ask("DELETE", f"/jobs/{job_id}") in (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+        done = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
+        return _status(self._client.delete, job_id) in done
 
-    def _ask(self, method: str, path: str) -> int | None:
-        try:
-            return requests.request(method, self.url + path, timeout=_TIMEOUT_S).status_code
-        except requests.RequestException:
-            return None
+
+def _status(ask: Callable[[str], requests.Response], job_id: str) -> int | None:
+    with suppress(requests.RequestException):
+        return ask(f"/jobs/{job_id}").status_code
+    return None

@@ -20,11 +20,11 @@ from common.settings.courier import CourierSettings
 from courier.duties.lost_messages import Evidence
 from courier.main import duties_at_the_queues, duties_at_the_store
 from courier.rounds import Duty
+from testbed.echo import Order, numbered
+from testbed.system import Plan
+from testbed.waiting import wait_for
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order, numbered
-from tests.drills.system import Plan
 from tests.examples import OWNER, a_job, a_worker
-from tests.waiting import wait_for
 
 _WAITING: Final = 100_000
 _WAITING_IN_SHORT: Final = 20_000
@@ -164,12 +164,7 @@ def _lose_some(run: Run) -> None:
     lost = _take_out(run)
     for consumer in run.system.consumers:
         consumer.launch()
-    jobs = list(run.ledger.expected)
-    wait_for(
-        lambda: all(map(run.witness.has_ended, jobs)),
-        within_s=_ENDED_WITHIN_S,
-        what="all have ended",
-    )
+    run.wait_for_all_ends(within_s=_ENDED_WITHIN_S)
     with run.system.database() as database:
         again = {
             document["_id"]

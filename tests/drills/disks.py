@@ -7,12 +7,12 @@ import requests
 from pika.exceptions import AMQPError
 
 from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY
+from testbed.echo import Order
+from testbed.supervised import Supervised
+from testbed.system import CALM, Plan
+from testbed.waiting import wait_for
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.rubbish import strangers
-from tests.drills.supervised import Supervised
-from tests.drills.system import CALM, Plan
-from tests.waiting import wait_for
+from tests.hostile_messages import strangers
 
 _JOBS_BEFORE: Final = 8
 _MESSAGES: Final = 200

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tests.disks import NoMountsError
+from testbed.disks import NoMountsError
+from testbed.system import Plan, System
+from testbed.waiting import wait_for
+from tests.drills import without as taking_away
 from tests.drills.audit import Findings, Witness, audit
 from tests.drills.clients import Clients
 from tests.drills.ledger import Ledger
-from tests.drills.system import Plan, System
-from tests.waiting import wait_for
+from tests.drills.without import VARIABLE as MISSING
 
 # If none of those that are left has ended for so long, they are stuck.
 _END_WITHIN_S: Final = 180.0
@@ -36,6 +38,15 @@ class Run:
         """Note a fault, unless *what* holds."""
         if not holds:
             self.faults.append(what)
+
+    def wait_for_all_ends(self, *, within_s: float) -> None:
+        """Wait until every job that was accepted so far has ended."""
+        jobs = list(self.ledger.expected)
+        wait_for(
+            lambda: all(map(self.witness.has_ended, jobs)),
+            within_s=within_s,
+            what="all jobs have ended",
+        )
 
     def see_one_through(self) -> None:
         """Hand one image in and wait for its end: then all parts work together again."""
@@ -62,7 +73,6 @@ class Drill:
         do: Submits the jobs and does the harm; returns when the audit may begin.
         plan: The system.
         makes: What kind of system that is.
-        end_within_s: How long the audit waits for another job to end.
         loses_messages: Whether the harm takes messages away, so that some must be published
             again. Where it does not, one that was published again is a fault.
         burns_attempts: Whether the harm costs attempts. Where it does not, a job that needed
@@ -75,7 +85,6 @@ class Drill:
     do: Harm
     plan: Plan = field(default_factory=Plan)
     makes: Callable[[Path, Plan], System] = System
-    end_within_s: float = _END_WITHIN_S
     loses_messages: bool = False
     burns_attempts: bool = True
     check: Callable[[Run, Findings], None] | None = None
@@ -93,6 +102,7 @@ class Outcome:
     notes: dict[str, Any]
     faults: list[str]
     skipped: str = ""  # why it could not be run here
+    logs: str = ""  # where they are, if it is red
 
     @property
     def is_red(self) -> bool:
@@ -119,7 +129,7 @@ def run_drill(
     """Run *drill* on a system of its own, whose files stay if the drill fails."""
     started_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-    ledger, system = Ledger(), make_system(replace(drill.plan, without=without))
+    ledger, system = Ledger(), make_system(_plan(drill, without))
     run = Run(
         system=system,
         ledger=ledger,
@@ -133,7 +143,7 @@ def run_drill(
         system.start()
         with run.witness:
             drill.do(run)
-            findings = audit(system, ledger, run.witness, within_s=drill.end_within_s)
+            findings = audit(system, ledger, run.witness, within_s=_END_WITHIN_S)
         _check(drill, run, findings)
     except (CannotHereError, NoMountsError) as exc:
         if "CI" in os.environ:  # where everything must be there
@@ -155,9 +165,18 @@ def run_drill(
         faults=run.faults,
         skipped=skipped,
     )
-    if not outcome.is_red:
+    if outcome.is_red:
+        outcome.logs = str(system.folder)
+    else:
         system.remove()
     return outcome
+
+
+def _plan(drill: Drill, without: str | None) -> Plan:
+    if without is None:
+        return drill.plan
+    settings = {**drill.plan.settings, MISSING: without}
+    return replace(drill.plan, settings=settings, first=(taking_away.__name__,))
 
 
 def _check(drill: Drill, run: Run, findings: Findings) -> None:

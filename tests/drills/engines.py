@@ -4,15 +4,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Final
 
+import psutil
+
+from common.memory import MEBIBYTE
+from testbed.echo import Order
+from testbed.processes import engines_of
+from testbed.server import Server
+from testbed.system import CALM, Plan
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan, engines_of
-from tests.servers import Server
-from tests.waiting import wait_for
 
 _ATTEMPTS: Final = 3
 _ORDINARY: Final = 60
@@ -26,7 +28,6 @@ _MEMORY_LIMIT_MB: Final = 600
 # What an engine may take in the time between two looks at it.
 _MORE_MB: Final = 500
 _LOOK_EVERY_S: Final = 0.01
-_KB_IN_MB: Final = 1024
 
 
 def _mix(run: Run, order: Order, problem: str) -> None:
@@ -38,17 +39,13 @@ def _mix(run: Run, order: Order, problem: str) -> None:
             run.clients.submit()
         else:
             run.clients.submit(one, states=_FAILED, problem=problem)
-    wait_for(
-        lambda: all(map(run.witness.has_ended, run.ledger.expected)),
-        within_s=_ENDED_WITHIN_S,
-        what="all jobs have ended",
-    )
+    run.wait_for_all_ends(within_s=_ENDED_WITHIN_S)
 
 
 def _mix_and_measure(run: Run) -> None:
-    with _largest_engine(run.system.consumers) as largest_kb:
+    with _largest_engine(run.system.consumers) as largest_bytes:
         _mix(run, Order.EAT, "engine-memory")
-    largest_mb = max(largest_kb) // _KB_IN_MB
+    largest_mb = max(largest_bytes) // MEBIBYTE
     run.notes["limit, MB"], run.notes["largest engine, MB"] = _MEMORY_LIMIT_MB, largest_mb
     run.expect(
         _MEMORY_LIMIT_MB < largest_mb < _MEMORY_LIMIT_MB + _MORE_MB,
@@ -58,14 +55,19 @@ def _mix_and_measure(run: Run) -> None:
 
 @contextmanager
 def _largest_engine(consumers: list[Server]) -> Iterator[list[int]]:
-    """Note how large engines get, in kB, until the end of the block."""
+    """Note how large engines get, in bytes, until the end of the block."""
     seen = [0]
     ending = threading.Event()
 
     def watch() -> None:
+        engines: list[psutil.Process] = []
         while not ending.wait(_LOOK_EVERY_S):
-            pids = [pid for one in consumers for pid in engines_of(one)]
-            seen[0] = max([seen[0], *map(_peak_kb, pids)])
+            try:
+                seen[0] = max([seen[0], *(engine.memory_info().rss for engine in engines)])
+            except psutil.NoSuchProcess:
+                engines = []
+            if len(engines) < len(consumers):  # to find them takes longer than to look at them
+                engines = list(_engines(consumers))
 
     watching = threading.Thread(target=watch, name="largest-engine")
     watching.start()
@@ -76,12 +78,11 @@ def _largest_engine(consumers: list[Server]) -> Iterator[list[int]]:
         watching.join()
 
 
-def _peak_kb(pid: int) -> int:
-    with suppress(OSError):  # it is dead by now
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    return 0
+def _engines(consumers: list[Server]) -> Iterator[psutil.Process]:
+    for consumer in consumers:
+        for pid in engines_of(consumer.pid):
+            with suppress(psutil.NoSuchProcess):  # it is dead by now
+                yield psutil.Process(pid)
 
 
 def _check_attempts(run: Run, _findings: Findings) -> None:

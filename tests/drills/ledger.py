@@ -4,22 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-DONE = frozenset({"done"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """How a job shall end.
-
-    Args:
-        number: What its image carries, and a right result says.
-        states: The states it may end in.
-        problem: The name of the problem it fails with, if it fails.
-    """
-
-    number: int
-    states: frozenset[str] = DONE
-    problem: str = ""
+from testbed.echo import Expectation
 
 
 @dataclass(slots=True)

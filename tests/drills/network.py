@@ -9,12 +9,13 @@ from typing import Any, Final
 from pymongo.database import Database
 
 from embedded.programs import HOST
+from testbed.echo import Order
+from testbed.namespaces import Namespace, Network, NoNamespacesError, carried, network
+from testbed.processes import engines_of
+from testbed.server import Server
+from testbed.system import System
+from testbed.waiting import wait_for
 from tests.drills.drill import CannotHereError, Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import System, engines_of
-from tests.namespaces import Namespace, Network, NoNamespacesError, carried, network
-from tests.servers import Server
-from tests.waiting import wait_for
 
 _DROP_S: Final = 60.0
 _SHORT_DROP_S: Final = 20.0
@@ -123,7 +124,7 @@ def _back_after_s(database: Database[dict[str, Any]], consumer: Server, passed_n
     answered: list[int] = []
 
     def has_answered() -> bool:
-        engines.update(map(str, engines_of(consumer)))
+        engines.update(map(str, engines_of(consumer.pid)))
         recent = {"state": "done", "finished_ms": {"$gte": passed_ns // 10**6}}
         for job in database["jobs"].find(recent):
             _, engine, _, at_ns = job["result"]["predictions"][1]["label"].split()

@@ -5,12 +5,13 @@ import signal
 import time
 from contextlib import suppress
 
+from testbed.echo import Order
+from testbed.processes import engines_of
+from testbed.server import Server
+from testbed.system import CALM, Plan
+from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan, engines_of
-from tests.servers import Server
-from tests.waiting import wait_for
 
 _KILLS = 20
 _API_KILLS = 20
@@ -107,7 +108,7 @@ def _kill_and_launch(role: Server) -> None:
 
 
 def _kill_engine(consumer: Server) -> None:
-    for pid in engines_of(consumer):
+    for pid in engines_of(consumer.pid):
         _kill(pid)
 
 

@@ -13,12 +13,12 @@ from common.messages import ClassifyMessage
 from common.mongo.documents import from_document
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
 from common.settings.shared import LANES_AN_ENGINE
+from testbed.echo import Order
+from testbed.system import CALM, Plan
+from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.rubbish import misfit, rubbish, strangers
-from tests.drills.system import CALM, Plan
-from tests.waiting import wait_for
+from tests.hostile_messages import misfit, rubbish, strangers
 
 _PURGED_JOBS: Final = 60
 _BROKEN_JOBS: Final = 20

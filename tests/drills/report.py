@@ -1,6 +1,5 @@
-"""Outcomes as a table and as JSON."""
+"""Outcomes as tables, and as lines for people who want to know why."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -33,16 +32,12 @@ def details(outcome: Outcome) -> str:
         "double": findings.double,
         "fault": outcome.faults,
         "why": [outcome.skipped] if outcome.skipped else [],
+        "logs": [outcome.logs] if outcome.logs else [],
     }
     notes = ", ".join(f"{name} {value}" for name, value in outcome.notes.items())
     lines = [f"{outcome.drill}, seed {outcome.seed}: {outcome.verdict} ({notes})"]
     lines += [f"  {kind}: {what}" for kind, all_of_it in found.items() for what in all_of_it[:10]]
     return "\n".join(lines)
-
-
-def write_json(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Write all that is known of *outcomes*."""
-    path.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2) + "\n")
 
 
 def matrix(outcomes: Sequence[Outcome]) -> str:

@@ -5,12 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Final
 
-from tests.drills import variety
+from testbed import variety
+from testbed.echo import Order
+from testbed.gauge import Gauge, Line, more
+from testbed.system import CALM, Plan
 from tests.drills.drill import Drill, Run
-from tests.drills.gauge import Gauge, Line, more
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan
-from tests.waiting import wait_for
 
 _LENGTH_S, _SHORT_LENGTH_S = 900.0, 120.0
 _WARM_UP_S, _SHORT_WARM_UP_S = 90.0, 30.0
@@ -56,11 +55,7 @@ def _warm_up(run: Run) -> None:
         sent += [pool.submit(_send, run, _draw_large(run)) for _ in range(_LARGE)]
     for one in sent:
         one.result()
-    wait_for(
-        lambda: all(map(run.witness.has_ended, run.ledger.expected)),
-        within_s=_WARM_WITHIN_S,
-        what="the first jobs have ended",
-    )
+    run.wait_for_all_ends(within_s=_WARM_WITHIN_S)
 
 
 def _keep_busy(run: Run, length_s: float) -> None:

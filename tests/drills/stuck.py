@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from pymongo.collection import Collection
 
+from testbed.echo import Order
+from testbed.processes import engines_of, stand_still
+from testbed.server import Server
+from testbed.system import Plan
+from testbed.waiting import wait_for
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import Plan, engines_of
-from tests.servers import Server, stand_still
-from tests.waiting import wait_for
 
 Document = dict[str, Any]
 
@@ -74,7 +75,7 @@ class _Hunt:
         if (job := self._held(job_id, after)) is None:
             return None
         consumer = self.run.system.owner_of(job)
-        zombie = _Zombie(consumer, job_id, job["fence"], [consumer.pid, *engines_of(consumer)])
+        zombie = _Zombie(consumer, job_id, job["fence"], [consumer.pid, *engines_of(consumer.pid)])
         zombie.stop()
         if self._held(job_id, after) is None:
             zombie.wake()

@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import requests
 
+from testbed.echo import Order
+from testbed.server import Server
+from testbed.system import CALM, Plan
 from tests.drills.audit import Findings
-from tests.drills.damaged import changed, sow
 from tests.drills.drill import Drill, Run
-from tests.drills.images import Order
-from tests.drills.system import CALM, Plan
-from tests.drills.versions import MEMBER, in_version, make_later_version
-from tests.servers import Server
+from tests.unreadable_records import changed, sow
+from tests.versions import MEMBER, in_version, make_later_version
 
 _WAIT_S: Final = 0.05
 _PAUSE_S: Final = 0.4

@@ -1,7 +1,7 @@
 """Take one guarantee away, to see which drill misses it.
 
 A drill that passes without what it is there for proves nothing. The roles import this
-module first (see ``tests/drills/system.py``) when a guarantee is to be missing; nothing in
+module first (see ``testbed/system.py``) when a guarantee is to be missing; nothing in
 the service itself knows of it.
 """
 

@@ -5,21 +5,23 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from embedded.readiness import listens
+from testbed.ports import free_ports
+from testbed.processes import stand_still, wait_until_gone
+from testbed.waiting import wait_for
 from tests.conftest import WEIGHTS_DIR
-from tests.servers import free_ports, stand_still
 
 ROOT: Final = Path(__file__).parents[2]
 _START: Final = str(ROOT / "start.sh")
-_PATIENCE_S: Final = 150
+PATIENCE_S: Final = 150
 _PORTS_OF_A_SYSTEM: Final = 7
 # HTTP, epmd, AMQP, RabbitMQ's management, MongoDB: where services of the machine listen.
 _PORTS_OF_THE_MACHINE: Final = (80, 4369, 5672, 15_672, 25_672, 27_017)
@@ -74,7 +76,7 @@ class Darkroom:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_PATIENCE_S,
+            timeout=PATIENCE_S,
         )
 
     def greeting_line(self, beginning: str) -> str:
@@ -109,20 +111,23 @@ class Darkroom:
     def wait_for_log(self, role: str, text: str) -> None:
         """Wait until the log of *role* has *text*."""
         logs = sorted((self.state_dir / "log").glob(f"{role}*.log"))
-        wait_until(
+        wait_for(
             lambda: any(text in log.read_text(errors="replace") for log in logs),
-            f"{text!r} is not in the log of {role}",
+            within_s=PATIENCE_S,
+            what=f"{text!r} is in the log of {role}",
         )
 
     def processes(self) -> set[int]:
         """List every process of the system, children of children too."""
         supervisor = self.status().get("supervisor")
-        return {supervisor} | _descendants(supervisor) if supervisor else set()
+        if not supervisor:
+            return set()
+        below = psutil.Process(supervisor).children(recursive=True)
+        return {supervisor, *(process.pid for process in below)}
 
     def assert_gone(self, processes: set[int]) -> None:
         """Make sure that none of *processes* lives and that no port is taken."""
-        assert processes
-        wait_until(lambda: not processes & set(_parents()), "processes were left behind")
+        wait_until_gone(processes)
         taken = [port for port in range(self.port, self.port + _PORTS_OF_A_SYSTEM) if listens(port)]
         assert taken == []
 
@@ -142,7 +147,11 @@ class Terminal:
             )
 
     def wait_for(self, text: str) -> None:
-        wait_until(lambda: text in self._screen.read_text(), f"{text!r} is not on the screen")
+        wait_for(
+            lambda: text in self._screen.read_text(),
+            within_s=PATIENCE_S,
+            what=f"{text!r} is on the screen",
+        )
 
     def press_ctrl_c(self) -> None:
         assert self._process.stdin
@@ -152,7 +161,7 @@ class Terminal:
     def wait_for_the_end(self) -> int:
         """Give the exit status."""
         try:
-            return self._process.wait(_PATIENCE_S)
+            return self._process.wait(PATIENCE_S)
         finally:
             self._process.communicate()
 
@@ -180,30 +189,3 @@ def stopped_darkroom(tmp_path: Path) -> Iterator[Darkroom]:
 def ports_of_the_machine() -> list[int]:
     """List the machine's own services that run."""
     return [port for port in _PORTS_OF_THE_MACHINE if listens(port)]
-
-
-def wait_until(condition: Callable[[], bool], complaint: str) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, complaint
-        time.sleep(0.1)
-
-
-def _descendants(pid: int) -> set[int]:
-    parents = _parents()
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def _parents() -> dict[int, int]:
-    """Map each living process to its parent."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat="],  # noqa: S607 (POSIX)
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = (line.split() for line in listed.stdout.splitlines())
-    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}

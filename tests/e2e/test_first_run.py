@@ -9,8 +9,8 @@ import pytest
 import requests
 from selenium.webdriver import Chrome
 
+from testbed.client import Client
 from tests.e2e.browser import Page, open_browser
-from tests.e2e.client import Client
 from tests.e2e.conftest import ROOT, Darkroom
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.client import Client
+from testbed.client import Client
 from tests.e2e.conftest import ROOT, Darkroom
 from tests.examples import an_image
 

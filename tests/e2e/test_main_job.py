@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.client import Client
+from testbed.client import Client
 from tests.e2e.conftest import Darkroom
 from tests.examples import huge_png
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.client import Client
-from tests.e2e.conftest import ROOT, Darkroom, Terminal, ports_of_the_machine, wait_until
-from tests.servers import stand_still
+from testbed.client import Client
+from testbed.processes import stand_still
+from testbed.waiting import wait_for
+from tests.e2e.conftest import PATIENCE_S, ROOT, Darkroom, Terminal, ports_of_the_machine
 
 ROLES = {"nginx", "api", "consumer", "courier", "rabbitmq", "store", "epmd"}
 SAMPLE = ROOT / "models" / "digits" / "samples" / "7.png"
@@ -41,7 +42,11 @@ def test_the_status_for_people_has_every_program_and_what_an_operator_asks_first
 
 
 def test_the_status_knows_the_queue_s_depth_and_how_long_it_runs(darkroom: Darkroom) -> None:
-    wait_until(lambda: darkroom.status()["queue_depth"] == 0, "the depth is not known")
+    wait_for(
+        lambda: darkroom.status()["queue_depth"] == 0,
+        within_s=PATIENCE_S,
+        what="the depth is known",
+    )
 
     assert darkroom.status()["uptime_s"] > 0
 
@@ -56,8 +61,10 @@ def test_a_killed_role_is_started_again(darkroom: Darkroom, role: str) -> None:
         pids = darkroom.pids(role)
         return len(pids) == 1 + len(others) and victim not in pids
 
-    wait_until(is_replaced, f"{role} was not started again")
-    wait_until(lambda: darkroom.status()["ready"], "the system did not get ready again")
+    wait_for(is_replaced, within_s=PATIENCE_S, what=f"{role} is started again")
+    wait_for(
+        lambda: darkroom.status()["ready"], within_s=PATIENCE_S, what="the system is ready again"
+    )
     job = Client(darkroom.url).classify(SAMPLE.read_bytes())
     assert job["state"] == "done"
 
@@ -104,7 +111,9 @@ def test_the_management_api_tells_the_depth_of_the_queue(darkroom: Darkroom) -> 
         )
         return response.json().get("messages_ready")
 
-    wait_until(lambda: depth() == 0, "the management API does not know the queue's depth")
+    wait_for(
+        lambda: depth() == 0, within_s=PATIENCE_S, what="the management API knows the queue's depth"
+    )
 
 
 def test_the_management_api_knows_no_guest(darkroom: Darkroom) -> None:
@@ -274,7 +283,11 @@ def test_stop_without_a_running_system_says_so(stopped_darkroom: Darkroom) -> No
 
 def test_stop_leaves_no_process_behind_and_jobs_survive_it(stopped_darkroom: Darkroom) -> None:
     with stopped_darkroom.in_foreground() as starter:
-        wait_until(lambda: stopped_darkroom.status()["ready"], "the system did not get ready")
+        wait_for(
+            lambda: stopped_darkroom.status()["ready"],
+            within_s=PATIENCE_S,
+            what="the system is ready",
+        )
         starter.kill()  # and yet `stop` shall find everything
     client = Client(stopped_darkroom.url)
     location = client.post_form(SAMPLE.read_bytes()).headers["Location"]
@@ -305,7 +318,11 @@ def test_what_outlives_the_supervisor_is_named_and_stopped(stopped_darkroom: Dar
     api, *_ = stopped_darkroom.pids("api")
     stand_still(api)  # so that it does not hear that its supervisor dies
     os.kill(stopped_darkroom.status()["supervisor"], signal.SIGKILL)
-    wait_until(lambda: not stopped_darkroom.status()["running"], "the supervisor lives on")
+    wait_for(
+        lambda: not stopped_darkroom.status()["running"],
+        within_s=PATIENCE_S,
+        what="the supervisor ends",
+    )
 
     status = stopped_darkroom.run("status")
     refused = stopped_darkroom.run("-d")

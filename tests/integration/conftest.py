@@ -7,12 +7,12 @@ from contextlib import ExitStack
 import pytest
 
 from embedded.errors import CannotStartError
-from embedded.rabbitmq import EmbeddedRabbitMQ
-from embedded.store import EmbeddedStore
-from tests import namespaces
+from testbed import namespaces
+from testbed.broker import Broker, make_node
+from testbed.namespaces import Network, NoNamespacesError
+from testbed.parts import make_store
+from testbed.server import Server, running
 from tests.integration.roles import Roles, running_roles
-from tests.namespaces import Network, NoNamespacesError
-from tests.servers import Broker, Server, free_port, running
 
 _SHOWN_BYTES = 8_000
 
@@ -20,15 +20,8 @@ _SHOWN_BYTES = 8_000
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A node with its own port mapper, not yet started; tests use :func:`rabbitmq`."""
-    node = EmbeddedRabbitMQ(
-        folder=tmp_path_factory.mktemp("rabbitmq"),
-        amqp_port=free_port(),
-        management_port=free_port(),
-        dist_port=free_port(),
-        epmd_port=free_port(),
-    )
     try:
-        node.prepare()
+        node = make_node(tmp_path_factory.mktemp("rabbitmq"))
     except CannotStartError as exc:
         _nothing_to_test_against(str(exc))
     port_mapper, _ = node.programs()
@@ -59,8 +52,7 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A store, not yet started; tests use :func:`mongo`."""
-    store = EmbeddedStore(folder=tmp_path_factory.mktemp("store"), port=free_port())
-    store.prepare()
+    store = make_store(tmp_path_factory.mktemp("store"))
     server = Server(store.program(), store.url)
     yield server
     server.stop()

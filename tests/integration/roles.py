@@ -1,7 +1,6 @@
 """Our own roles as processes, on servers that a test may harm."""
 
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -9,85 +8,21 @@ from pathlib import Path
 
 from common.mongo.connection import connect, open_database
 from embedded import roles
-from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
+from embedded.nginx import REQUEST_LIMIT_S
 from embedded.programs import HOST, Program
-from embedded.sockets import socket_path
-from tests.e2e.client import Client
+from testbed.client import Client
+from testbed.held import HeldModel
+from testbed.namespaces import Namespace
+from testbed.parts import api_socket, make_nginx, role_settings
+from testbed.processes import children_of
+from testbed.server import Server, running
+from testbed.waiting import wait_for
 from tests.examples import an_image
-from tests.namespaces import Namespace
-from tests.servers import Server, children_of, free_port, running
-from tests.waiting import wait_for
 
 GRACE_S = 5.0
 # The time of grace, then to close the connections, and a busy machine's time to do so.
 ENDS_WITHIN_S = GRACE_S + 20
 READY_WITHIN_S = 180
-_MAX_BODY_BYTES = 20 * 1024**2
-
-# Over any image but the one of 64 pixels, with which the engine warms up. One of three takes the
-# engine along.
-_HELD = """
-import os
-import signal
-import time
-from pathlib import Path
-
-HERE = Path(__file__).parent
-
-class Predictor:
-    def load(self):
-        pass
-
-    def predict(self, images):
-        if images[0].width == 3:
-            os.kill(os.getpid(), signal.SIGSEGV)
-        if images[0].width != 64:
-            with (HERE / "inferences").open("a") as inferences:
-                inferences.write("one more\\n")
-            while (HERE / "hold").exists():
-                time.sleep(0.02)
-        return [[("held", 1.0)] for _ in images]
-"""
-# Longer than any test holds a job.
-_TIME_LIMIT_S = 600
-
-
-class HeldModel:
-    """A model that works on an image for as long as a test wants, and counts its images."""
-
-    name = "held"
-
-    def __init__(self, folder: Path) -> None:
-        self._models = folder / "models"
-        self._home = self._models / self.name
-
-    def install(self) -> dict[str, str]:
-        """Write the model, and return the settings with which roles serve it."""
-        self._home.mkdir(parents=True)
-        (self._home / "predictor.py").write_text(_HELD)
-        (self._home / "model.toml").write_text('predictor = "predictor:Predictor"')
-        return {
-            "DARKROOM_MODELS": self.name,
-            "DARKROOM_MODELS_DIR": str(self._models),
-            "DARKROOM_JOB_TIME_LIMIT_S": str(_TIME_LIMIT_S),
-        }
-
-    def hold(self) -> None:
-        """Let it work until :meth:`let_go`; count from here."""
-        self._inferences.unlink(missing_ok=True)
-        (self._home / "hold").touch()
-
-    def let_go(self) -> None:
-        (self._home / "hold").unlink(missing_ok=True)
-
-    @property
-    def inferences(self) -> int:
-        """How many images it was asked for since it was held."""
-        return len(self._inferences.read_text().splitlines()) if self._inferences.exists() else 0
-
-    @property
-    def _inferences(self) -> Path:
-        return self._home / "inferences"
 
 
 @dataclass(frozen=True)
@@ -204,19 +139,8 @@ class Roles:
 
 def environment(folder: Path, *, amqp_url: str, mongo_url: str, **settings: str) -> dict[str, str]:
     """Give the settings of roles that write to *folder* and use a database of their own."""
-    return {
-        "DARKROOM_AMQP_URL": amqp_url,
-        "DARKROOM_MONGO_URL": mongo_url,
-        "DARKROOM_MONGO_DATABASE": f"test-{uuid.uuid4().hex}",
-        "DARKROOM_STATE_DIR": str(folder),
-        "DARKROOM_GRACE_S": f"{GRACE_S:g}",
-        **settings,
-    }
-
-
-def api_socket(settings: Mapping[str, str]) -> Path:
-    """Return where the api of roles with *settings* listens."""
-    return socket_path(Path(settings["DARKROOM_STATE_DIR"], "run", "api.sock"))
+    given = {"DARKROOM_GRACE_S": f"{GRACE_S:g}", **settings}
+    return role_settings(folder, amqp_url=amqp_url, mongo_url=mongo_url, **given)
 
 
 def programs(settings: dict[str, str]) -> list[Program]:
@@ -224,7 +148,7 @@ def programs(settings: dict[str, str]) -> list[Program]:
     return [
         *roles.consumers(1, settings, grace_s=GRACE_S),
         roles.courier(settings, grace_s=GRACE_S),
-        roles.api(api_socket(settings), settings, grace_s=GRACE_S),
+        roles.api(api_socket(Path(settings["DARKROOM_STATE_DIR"])), settings, grace_s=GRACE_S),
     ]
 
 
@@ -253,7 +177,6 @@ def running_roles(
     chosen = environment(
         folder, amqp_url=amqp_url, mongo_url=mongo_url, **(model.install() | settings)
     )
-    port = free_port()
     with ExitStack() as opened:
         servers = {
             program.name: Server(_moved(program, inside), log=folder / f"{program.name}.log")
@@ -264,16 +187,10 @@ def running_roles(
             server.launch()
         for server in servers.values():
             server.wait_until_ready()
-        nginx = EmbeddedNginx(
-            folder=folder / "nginx",
-            port=port,
-            api_socket=api_socket(chosen),
-            request_limit_s=int(settings.get("DARKROOM_REQUEST_LIMIT_S", REQUEST_LIMIT_S)),
-            max_body_bytes=_MAX_BODY_BYTES,
-        )
-        nginx.prepare()
+        limit_s = int(settings.get("DARKROOM_REQUEST_LIMIT_S", REQUEST_LIMIT_S))
+        nginx = make_nginx(folder, request_limit_s=limit_s)
         front = opened.enter_context(running(nginx.program()))
-        client = Client(f"http://{HOST}:{port}")
+        client = Client(f"http://{HOST}:{nginx.port}")
         system = Roles(client, servers, model, chosen, front)
         system.wait_until_ready()
         yield system

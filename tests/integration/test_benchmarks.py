@@ -11,16 +11,15 @@ from benchmarks.proxy import counting
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
-from embedded.store import EmbeddedStore
-from tests.servers import free_port, running
+from testbed.parts import make_store
+from testbed.server import running
 
 
 @pytest.mark.parametrize("by_protocol", [False, True])
 def test_a_filled_store_holds_jobs_as_the_service_writes_them(
     tmp_path: Path, *, by_protocol: bool
 ) -> None:
-    store = EmbeddedStore(folder=tmp_path, port=free_port())
-    store.prepare()
+    store = make_store(tmp_path)
     with running(store.program()), connect(store.url, timeout_s=30) as client:
         database = open_database(client, "bench")
         now_ms = ServerClock(database).now_ms

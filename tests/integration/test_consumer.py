@@ -1,13 +1,13 @@
 """A consumer process from its start to its end, and what its death leaves behind."""
 
 import signal
-from pathlib import Path
 
 import requests
 
+from testbed.processes import children_of, wait_until_gone
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import ENDS_WITHIN_S, Roles
-from tests.waiting import wait_for
 
 SETTINGS = {"DARKROOM_LEASE_S": "2"}
 
@@ -59,14 +59,12 @@ def test_the_job_of_a_killed_consumer_is_done_by_the_next_one(system: Roles) -> 
 
 
 def test_the_engine_of_a_killed_consumer_dies_with_it(system: Roles) -> None:
-    tasks = Path(f"/proc/{system.consumer.pid}/task")
-    engines = {pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
-    assert engines
+    engines = children_of(system.consumer.pid)
 
     system.consumer.send_signal(signal.SIGKILL)
     system.consumer.wait(ENDS_WITHIN_S)
 
-    wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in engines))
+    wait_until_gone(engines)
 
 
 def test_a_job_that_kills_every_engine_fails_and_harms_no_other(system: Roles) -> None:

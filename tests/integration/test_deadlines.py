@@ -5,10 +5,10 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from common.mongo.connection import connect, open_database
+from testbed.processes import children_of, stand_still
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import Roles
-from tests.servers import children_of, stand_still
-from tests.waiting import wait_for
 
 LIMIT_S = 4
 SETTINGS = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from embedded.programs import HOST
-from tests.front import (
+from testbed.front import (
     NGINX,
     Answer,
     Front,
@@ -27,8 +27,8 @@ from tests.front import (
     running_front,
     serving,
 )
-from tests.servers import free_port
-from tests.waiting import wait_for
+from testbed.ports import free_port
+from testbed.waiting import wait_for
 
 ANOTHER = "127.0.0.2"
 HALF_A_HEADER = b"GET / HTTP/1.1\r\nHost: x\r\nX-"

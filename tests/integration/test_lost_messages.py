@@ -11,9 +11,10 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from common.mongo.connection import connect, open_database
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
+from testbed.broker import Broker
+from testbed.server import Server
+from testbed.waiting import wait_for
 from tests.integration.roles import ENDS_WITHIN_S, Roles
-from tests.servers import Broker, Server
-from tests.waiting import wait_for
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 LEASE_S = 2

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from testbed.broker import Broker
+from testbed.namespaces import Network, carried
+from testbed.server import Server
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import Roles, running_roles
-from tests.namespaces import Network, carried
-from tests.servers import Broker, Server
-from tests.waiting import wait_for
 
 HEARTBEAT_S = 2
 STORE_TIMEOUT_S = 1

@@ -1,6 +1,5 @@
 """What a client sees while a server is away, and when it is back: nothing is lost."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +8,16 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pika
+import psutil
 import pytest
 import requests
 
 from common.rabbitmq.topology import QUEUE, declare
-from tests.integration.roles import HeldModel, Roles, environment, programs, running_roles
-from tests.servers import Broker, Server
-from tests.waiting import wait_for
+from testbed.broker import Broker
+from testbed.held import HeldModel
+from testbed.server import Server
+from testbed.waiting import wait_for
+from tests.integration.roles import Roles, environment, programs, running_roles
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 SETTINGS = {"DARKROOM_LEASE_S": "5"}
@@ -204,9 +206,8 @@ def _shares_of_a_core(pids: list[int], *, seconds: float) -> list[float]:
 
 def _busy_s(pid: int) -> float:
     """Return for how long a process has had a core."""
-    # After the name, which may hold anything: https://man7.org/linux/man-pages/man5/proc.5.html
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def _take_away(server: Server, *, frozen: bool) -> None:

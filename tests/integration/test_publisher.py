@@ -15,8 +15,8 @@ from common.jobs import JobId
 from common.messages import ClassifyMessage
 from common.rabbitmq.publisher import RabbitPublisher
 from common.rabbitmq.topology import QUEUE, declare, parameters
-from tests.servers import Broker
-from tests.waiting import wait_for
+from testbed.broker import Broker
+from testbed.waiting import wait_for
 
 # The issue of a request's thread: it must get away from a broker that says nothing, long before
 # the connection's heartbeats do.

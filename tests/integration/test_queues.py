@@ -21,8 +21,8 @@ from common.rabbitmq.topology import (
     declare,
     parameters,
 )
-from tests.servers import Broker
-from tests.waiting import wait_for
+from testbed.broker import Broker
+from testbed.waiting import wait_for
 
 _EMPTY = QueueDepth(0)
 _NEW = QueueDepth(0, is_new=True)

@@ -14,9 +14,9 @@ from http import HTTPStatus
 
 import pytest
 
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import Roles
-from tests.waiting import wait_for
 
 SEEDS = range(12)
 A_SEED = 60

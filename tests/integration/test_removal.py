@@ -2,8 +2,8 @@
 
 from http import HTTPStatus
 
+from testbed.waiting import wait_for
 from tests.integration.roles import Roles
-from tests.waiting import wait_for
 
 
 def test_the_result_of_a_cancelled_job_never_appears(system: Roles) -> None:

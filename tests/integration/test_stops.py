@@ -13,11 +13,12 @@ from threading import Event
 import pytest
 import requests
 
-from tests.e2e.client import Client
+from testbed.broker import Broker
+from testbed.client import Client
+from testbed.server import Server
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import ENDS_WITHIN_S, Roles, environment, programs
-from tests.servers import Broker, Server
-from tests.waiting import wait_for
 
 SETTINGS = {"DARKROOM_LEASE_S": "3"}
 # For those who shall get something done in that time.

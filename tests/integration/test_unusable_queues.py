@@ -11,9 +11,9 @@ import requests
 from pika.adapters.blocking_connection import BlockingChannel
 
 from common.rabbitmq.topology import DEAD_EXCHANGE, DEAD_QUEUE, EXCHANGE, QUEUE
+from testbed.broker import Broker
+from testbed.waiting import wait_for
 from tests.integration.roles import Roles
-from tests.servers import Broker
-from tests.waiting import wait_for
 
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 LEASE_S = 3

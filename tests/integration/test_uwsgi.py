@@ -10,8 +10,9 @@ import pytest
 from embedded import roles
 from embedded.programs import HOST
 from embedded.readiness import listens
-from tests.servers import Server, free_port
-from tests.waiting import wait_for
+from testbed.ports import free_port
+from testbed.server import Server
+from testbed.waiting import wait_for
 
 INI = Path(__file__).parents[2] / "uwsgi.ini"
 HARAKIRI_S = 2

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from requests import Response
 
 from common.mongo.connection import connect, open_database
+from testbed.server import Server
+from testbed.waiting import wait_for
 from tests.examples import an_image
 from tests.integration.roles import Roles
-from tests.servers import Server
-from tests.waiting import wait_for
 
 WAIT_S = 40
 SETTINGS = {

@@ -13,7 +13,7 @@ import pytest
 
 from embedded.leftovers import Leftover, describe, end_leftovers, find_leftovers
 from embedded.processes import Recorded, started
-from tests.servers import stand_still
+from testbed.processes import stand_still
 
 _SLEEP: Final = "import time; time.sleep(600)"
 # Its leader forks and ends, like an nginx whose master is killed.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import bson
+import psutil
 import pytest
 import structlog
 
@@ -29,9 +30,9 @@ from consumer.errors import (
     EngineTimeoutError,
 )
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from testbed.processes import is_gone, stand_still
+from testbed.waiting import wait_for
 from tests.examples import JOB_ID, an_image
-from tests.servers import stand_still
-from tests.waiting import wait_for
 
 # Does what the width of the image says: any predictor might, by accident.
 PREDICTOR = """
@@ -360,14 +361,6 @@ def wait_until_ready(engine: Engine) -> None:
 
 def question(width: int, model: str = "m") -> Question:
     return Question(JOB_ID, an_image(size=(width, 1)), model, top_k=1)
-
-
-def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended; nobody may have asked yet how."""
-    try:
-        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return True
 
 
 def test_an_engine_answers_with_the_most_probable_labels(start: Start) -> None:
@@ -820,7 +813,7 @@ def test_closing_ends_the_child_even_while_it_hangs(start: Start, tmp_path: Path
 
     asking.join(60)
     assert len(errors) == 1
-    assert not Path(f"/proc/{pid}").exists()
+    assert not psutil.pid_exists(pid)
 
 
 def test_at_its_end_an_engine_tells_all_lanes_that_it_was_ended(

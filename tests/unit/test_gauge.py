@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.drills.gauge import Line, Sample, more
+from testbed.gauge import Line, Sample, more
 
 _SECONDS = 90
 _IMAGE_BYTES = 352_000

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from common.memory import MEBIBYTE, held_bytes
@@ -17,9 +18,9 @@ from consumer.engines.keeper import Engine
 from consumer.engines.process import Limits
 from consumer.errors import EngineDiedError, EngineLostError, EngineMemoryError, EngineTimeoutError
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
+from testbed.processes import children_of, is_gone
+from testbed.waiting import wait_for
 from tests.examples import JOB_ID, an_image
-from tests.servers import children_of
-from tests.waiting import wait_for
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -253,13 +254,6 @@ def started_in(folder: Path) -> list[int]:
     return [int(line) for line in (folder / "m" / "started").read_text().split()]
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return True
-
-
 def wait_until_gone(pids: list[int]) -> None:
     assert len(set(pids)) > 1
     wait_for(lambda: all(map(is_gone, pids)), what=f"the end of {pids}")
@@ -267,8 +261,7 @@ def wait_until_gone(pids: list[int]) -> None:
 
 def guard_of(engine: Engine) -> int:
     """Return the process above an engine."""
-    stat = Path(f"/proc/{engine.pid}/stat").read_text()
-    return int(stat.rpartition(")")[2].split()[1])
+    return psutil.Process(engine.pid).ppid()
 
 
 def kill_and_wait_for_the_next(engine: Engine) -> None:

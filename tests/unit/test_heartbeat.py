@@ -3,9 +3,9 @@
 from common.errors import StoreRefusedError
 from common.workers import ModelState, Worker
 from consumer.heartbeat import Heartbeat
+from testbed.waiting import wait_for
 from tests.examples import OWNER, a_model, a_worker
 from tests.fakes import InMemoryRegistry
-from tests.waiting import wait_for
 
 
 def test_a_consumer_lives_in_the_registry_until_it_says_goodbye() -> None:

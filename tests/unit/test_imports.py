@@ -51,6 +51,15 @@ OURS: Final = {
     ),
     r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
+# What stands beside the product, and which modules of ours it may import.
+BESIDE: Final = {
+    r"testbed(\..+)?": r"(common|embedded|testbed)(\..+)?",
+    r"benchmarks(\..+)?": r"(?!tests\b).+",
+    # Drills are run in containers, too.
+    r"tests\.(compose|drills)(\..+)?": r"(?!benchmarks\b).+",
+    # Benchmarks have tests; the drills are tests themselves.
+    r"tests(\..+)?": r"(?!tests\.(compose|drills)\b).+",
+}
 # Which modules of ours may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
@@ -125,6 +134,24 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     order = graphlib.TopologicalSorter(imports).static_order()
 
     assert set(order) == modules  # or it raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("folder", ["testbed", "benchmarks", "tests"])
+def test_tests_and_benchmarks_share_the_testbed_and_nothing_else(folder: str) -> None:
+    strays = {
+        name_of(file): imported
+        for file in (ROOT / folder).rglob("*.py")
+        for imported in imports_of(file)
+        if imported.split(".")[0] in {*FOLDERS, "benchmarks", "testbed", "tests"}
+        and not _may_import(name_of(file), imported)
+    }
+
+    assert strays == {}
+
+
+def _may_import(name: str, imported: str) -> bool:
+    allowed = next(BESIDE[pattern] for pattern in BESIDE if re.fullmatch(pattern, name))
+    return re.fullmatch(allowed, imported) is not None
 
 
 WATCH: Final = """

@@ -9,7 +9,7 @@ import pytest
 
 from common.ports import Disposition
 from consumer.lanes import Lanes
-from tests.waiting import wait_for
+from testbed.waiting import wait_for
 
 _PATIENCE_S: Final = 60
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pytest
 
 from common.messages import ClassifyMessage
-from tests.drills.versions import MEMBER, make_later_version
 from tests.examples import a_worker
 from tests.records import FULL_JOB, at, document_of, objects_in
+from tests.versions import MEMBER, make_later_version
 
 _TELL: Final = """
 import json

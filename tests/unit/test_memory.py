@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.memory import MEBIBYTE, resident_bytes, total_bytes
-from tests.waiting import wait_for
+from testbed.waiting import wait_for
 
 HOLD = "held = b'x' * 200 * 1024**2; print(flush=True); input()"
 

@@ -11,7 +11,7 @@ import pytest
 from common.settings.api import ApiSettings
 from embedded.nginx import EmbeddedNginx
 from embedded.settings import EmbeddedSettings
-from tests.front import NGINX
+from testbed.front import NGINX
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 

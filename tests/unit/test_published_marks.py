@@ -4,9 +4,9 @@ from contextlib import closing
 
 from api.jobs.published_marks import PublishedMarks
 from common.jobs import Job, JobId
+from testbed.waiting import wait_for
 from tests.examples import a_job
 from tests.fakes import InMemoryStore
-from tests.waiting import wait_for
 
 
 class CountingStore(InMemoryStore):

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from common.errors import BrokerUnavailableError, StoreUnavailableError
 from courier.rounds import Rounds, every, once, repeat
-from tests.waiting import wait_for
+from testbed.waiting import wait_for
 
 
 def stopping_after(stopping: threading.Event, count: int) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from consumer.engines.shared_lock import SharedLock
-from tests.waiting import wait_for
+from testbed.waiting import wait_for
 
 
 class Visitor:

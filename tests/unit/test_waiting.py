@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 
 from api import request_threads
 from common.jobs import Job, JobId, Result
+from testbed.waiting import wait_for
 from tests.examples import JOB_ID, OWNER, TABBY, a_job, an_image
 from tests.fakes import Clock, InMemoryStore
 from tests.service import REQUEST_THREADS, Api
-from tests.waiting import wait_for
 
 RESULT = Result(predictions=(TABBY,), model="digits", model_version="0", queue_ms=1, inference_ms=2)
 

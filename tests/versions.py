@@ -1,4 +1,4 @@
-"""A later version of the code: a copy of this one with ``later.patch`` applied to it.
+"""A later version of the code: a copy of this one with ``drills/later.patch`` applied to it.
 
 The patch adds a member to each object that is recorded or sent, and a state to jobs and to models.
 """
@@ -14,10 +14,10 @@ from embedded.programs import Program
 
 MEMBER: Final = "later"  # what the patch adds everywhere
 
-_ROOT: Final = Path(__file__).parents[2]
-_PATCH: Final = Path(__file__).with_name("later.patch")
+_ROOT: Final = Path(__file__).parents[1]
+_PATCH: Final = Path(__file__).with_name("drills") / "later.patch"
 # What the roles import, and what a drill may have them import first.
-_PACKAGES: Final = ("api", "common", "consumer", "courier", "tests")
+_PACKAGES: Final = ("api", "common", "consumer", "courier", "engine", "testbed", "tests")
 _LIMIT_S: Final = 60
 
 

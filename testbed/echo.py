@@ -1,22 +1,43 @@
-"""Images that carry a number, which is their right answer, and an order to the model."""
+"""A model that reads a number off an image, and images that carry one, with an order to it."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from io import BytesIO
+from pathlib import Path
+from typing import Final
 
 import PIL.Image
+
+DONE: Final = frozenset({"done"})
+MODELS: Final = Path(__file__).parent / "models"
 
 # Not the 64 x 64 of an engine's first image, which is black: number 0, no order.
 _SIZE = (16, 16)
 
 
 class Order(IntEnum):
-    """What the model of the drills does before it answers."""
+    """What the model does before it answers."""
 
     ANSWER = 0
     WAIT = 1  # hundredths of a second, in ``parameter``
     HANG = 2  # in native code, with the interpreter's lock held
     CRASH = 3
     EAT = 4  # memory, some hundred megabytes a second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """How a job shall end.
+
+    Args:
+        number: What its image carries, and a right result says.
+        states: The states it may end in.
+        problem: The name of the problem it fails with, if it fails.
+    """
+
+    number: int
+    states: frozenset[str] = DONE
+    problem: str = ""
 
 
 def numbered(number: int, order: Order = Order.ANSWER, parameter: int = 0) -> bytes:

@@ -9,8 +9,7 @@ import PIL.Image
 import pillow_heif
 
 from common.formats import FORMATS
-from tests.drills.images import Order, numbered
-from tests.drills.ledger import Expectation
+from testbed.echo import Expectation, Order, numbered
 
 # Pillow writes HEIF only with it.
 pillow_heif.register_heif_opener()

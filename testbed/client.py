@@ -1,4 +1,4 @@
-"""A client as a user would write it."""
+"""An HTTP client as a user would write it."""
 
 import base64
 import time
@@ -35,6 +35,11 @@ class Client:
     def post_form(self, image: bytes, **fields: str) -> requests.Response:
         return self._post(files={"image": ("photo", image)}, data=fields)
 
+    def post_once(self, image: bytes, key: str) -> requests.Response:
+        """Hand *image* in with an idempotency key: repeated, it stays one job."""
+        headers = {"Idempotency-Key": f'"{key}"'}
+        return self._post(files={"image": ("photo", image)}, headers=headers)
+
     def post_body(self, image: bytes, **query: str) -> requests.Response:
         return self._post(data=image, headers={"Content-Type": "image/png"}, params=query)
 
@@ -58,16 +63,13 @@ class Client:
 
         A store that was away a moment ago may still cost a request a 503.
         """
-        form = {
-            "files": {"image": ("photo", image)},
-            "headers": {"Idempotency-Key": f'"{uuid.uuid4()}"'},
-        }
-        response, expected = self._post(**form), {202}
+        key = str(uuid.uuid4())
+        response, expected = self.post_once(image, key), {202}
         deadline_s = time.monotonic() + _STORE_BACK_WITHIN_S
         while _store_was_away(response) and time.monotonic() < deadline_s:
             time.sleep(float(response.headers["Retry-After"]))
             # 200: the job of an earlier try has ended already.
-            response, expected = self._post(**form), {200, 202}
+            response, expected = self.post_once(image, key), {200, 202}
         assert response.status_code in expected, response.text
         return response.headers["Location"]
 
@@ -104,6 +106,9 @@ class Client:
 
     def delete(self, location: str) -> requests.Response:
         return requests.delete(self.url + location, timeout=_TIMEOUT_S)
+
+    def retry(self, location: str) -> requests.Response:
+        return requests.post(f"{self.url}{location}/retry", timeout=_TIMEOUT_S)
 
     def _post(self, **request: Any) -> requests.Response:
         return requests.post(self.url + "/jobs", timeout=_TIMEOUT_S, **request)

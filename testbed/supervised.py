@@ -16,9 +16,9 @@ from pymongo.database import Database
 from embedded.programs import HOST
 from embedded.rabbitmq import Credentials
 from embedded.settings import ROOT
-from tests.disks import SmallDisk, see_mounts_alone
-from tests.drills.system import BRISK, Plan, System
-from tests.servers import free_ports
+from testbed.disks import SmallDisk, see_mounts_alone
+from testbed.ports import free_ports
+from testbed.system import BRISK, Plan, System
 
 _PORTS: Final = 7
 _MONGO_STEP: Final = 2

@@ -1,6 +1,6 @@
 """Answers with the number in the image: a wrong image, or a second answer, shows.
 
-``tests/drills/images.py`` writes such images.
+``testbed/echo.py`` writes such images.
 """
 
 import ctypes

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -18,26 +17,22 @@ from pymongo.database import Database
 
 from common.rabbitmq.topology import QUEUE
 from embedded import roles
-from embedded.nginx import EmbeddedNginx
 from embedded.programs import HOST, Program
-from embedded.rabbitmq import EmbeddedRabbitMQ
-from embedded.sockets import socket_path
-from embedded.store import EmbeddedStore
-from tests.disks import SmallDisk, see_mounts_alone
-from tests.drills.without import VARIABLE
-from tests.e2e.client import Client
-from tests.namespaces import Namespace
-from tests.servers import Broker, Server, children_of, free_port
-from tests.waiting import wait_for
+from testbed.broker import Broker, make_node
+from testbed.client import Client
+from testbed.disks import SmallDisk, see_mounts_alone
+from testbed.echo import MODELS
+from testbed.namespaces import Namespace
+from testbed.parts import api_socket, make_nginx, make_store, role_settings
+from testbed.server import Server
+from testbed.waiting import wait_for
 
 _READY_WITHIN_S: Final = 180
-_MAX_BODY_BYTES: Final = 20 * 1024**2
 _BLOCKED_S: Final = 10
 _DISK_ALARM_MIB: Final = 40
 # The disk of a store is often out of sight: that of another machine.
-_WATCHED: Final = {"rabbitmq/mnesia"}
-MODELS: Final = Path(__file__).parent / "models"
-
+_BROKER_DISK: Final = "rabbitmq/mnesia"
+_WATCHED: Final = {_BROKER_DISK}
 # Shorter than the defaults, so that a drill waits seconds where a service has half a minute.
 BRISK: Final[Mapping[str, str]] = {
     "DARKROOM_MODELS": "echo",
@@ -65,14 +60,14 @@ class Plan:
         couriers: How many there are.
         settings: Beyond those that all drills share.
         disks: Folders that are disks of their own, and how many MiB they have.
-        without: The guarantee that is missing, see ``tests/drills/without.py``.
+        first: Modules that every role imports before anything of its own.
     """
 
     consumers: int = 1
     couriers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, int] = field(default_factory=dict)
-    without: str | None = None
+    first: tuple[str, ...] = ()
 
 
 class System:
@@ -83,40 +78,29 @@ class System:
         self.folder = folder
         self._plan = plan
         self.disks: dict[str, SmallDisk] = {}
-        self.node = EmbeddedRabbitMQ(
-            folder=folder / "rabbitmq",
-            amqp_port=free_port(),
-            management_port=free_port(),
-            dist_port=free_port(),
-            epmd_port=free_port(),
-            disk_free_limit_mb=_DISK_ALARM_MIB if "rabbitmq/mnesia" in plan.disks else 200,
-        )
-        self.node.prepare()
+        alarm = {"disk_free_limit_mb": _DISK_ALARM_MIB} if _BROKER_DISK in plan.disks else {}
+        self.node = make_node(folder / "rabbitmq", **alarm)
         self._port_mapper = self._server(self.node.programs()[0])
         self.broker = Broker(self.node, log=folder / "rabbitmq.log")
-        self.store_port = free_port()
-        store = EmbeddedStore(folder=folder / "store", port=self.store_port)
-        store.prepare()
+        store = make_store(folder / "store")
+        self.store_port = store.port
         self.store = self._server(store.program(), store.url)
-        self.database_name = f"drill-{uuid.uuid4().hex}"
-        self.url = f"http://{HOST}:{self._front()}"
-        self.environment = self._environment()
+        nginx = make_nginx(folder)
+        self.nginx = self._server(nginx.program())
+        self.url = f"http://{HOST}:{nginx.port}"
+        self.environment = self._role_settings()
+        self.database_name = self.environment["DARKROOM_MONGO_DATABASE"]
+        self._grace_s = float(self.environment["DARKROOM_GRACE_S"])
         self.api = self._role(
-            roles.api(self._api_socket, self.environment, grace_s=self._setting_s("GRACE_S"))
+            roles.api(api_socket(folder), self.environment, grace_s=self._grace_s)
         )
         self.consumers = [
             self._role(program)
-            for program in roles.consumers(
-                plan.consumers, self.environment, grace_s=self._setting_s("GRACE_S")
-            )
+            for program in roles.consumers(plan.consumers, self.environment, grace_s=self._grace_s)
         ]
+        courier = roles.courier(self.environment, grace_s=self._grace_s)
         self.couriers = [
-            self._role(
-                replace(
-                    roles.courier(self.environment, grace_s=self._setting_s("GRACE_S")),
-                    name=f"courier-{number}",
-                )
-            )
+            self._role(replace(courier, name=f"courier-{number}"))
             for number in range(1, plan.couriers + 1)
         ]
 
@@ -179,7 +163,7 @@ class System:
             inside: The network that it runs in.
         """
         environment = self.environment | dict(settings or {})
-        [program] = roles.consumers(1, environment, grace_s=self._setting_s("GRACE_S"))
+        [program] = roles.consumers(1, environment, grace_s=self._grace_s)
         consumer = self._role(replace(program, name=name), first=first)
         if inside is not None:
             command = inside.command(*consumer.program.command)
@@ -233,51 +217,22 @@ class System:
         with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
-    def _front(self) -> int:
-        port, self._api_socket = free_port(), socket_path(self.folder / "run" / "api.sock")
-        nginx = EmbeddedNginx(
-            folder=self.folder / "nginx",
-            port=port,
-            api_socket=self._api_socket,
-            max_body_bytes=_MAX_BODY_BYTES,
+    def _role_settings(self) -> dict[str, str]:
+        watched = (str(self.folder / name) for name in self._plan.disks if name in _WATCHED)
+        shared = role_settings(
+            self.folder,
+            amqp_url=self.broker.url,
+            mongo_url=self.store.url,
+            DARKROOM_DISKS=os.pathsep.join(watched),
         )
-        nginx.prepare()
-        self.nginx = self._server(nginx.program())
-        return port
-
-    def _environment(self) -> dict[str, str]:
-        disks = os.pathsep.join(
-            str(self.folder / name) for name in self._plan.disks if name in _WATCHED
-        )
-        missing = {} if self._plan.without is None else {VARIABLE: self._plan.without}
-        return {
-            "DARKROOM_AMQP_URL": self.broker.url,
-            "DARKROOM_MONGO_URL": self.store.url,
-            "DARKROOM_MONGO_DATABASE": self.database_name,
-            "DARKROOM_STATE_DIR": str(self.folder),
-            "DARKROOM_DISKS": disks,
-            **BRISK,
-            **self._plan.settings,
-            **missing,
-        }
-
-    def _setting_s(self, name: str) -> float:
-        return float(self.environment[f"DARKROOM_{name}"])
+        return {**shared, **BRISK, **self._plan.settings}
 
     def _role(self, program: Program, *, first: tuple[str, ...] = ()) -> Server:
-        if self._plan.without is not None:
-            first = ("tests.drills.without", *first)
-        return self._server(replace(program, command=_importing(first, program.command)))
+        command = _importing((*self._plan.first, *first), program.command)
+        return self._server(replace(program, command=command))
 
     def _server(self, program: Program, url: str = "") -> Server:
         return Server(program, url, log=self.folder / f"{program.name}.log")
-
-
-def engines_of(consumer: Server) -> list[int]:
-    """Return the process ids of a consumer's engines: one, or none just now."""
-    guards = [child for child in consumer.children() if _is_guard(child)]
-    # The first child of a guard is its engine; others may have lost their parents.
-    return [engine for guard in guards for engine in children_of(guard)[:1]]
 
 
 def _stopped(server: Server) -> int | None:
@@ -285,13 +240,6 @@ def _stopped(server: Server) -> int | None:
     with suppress(subprocess.TimeoutExpired):
         return server.stop()
     return -signal.SIGKILL
-
-
-def _is_guard(pid: int) -> bool:
-    # The other child is multiprocessing's resource tracker.
-    with suppress(OSError):
-        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    return False
 
 
 def _consumer_count(channel: BlockingChannel) -> int:

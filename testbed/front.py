@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from embedded.programs import HOST, Program, Stage
 from embedded.readiness import listens
-from tests.servers import Server, free_port
+from testbed.ports import free_port
+from testbed.server import Server
 
 NGINX: Final = Path(__file__).parents[1] / "nginx"
 _PATH: Final = os.pathsep.join((os.environ["PATH"], "/usr/sbin", "/sbin"))

@@ -1,4 +1,4 @@
-"""Let a consumer's lane hang while a file is there; see ``tests/drills/stuck.py``.
+"""Let a consumer's lane hang while a file is there; see ``tests/drills/lanes.py``.
 
 The file says where: before the engine is asked, or with the result in hand. A consumer that
 is to hang imports this module first; nothing in the service itself knows of it.
@@ -58,7 +58,7 @@ def _hang_at(place: Place, folder: Path) -> None:
     setattr(MongoJobStore, place, hanging)
 
 
-# The drill imports this module, too, for the names; its own store never hangs.
+# Who orders it imports this module, too, for the names; its own store never hangs.
 if (_folder := os.environ.get("DARKROOM_STATE_DIR")) is not None:
     for _place in Place:
         _hang_at(_place, Path(_folder))

@@ -1,21 +1,20 @@
 """What each process takes, again and again, and whether it grows."""
 
-import os
 import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from tests.drills.system import System, engines_of
+import psutil
+
+from testbed.processes import engines_of
+from testbed.system import System
 
 _LOOK_EVERY_S: Final = 1.0
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-_RESIDENT: Final = 1  # the second number of statm: man proc_pid_statm
 _PARTS: Final = 5
 _MINUTE_S: Final = 60.0
 
@@ -107,7 +106,7 @@ class Gauge:
     def _run(self) -> None:
         while not self._ending.wait(_LOOK_EVERY_S):
             for name, pid in _processes(self._system):
-                with suppress(OSError):  # it has just ended
+                with suppress(psutil.NoSuchProcess):  # it has just ended
                     sample = _sample(pid)
                     self._lines.setdefault((name, pid), Line(name)).samples.append(sample)
             totals = self._system.broker.totals()
@@ -122,15 +121,14 @@ def _processes(system: System) -> Iterator[tuple[str, int]]:
     for number, worker in enumerate(system.api.children(), 1):
         yield f"api worker {number}", worker
     for consumer in system.consumers:
-        for engine in engines_of(consumer):
+        for engine in engines_of(consumer.pid):
             yield f"engine of {consumer.program.name}", engine
 
 
 def _sample(pid: int) -> Sample:
-    place = Path(f"/proc/{pid}")
-    pages = int((place / "statm").read_text().split()[_RESIDENT])
-    threads, files = (len(list((place / kind).iterdir())) for kind in ("task", "fd"))
-    return Sample(time.monotonic(), pages * _PAGE_BYTES, threads, files)
+    process = psutil.Process(pid)
+    resident_bytes = process.memory_info().rss
+    return Sample(time.monotonic(), resident_bytes, process.num_threads(), process.num_fds())
 
 
 def _parts(series: Sequence[T]) -> list[Sequence[T]]:

@@ -1,0 +1,50 @@
+"""What a system is put together from, each part with a port and a folder of its own."""
+
+import uuid
+from pathlib import Path
+from typing import Final
+
+from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
+from embedded.sockets import socket_path
+from embedded.store import EmbeddedStore
+from testbed.ports import free_port
+
+_MAX_BODY_BYTES: Final = 20 * 1024**2
+
+
+def make_store(folder: Path) -> EmbeddedStore:
+    """Prepare a store that writes to *folder*."""
+    store = EmbeddedStore(folder=folder, port=free_port())
+    store.prepare()
+    return store
+
+
+def api_socket(folder: Path) -> Path:
+    """Return where the api of a system in *folder* listens."""
+    return socket_path(folder / "run" / "api.sock")
+
+
+def make_nginx(folder: Path, *, request_limit_s: int = REQUEST_LIMIT_S) -> EmbeddedNginx:
+    """Prepare the nginx of a system in *folder*, in front of its api."""
+    nginx = EmbeddedNginx(
+        folder=folder / "nginx",
+        port=free_port(),
+        api_socket=api_socket(folder),
+        request_limit_s=request_limit_s,
+        max_body_bytes=_MAX_BODY_BYTES,
+    )
+    nginx.prepare()
+    return nginx
+
+
+def role_settings(
+    folder: Path, *, amqp_url: str, mongo_url: str, **settings: str
+) -> dict[str, str]:
+    """Give the settings of roles that write to *folder* and use a database of their own."""
+    return {
+        "DARKROOM_AMQP_URL": amqp_url,
+        "DARKROOM_MONGO_URL": mongo_url,
+        "DARKROOM_MONGO_DATABASE": f"test-{uuid.uuid4().hex}",
+        "DARKROOM_STATE_DIR": str(folder),
+        **settings,
+    }

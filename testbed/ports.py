@@ -1,0 +1,41 @@
+"""Ports that nobody uses, for servers that a test starts."""
+
+import secrets
+import socket
+from contextlib import ExitStack, suppress
+
+from embedded.programs import HOST
+
+# Below those that the kernel gives to outgoing connections: there a server that is started
+# again could find its port taken, and a client of one that is down could connect to itself.
+_PORTS = range(20_000, 32_000)
+
+
+# Each holds the UDP port of the same number, which nobody else here has a use for.
+_reservations: list[ExitStack] = []
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on; no other call finds it again, in any process."""
+    return free_ports(1)
+
+
+def free_ports(count: int) -> int:
+    """Find *count* such ports in a row, and return the first."""
+    while True:
+        first = secrets.choice(_PORTS[: len(_PORTS) - count + 1])
+        with ExitStack() as undo:
+            taken = [_reserved(port, undo) for port in range(first, first + count)]
+            if all(taken):
+                _reservations.append(undo.pop_all())
+                return first
+
+
+def _reserved(port: int, undo: ExitStack) -> bool:
+    """Reserve *port* until *undo*; tell whether it was free."""
+    reservation = undo.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    with socket.socket() as probe, suppress(OSError):
+        reservation.bind((HOST, port))
+        probe.bind((HOST, port))
+        return True
+    return False

@@ -1,0 +1,37 @@
+"""One run of one drill, as it is asked for and as it is done in a process of its own."""
+
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.drills.all import DRILLS
+from tests.drills.drill import Outcome, run_drill
+
+
+class Case(NamedTuple):
+    """A drill by its name, with a seed, and the guarantee that is taken away first."""
+
+    drill: str
+    seed: int
+    without: str | None = None
+
+    def __str__(self) -> str:
+        return "-".join(str(part) for part in self if part is not None)
+
+    def run(self, folder: Path, *, short: bool) -> Outcome:
+        """Run it on a system that writes to *folder*."""
+        drill = DRILLS[self.drill]
+        make_system = partial(drill.makes, folder)
+        return run_drill(drill, make_system, seed=self.seed, short=short, without=self.without)
+
+
+def cases(config: pytest.Config) -> list[Case]:
+    """Return what the options ask for: by default every drill once."""
+    ask = config.getoption
+    return [
+        Case(*asked)
+        for asked in product(ask("drill") or DRILLS, ask("seed"), ask("without") or [None])
+    ]
