@@ -1,19 +1,16 @@
-"""Clients, as a process: ``python -m benchmarks.clients ORDER`` does it and prints a report."""
+"""What the clients of one process do, each in a thread with a connection of its own."""
 
-import json
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks.client import Connection, RefusedError
-from benchmarks.load import Order, Report, together
 from benchmarks.writes import Writer
 
 _FIRST_PAUSE_S: Final = 0.02
@@ -23,25 +20,92 @@ _MEMORY: Final = 0.5  # of what was expected so far
 _MISS: Final = 0.15  # of what was expected: how long to wait after asking too early
 
 
-def main() -> None:
-    """Do the order of the command line."""
-    order = Order(**json.loads(sys.argv[1]))
-    image = Path(order.image).read_bytes()
-    works: dict[str, Callable[[Order, bytes], Report]] = {
-        "saturate": _saturate,
-        "flood": _flood,
-        "write": _write,
-    }
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What clients saw.
+
+    Args:
+        posts_ms: How long each submission took.
+        gets_ms: How long each question took.
+        finished_s: When jobs were finished, by the service's clock.
+        refused: How many submissions were not accepted.
+        failed: How many jobs did not end well.
+        took_s: From the first request to the last answer.
+        cpu_s: What the clients computed.
+    """
+
+    posts_ms: list[float] = field(default_factory=list)
+    gets_ms: list[float] = field(default_factory=list)
+    finished_s: list[float] = field(default_factory=list)
+    refused: int = 0
+    failed: int = 0
+    took_s: float = 0.0
+    cpu_s: float = 0.0
+
+    @property
+    def images_a_second(self) -> float:
+        """From the first job that was finished to the last."""
+        took_s = max(self.finished_s) - min(self.finished_s)
+        return (len(self.finished_s) - 1) / took_s
+
+    @property
+    def posts_a_second(self) -> float:
+        return len(self.posts_ms) / self.took_s
+
+    def add(self, other: "Report") -> None:
+        """Take over what other clients saw at the same time."""
+        self.posts_ms += other.posts_ms
+        self.gets_ms += other.gets_ms
+        self.finished_s += other.finished_s
+        self.refused += other.refused
+        self.failed += other.failed
+        self.took_s = max(self.took_s, other.took_s)
+        self.cpu_s += other.cpu_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a process of clients shall do.
+
+    Args:
+        work: What each client does: ``saturate``, ``flood`` or ``write``.
+        url: Of the service, or of the store.
+        database: Of the store.
+        image: The file that is handed in.
+        model: What it is handed in for.
+        clients: How many connections.
+        jobs: For all clients together, to saturate with.
+        in_flight: How many of them at once.
+        for_s: How long to flood or to write.
+    """
+
+    work: "Work"
+    url: str
+    image: Path
+    model: str
+    clients: int
+    database: str = ""
+    jobs: int = 0
+    in_flight: int = 0
+    for_s: float = 0.0
+
+
+Work = Callable[[Order, bytes], Report]
+
+
+def carry_out(order: Order) -> Report:
+    """Let all clients of this process work at once, and report what they saw."""
+    total, image = Report(), order.image.read_bytes()
     cpu_s, started_s = time.process_time(), time.perf_counter()
     with ThreadPoolExecutor(order.clients) as pool:
-        working = [pool.submit(works[order.kind], order, image) for _ in range(order.clients)]
-        total = together([one.result() for one in working])
+        for working in [pool.submit(order.work, order, image) for _ in range(order.clients)]:
+            total.add(working.result())
     total.took_s = time.perf_counter() - started_s
     total.cpu_s = time.process_time() - cpu_s
-    print(json.dumps(asdict(total)))  # noqa: T201 (the parent reads it)
+    return total
 
 
-def _saturate(order: Order, image: bytes) -> Report:
+def saturate(order: Order, image: bytes) -> Report:
     """Keep this client's share of the jobs in flight until all are done."""
     return _Share(order, image).work()
 
@@ -111,28 +175,23 @@ class _Share:
         return True
 
 
-def _flood(order: Order, image: bytes) -> Report:
+def flood(order: Order, image: bytes) -> Report:
     """Post, and post again, as soon as there is an answer."""
     connection = Connection(order.url)
     return _repeat(order.for_s, lambda: connection.post(image, model=order.model))
 
 
-def _write(order: Order, image: bytes) -> Report:
+def write(order: Order, image: bytes) -> Report:
     """Write what the API writes for a submission, as often as the store takes it."""
-    writer = _writer(order)
-    return _repeat(order.for_s, lambda: writer.submit(image))
-
-
-_one_writer: list[Writer] = []
-_making = threading.Lock()
-
-
-def _writer(order: Order) -> Writer:
-    """Return the client of this process: all threads share it, as in the API."""
     with _making:
-        if not _one_writer:
-            _one_writer.append(Writer(order.url, order.database, model=order.model))
-        return _one_writer[0]
+        # One client for all threads, as in the API; a process has one order.
+        if not _writers:
+            _writers.append(Writer(order.url, order.database, model=order.model))
+    return _repeat(order.for_s, lambda: _writers[0].submit(image))
+
+
+_writers: list[Writer] = []
+_making: Final = threading.Lock()
 
 
 def _repeat(for_s: float, step: Callable[[], object]) -> Report:
@@ -146,7 +205,3 @@ def _repeat(for_s: float, step: Callable[[], object]) -> Report:
             continue
         report.posts_ms.append((time.perf_counter() - started_s) * 1000)
     return report
-
-
-if __name__ == "__main__":
-    main()

@@ -7,14 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from benchmarks import material
 from benchmarks.engine import running_engine
-from benchmarks.figures import spread
 from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Configuration, Plan
 from benchmarks.progress import say
@@ -25,12 +23,10 @@ from embedded.readiness import ask, listens
 from embedded.settings import ROOT
 from engine.models.places import Places
 from tests.servers import free_port
+from tests.waiting import wait_for
 
-_LOOK_AGAIN_S: Final = 0.005
-_WITHIN_S: Final = 120.0
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-
-Start = Callable[[], float]
+_SERVERS: Final = ("", "MONGO_", "AMQP_", "MANAGEMENT_", "DIST_", "EPMD_")
 
 
 def run(plan: Plan) -> Outcome:
@@ -41,17 +37,14 @@ def run(plan: Plan) -> Outcome:
     first = Places(where.models, plan.folder / "first")
     times_s = {"engine: ready, onnx, with its export": [_engine_s(plan.model, first, "onnx")]}
     _engine_s(plan.model, where, "onnx")  # what follows finds an export
-    for _ in range(plan.starts):
+    for _ in range(1 if plan.quick else 3):
         for name, took_s in _starts(plan):
             say(f"  {name}: {took_s:.1f} s")
             times_s.setdefault(name, []).append(took_s)
-    rows = tuple((name, str(spread(values))) for name, values in times_s.items())
     caption = f"Cold starts, s: from the start of the process to its first use; {plan.model}"
-    return Outcome(
-        part="start",
-        tables=(Table(caption=caption, head=("what", "s"), rows=rows),),
-        figures={"s": times_s},
-    )
+    rows = list(times_s.items())
+    table = Table(caption=caption, head=("what", "s"), rows=rows, chart="s")
+    return Outcome(part="start", tables=(table,))
 
 
 def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
@@ -62,37 +55,30 @@ def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
         broker = stack.enter_context(running_broker(folder / "rabbitmq"))
         yield "RabbitMQ, with its port mapper", time.perf_counter() - started_s
         system = System(folder / "system", broker, settings)
-        role = partial(_started, system, stack)
-        yield "store", role(system.store.program())
-        yield "nginx", role(system.nginx(), lambda: listens(system.port))
-        yield "API: first answer", role(system.api(), lambda: _answers(system.port, "/healthz"))
-        yield "courier: ready", role(system.courier(), lambda: _said(system, "courier", "ready"))
         [consumer] = system.consumers(Configuration(runtime="onnx"))
-        ready = partial(_said, system, consumer.name, "consuming")
-        yield "consumer with its engine: consuming", role(consumer, ready)
-    for runtime in ("onnx", "torch"):
-        yield (
-            f"engine: ready, {runtime}",
-            _engine_s(plan.model, material.places(plan.folder), runtime),
-        )
+        roles: dict[str, tuple[Program, Callable[[], bool]]] = {
+            "store": (system.store.program(), lambda: True),
+            "nginx": (system.nginx(), lambda: listens(system.port)),
+            "API: first answer": (system.api(), lambda: _is_healthy(system.port)),
+            "courier: ready": (system.courier(), lambda: _said(system, "courier", "ready")),
+            "consumer with its engine: consuming": (
+                consumer, lambda: _said(system, consumer.name, "consuming"),
+            ),
+        }  # fmt: skip
+        for name, (program, is_ready) in roles.items():
+            started_s = time.perf_counter()
+            stack.enter_context(system.running(program))
+            wait_for(is_ready, within_s=120, what=f"{program.name} is ready")
+            yield name, time.perf_counter() - started_s
+    runtimes: tuple[Runtime, ...] = ("onnx", "torch")
+    for runtime in runtimes:
+        took_s = _engine_s(plan.model, material.places(plan.folder), runtime)
+        yield f"engine: ready, {runtime}", took_s
     yield "./start.sh -d: ready", _whole_s(folder / "whole", settings)
 
 
-def _started(
-    system: System, stack: ExitStack, program: Program, is_ready: Callable[[], bool] = lambda: True
-) -> float:
-    started_s = time.perf_counter()
-    stack.enter_context(system.running(program))
-    deadline_s = started_s + _WITHIN_S
-    while not is_ready():
-        if time.perf_counter() > deadline_s:
-            raise TimeoutError(f"{program.name} is not ready after {_WITHIN_S} s")
-        time.sleep(_LOOK_AGAIN_S)
-    return time.perf_counter() - started_s
-
-
-def _answers(port: int, path: str) -> bool:
-    return ask(port, path)[0] == HTTPStatus.OK
+def _is_healthy(port: int) -> bool:
+    return ask(port, "/healthz")[0] == HTTPStatus.OK
 
 
 def _said(system: System, name: str, word: str) -> bool:
@@ -109,12 +95,13 @@ def _engine_s(model: str, where: Places, runtime: Runtime) -> float:
 
 def _whole_s(folder: Path, settings: dict[str, str]) -> float:
     """Start a whole system as a user does, with the exports that are there."""
+    theirs = ("DARKROOM_MONGO_URL", "DARKROOM_AMQP_URL")
     environment = {
-        **{name: value for name, value in os.environ.items() if not _is_address(name)},
+        **{name: value for name, value in os.environ.items() if name not in theirs},
         **settings,
         "DARKROOM_MODELS": settings["DARKROOM_MODELS"].split(",")[0],
         "DARKROOM_STATE_DIR": str(folder),
-        **_ports(),
+        **{f"DARKROOM_{server}PORT": str(free_port()) for server in _SERVERS},
     }
     try:
         started_s = time.perf_counter()
@@ -122,15 +109,6 @@ def _whole_s(folder: Path, settings: dict[str, str]) -> float:
         return time.perf_counter() - started_s
     finally:
         _embedded(environment, "stop")
-
-
-def _is_address(name: str) -> bool:
-    return name in ("DARKROOM_MONGO_URL", "DARKROOM_AMQP_URL") or name.endswith("_PORT")
-
-
-def _ports() -> dict[str, str]:
-    roles = ("", "API_", "MONGO_", "AMQP_", "MANAGEMENT_", "DIST_", "EPMD_")
-    return {f"DARKROOM_{role}PORT": str(free_port()) for role in roles}
 
 
 def _embedded(environment: dict[str, str], *arguments: str) -> None:

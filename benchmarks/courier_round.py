@@ -5,13 +5,13 @@ every duty is timed in rounds in which nothing is due. RabbitMQ's part, a passiv
 get, is not in it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Final
 
 from pymongo.database import Database
 
-from benchmarks.figures import percentile, short
+from benchmarks.figures import percentile
 from benchmarks.filling import OWNERS, Filler, counts
 from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Plan
@@ -51,13 +51,18 @@ class CourierRound:
 
     def __init__(self, database: Database[Document], store_time: StoreTime) -> None:
         now_ms = ServerClock(database).now_ms
-        jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
-        images = MongoImages(database)
+        self._jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
+        self._images = MongoImages(database)
         workers = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=_FOREVER_S)
         for owner in OWNERS:
             workers.beat(Worker(worker_id=owner, host="here", pid=1, models=()))
         self._store_time = store_time
-        self._duties = _duties(jobs, images, workers, now_ms)
+        self._duties = _duties(self._jobs, self._images, workers, now_ms)
+
+    def ensure_indexes(self) -> None:
+        """Make the indexes that the API or a courier makes at its start."""
+        self._jobs.ensure_indexes()
+        self._images.ensure_indexes()
 
     def timed(self) -> dict[str, Lap]:
         """Do every duty once; return how long each took, and the round."""
@@ -87,68 +92,47 @@ def _duties(
         can_publish=lambda: True,
         lease_s=_LEASE_S,
         at_most=_AT_MOST,
+        # It looks from the first round on, as it does after its first lease.
+        clock_s=iter(range(0, 10**9, int(_LEASE_S))).__next__,
     )
-    # So that it looks from the first round on, as it does after its first lease.
-    lost.clock_s = iter(range(0, 10**9, int(_LEASE_S))).__next__
-    orphans = OrphanedImages(images=images, now_ms=now_ms)
     return {
         "rescue": rescuer.rescue,
         "lost": lost.publish_again,
         "relay": lambda: relay(jobs, NoPublisher(), at_most=_AT_MOST),
         "expire": lambda: jobs.expire(retention_s=86_400),
-        "orphans": orphans.delete,
+        "orphans": OrphanedImages(images=images, now_ms=now_ms).delete,
     }
 
 
 def run(plan: Plan) -> Outcome:
     """Time rounds among the largest numbers of records that the plan has."""
-    finished, waiting = max(plan.finished), max(plan.waiting)
+    records = {
+        JobState.DONE: max(plan.finished),
+        JobState.PENDING: max(plan.waiting),
+        JobState.PROCESSING: plan.processing,
+    }
     store = EmbeddedStore(folder=plan.folder / "round", port=free_port())
     store.prepare()
     store_time = StoreTime()
     with kept_running(Server(store.program())), connect(store.url, timeout_s=600) as client:
         database = open_database(client, DATABASE)
         filler = Filler(database, store, now_ms=ServerClock(database).now_ms())
-        filler.add(JobState.DONE, finished)
-        filler.add(JobState.PENDING, waiting)
-        filler.add(JobState.PROCESSING, plan.processing)
-        ensure_indexes(database)
+        for state, count in records.items():
+            filler.add(state, count)
         filled = counts(database)
         courier = CourierRound(database, store_time)
+        courier.ensure_indexes()
         courier.timed()
-        laps = [courier.timed() for _ in range(plan.rounds)]
-    caption = f"A round of the courier, ms: {finished:,} finished, {waiting:,} waiting"
-    return Outcome(
-        part="round",
-        tables=(
-            Table(
-                caption=f"{caption}, {plan.processing:,} being worked on",
-                head=("duty", "median", "p95", "most", "of which the store"),
-                rows=tuple(_rows(laps)),
-            ),
-        ),
-        figures={
-            "records": filled,
-            "ms": {name: [one[name].total_ms for one in laps] for name in laps[0]},
-        },
+        rounds = [courier.timed() for _ in range(plan.rounds)]
+    rows = []
+    for name in rounds[0]:
+        ms = [one[name].total_ms for one in rounds]
+        stores_ms = [one[name].store_ms for one in rounds]
+        rows.append((name, median(ms), percentile(ms, 95), max(ms), median(stores_ms)))
+    said = ", ".join(f"{count:,} {state}" for state, count in records.items())
+    table = Table(
+        caption=f"A round of the courier, ms: {said}",
+        head=("duty", "median", "p95", "most", "of which the store"),
+        rows=rows,
     )
-
-
-def ensure_indexes(database: Database[Document]) -> None:
-    """Make the indexes that the API or a courier makes at its start."""
-    now_ms = ServerClock(database).now_ms
-    MongoJobStore(database, now_ms=now_ms, publish_after_s=5).ensure_indexes()
-    MongoImages(database).ensure_indexes()
-
-
-def _rows(laps: list[dict[str, Lap]]) -> Iterator[tuple[str, ...]]:
-    for name in laps[0]:
-        values = [one[name].total_ms for one in laps]
-        stores = [one[name].store_ms for one in laps]
-        yield (
-            name,
-            short(median(values)),
-            short(percentile(values, 95)),
-            short(max(values)),
-            short(median(stores)),
-        )
+    return Outcome(part="round", tables=(table,), figures={"records": filled})

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
+
+import psutil
 
 from common.jobs import JobId
 from common.settings import LANES_AN_ENGINE, Runtime
@@ -66,8 +67,8 @@ def running_engine(
 def _keep_to_one_core(pid: int | None) -> None:
     if pid is not None and hasattr(os, "sched_setaffinity"):
         core = max(os.sched_getaffinity(0))
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
+        for thread in psutil.Process(pid).threads():
+            os.sched_setaffinity(thread.id, {core})
 
 
 def images_a_second(name: str, where: Places, image: bytes, *, for_s: float) -> float:

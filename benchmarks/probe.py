@@ -45,7 +45,7 @@ class Probe:
         filler = Filler(self.database, self._system.store, now_ms=self._clock.now_ms())
         filler.add(JobState.DONE, finished)
         filler.add(JobState.PENDING, waiting)
-        publish(self._system.broker_url, waiting)
+        publish(self._system.amqp_url, waiting)
 
     def turn(self) -> Turn:
         """Submit, poll and claim some jobs, do a round, and leave no job behind."""

@@ -1,10 +1,11 @@
 """Counts the bytes between the roles and a server, by standing in between."""
 
-import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Final
 
 from embedded.programs import HOST
@@ -24,51 +25,40 @@ class Counts:
 @contextmanager
 def counting(port: int) -> Iterator[Counts]:
     """Carry connections to *port* until the end of the block, and count what they carry."""
-    loop = asyncio.new_event_loop()
     counts = Counts(0)
-    server = loop.run_until_complete(_listen(port, counts))
-    counts.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
-    thread.start()
-    try:
+    lock = threading.Lock()
+
+    def count(*, sent: int = 0, received: int = 0) -> None:
+        with lock:
+            counts.sent_bytes += sent
+            counts.received_bytes += received
+
+    class Carrier(BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((HOST, port)) as there:
+                back = threading.Thread(target=self._carry_back, args=(there,), daemon=True)
+                back.start()
+                for some in _through(self.request, there):
+                    count(sent=len(some))
+                back.join()
+
+        def _carry_back(self, there: socket.socket) -> None:
+            for some in _through(there, self.request):
+                count(received=len(some))
+
+    with ThreadingTCPServer((HOST, 0), Carrier) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, name="proxy", daemon=True).start()
+        counts.port = server.server_address[1]
         yield counts
-    finally:
-        asyncio.run_coroutine_threadsafe(_end(server), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        server.shutdown()
 
 
-async def _listen(port: int, counts: Counts) -> asyncio.Server:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(HOST, port)
-        try:
-            await asyncio.gather(
-                _carry(reader, back, counts, "sent_bytes"),
-                _carry(there, writer, counts, "received_bytes"),
-            )
-        finally:
-            back.close()
-            writer.close()
-
-    return await asyncio.start_server(serve, HOST, 0)
-
-
-async def _carry(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counts: Counts, name: str
-) -> None:
+def _through(source: socket.socket, target: socket.socket) -> Iterator[bytes]:
+    """Yield what *source* sends, each before it is carried on to *target*."""
     with suppress(OSError):  # either end may be gone
-        while some := await reader.read(_AT_ONCE_BYTES):
-            setattr(counts, name, getattr(counts, name) + len(some))
-            writer.write(some)
-            await writer.drain()
-    writer.close()
-
-
-async def _end(server: asyncio.Server) -> None:
-    server.close()
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.sleep(0)  # in which the closed connections go
+        while some := source.recv(_AT_ONCE_BYTES):
+            yield some
+            target.sendall(some)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

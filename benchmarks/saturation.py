@@ -1,18 +1,20 @@
 """One service under load, once: what it got done, and what each role took for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks import roles
-from benchmarks.load import Order, Report, do
+from benchmarks.clients import Order, Report
+from benchmarks.clients import saturate as keep_saturated
+from benchmarks.load import do
 from benchmarks.plan import Configuration, Plan
 from benchmarks.system import System, model_of
 
 LOAD: Final = "load generator"
 SERVICE: Final = ("nginx", "api", "rabbitmq", "consumer", "courier")
-ROLES: Final = (*SERVICE, "store", LOAD, "engine")
+ROLES: Final = (*SERVICE, "store", LOAD, roles.ENGINE)
 WARM_UP_JOBS: Final = 16
 
 
@@ -21,25 +23,20 @@ class Turn:
     """One configuration under load, once.
 
     Args:
-        engines: How many processes computed.
         posts_ms: How long submissions took.
         gets_ms: How long questions took.
-        gets_a_job: How many of them.
         cpu_ms: By role, for one job.
         cpu_share: Seconds a second of all that is not an engine.
-        resident_mb: By role, at the end.
-        largest_mb: The largest process of each role.
+        at_the_end: What the roles held by then, by role.
     """
 
     images_a_second: float
-    engines: int
-    posts_ms: Sequence[float] = field(repr=False)
-    gets_ms: Sequence[float] = field(repr=False)
+    posts_ms: Sequence[float]
+    gets_ms: Sequence[float]
     gets_a_job: float
     cpu_ms: Mapping[str, float]
     cpu_share: float
-    resident_mb: Mapping[str, float]
-    largest_mb: Mapping[str, float]
+    at_the_end: Mapping[str, roles.Usage]
 
     @property
     def overhead_ms(self) -> float:
@@ -51,9 +48,9 @@ def saturate(
     system: System, configuration: Configuration, plan: Plan, image: Path, *, jobs: int
 ) -> Turn:
     order = Order(
-        kind="saturate",
+        work=keep_saturated,
         url=system.url,
-        image=str(image),
+        image=image,
         model=model_of(configuration, plan.model),
         clients=plan.clients,
         jobs=WARM_UP_JOBS,
@@ -64,24 +61,19 @@ def saturate(
         before = roles.usage(system.pids)
         report = do(replace(order, jobs=jobs))
         after = roles.usage(system.pids)
-    return _judged(report, before, after)
+    return _turn(report, roles.cpu_between(before, after) | {LOAD: report.cpu_s}, after)
 
 
-def _judged(
-    report: Report, before: Mapping[str, roles.Usage], after: Mapping[str, roles.Usage]
-) -> Turn:
+def _turn(report: Report, cpu_s: Mapping[str, float], after: Mapping[str, roles.Usage]) -> Turn:
     jobs = len(report.finished_s)
     if report.failed or report.refused:
         raise RuntimeError(f"{report.failed} jobs failed, {report.refused} were refused")
-    cpu_s = roles.cpu_between(before, after) | {LOAD: report.cpu_s}
     return Turn(
         images_a_second=report.images_a_second,
-        engines=after[roles.ENGINE].processes,
         posts_ms=report.posts_ms,
         gets_ms=report.gets_ms,
         gets_a_job=len(report.gets_ms) / jobs,
         cpu_ms={role: seconds * 1000 / jobs for role, seconds in cpu_s.items()},
-        cpu_share=sum(cpu_s.values()) / report.took_s - cpu_s[roles.ENGINE] / report.took_s,
-        resident_mb={role: used.resident_mb for role, used in after.items()},
-        largest_mb={role: used.largest_mb for role, used in after.items()},
+        cpu_share=(sum(cpu_s.values()) - cpu_s[roles.ENGINE]) / report.took_s,
+        at_the_end=after,
     )

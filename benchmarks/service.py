@@ -4,28 +4,18 @@ Configurations take turns in every round, among them one engine alone, asked by 
 Each turn starts its own consumers; the servers, the API and the courier stay.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from benchmarks import engine, material
 from benchmarks import service_tables as tables
-from benchmarks.figures import percentile
-from benchmarks.load import Order, Report, do
+from benchmarks.clients import Order, Report, flood
+from benchmarks.load import do
 from benchmarks.outcome import Outcome
 from benchmarks.plan import Configuration, Plan
 from benchmarks.progress import say
-from benchmarks.saturation import Turn, saturate
-from benchmarks.service_tables import Rounds
-from benchmarks.system import (
-    System,
-    cores_in_use,
-    model_of,
-    running_system,
-    settings_for,
-)
+from benchmarks.saturation import saturate
+from benchmarks.system import System, model_of, running_system, settings_for
 from benchmarks.traffic import bytes_a_job
 
 _ALONE_S: Final = 2.0
@@ -38,40 +28,30 @@ def run(plan: Plan) -> Outcome:
     material.write_eager_model(plan.model, where)
     image = plan.folder / "image.jpg"
     image.write_bytes(material.photograph(plan.size))
+    memory_jobs = 100 if plan.quick else 1000
     with running_system(plan.folder / "service", settings_for(plan.model, plan.folder)) as system:
         rounds = _rounds(system, plan, image)
         one = Configuration(runtime="onnx")
-        memory = saturate(system, one, plan, image, jobs=plan.memory_jobs)
+        memory = saturate(system, one, plan, image, jobs=memory_jobs).at_the_end
         accepted = _accepted_while_saturated(system, plan, image)
-    carried = bytes_a_job(plan, image)
     return Outcome(
         part="service",
         tables=(
             tables.speeds(rounds),
             tables.processor_time(rounds),
             tables.acceptance(accepted),
-            tables.memory(memory, plan.memory_jobs),
-            tables.carried(carried),
+            tables.memory(memory, memory_jobs),
+            tables.carried(bytes_a_job(plan, image)),
         ),
-        targets=tuple(tables.targets(rounds, plan.configurations[0], memory, plan.memory_jobs)),
-        figures={
-            "cores": cores_in_use(),
-            "one engine alone, images/s": rounds.alone,
-            "turns": {
-                str(one): [_in_short(turn) for turn in turns] for one, turns in rounds.turns.items()
-            },
-            "POST while saturated": {
-                "a second": accepted.posts_a_second,
-                "ms": _in_few(accepted.posts_ms),
-            },
-            "memory": {"jobs": plan.memory_jobs, **_in_short(memory)},
-            "bytes a job": carried,
-        },
+        targets=(
+            *tables.targets(rounds, plan.configurations[0]),
+            *tables.targets_in_memory(memory, memory_jobs),
+        ),
     )
 
 
-def _rounds(system: System, plan: Plan, image: Path) -> Rounds:
-    rounds = Rounds(turns={one: [] for one in plan.configurations})
+def _rounds(system: System, plan: Plan, image: Path) -> tables.Rounds:
+    rounds = tables.Rounds(turns={one: [] for one in plan.configurations})
     where = material.places(plan.folder)
     for number in range(plan.rounds):
         say(f"  round {number + 1} of {plan.rounds}")
@@ -89,24 +69,12 @@ def _accepted_while_saturated(system: System, plan: Plan, image: Path) -> Report
     """
     first = plan.configurations[0]
     order = Order(
-        kind="flood",
+        work=flood,
         url=system.url,
-        image=str(image),
+        image=image,
         model=model_of(first, plan.model),
         clients=plan.clients,
         for_s=plan.flood_s,
     )
     with system.consuming(first):
         return do(order)
-
-
-def _in_short(turn: Turn) -> dict[str, object]:
-    """Leave out the single requests."""
-    kept = asdict(turn)
-    for name in ("posts_ms", "gets_ms"):
-        kept[name] = _in_few(kept[name])
-    return kept | {"overhead_ms": turn.overhead_ms}
-
-
-def _in_few(values: Sequence[float]) -> dict[str, float]:
-    return {"median": median(values), "p95": percentile(values, 95)}

@@ -1,11 +1,10 @@
 """Systems to measure: real servers and roles, with their own ports and folders."""
 
-import os
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Final
 
 import pika
@@ -22,11 +21,10 @@ from embedded.settings import EmbeddedSettings
 from embedded.sockets import socket_path
 from embedded.store import EmbeddedStore
 from tests.servers import Broker, Server, free_port
+from tests.waiting import wait_for
 
 DATABASE: Final = "bench"
 _READY_WITHIN_S: Final = 300.0  # a first start exports its model
-_LOOK_AGAIN_S: Final = 0.02
-_OK: Final = 200
 
 
 class System:
@@ -36,21 +34,16 @@ class System:
         folder: Takes all that is written.
         broker: A RabbitMQ node that runs.
         settings: Of the roles, beyond the environment's own ``DARKROOM_...``.
-        amqp_url: Where the roles reach the broker; empty: on a virtual host of its own.
+
+    Attributes:
+        environment: What the roles are given that are started from now on.
+        amqp_url: The virtual host, as this process reaches it.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        broker: Broker,
-        settings: Mapping[str, str],
-        *,
-        amqp_url: str = "",
-    ) -> None:
+    def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self.broker = broker
-        self.amqp_url = amqp_url or broker.empty_vhost()
+        self.amqp_url = broker.empty_vhost()
         self.store = EmbeddedStore(folder=folder / "store", port=free_port())
         self.store.prepare()
         self._api_socket = socket_path(folder / "run" / "api.sock")
@@ -65,10 +58,6 @@ class System:
         }
         self._settings = EmbeddedSettings()
         self._servers: dict[str, list[Server]] = {"rabbitmq": [broker]}
-
-    def reach_store_at(self, port: int) -> None:
-        """Have the roles that are started from now on reach the store at *port*."""
-        self.environment["DARKROOM_MONGO_URL"] = f"mongodb://{HOST}:{port}"
 
     @property
     def pids(self) -> dict[str, list[int]]:
@@ -87,15 +76,13 @@ class System:
         with ExitStack() as stack:
             for program in programs:
                 stack.enter_context(self.running(program))
-            wait_for(lambda: ask(self.port, "/healthz")[0] == _OK, what="the API answers")
+            _wait_until_api_answers(self.port)
             yield
 
     @contextmanager
-    def running(self, program: Program, *, name: str = "") -> Iterator[Server]:
+    def running(self, program: Program) -> Iterator[Server]:
         """Run one program until the end of the block; yield once it is ready."""
-        name = name or program.name
-        server = Server(program, log=self.log(name))
-        with kept_running(server):
+        with kept_running(Server(program, log=self.log(program.name))) as server:
             self._servers.setdefault(program.role, []).append(server)
             try:
                 yield server
@@ -103,17 +90,17 @@ class System:
                 self._servers[program.role].remove(server)
 
     @contextmanager
-    def consuming(self, configuration: Configuration) -> Iterator[list[Server]]:
+    def consuming(self, configuration: Configuration) -> Iterator[None]:
         """Run consumers until the end of the block; yield once RabbitMQ delivers to all."""
         with ExitStack() as stack:
-            servers = [
+            for program in self.consumers(configuration):
                 stack.enter_context(self.running(program))
-                for program in self.consumers(configuration)
-            ]
             wait_for(
-                lambda: self._consumer_count() >= len(servers), what=f"{configuration} consumes"
+                lambda: self._consumer_count() >= configuration.consumers,
+                within_s=_READY_WITHIN_S,
+                what=f"{configuration} consumes",
             )
-            yield servers
+            yield
 
     def log(self, name: str) -> Path:
         """Return the file that takes what a program prints."""
@@ -143,16 +130,18 @@ class System:
         return nginx.program()
 
     def _consumer_count(self) -> int:
-        with pika.BlockingConnection(pika.URLParameters(self.broker_url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             declared = connection.channel().queue_declare(QUEUE, passive=True)
             count: int = declared.method.consumer_count
             return count
 
-    @property
-    def broker_url(self) -> str:
-        """The virtual host as this process reaches it."""
-        vhost = self.amqp_url.rpartition("/")[2]
-        return self.broker.url.removesuffix("%2F") + vhost
+
+def _wait_until_api_answers(port: int) -> None:
+    wait_for(
+        lambda: ask(port, "/healthz")[0] == HTTPStatus.OK,
+        within_s=_READY_WITHIN_S,
+        what="the API answers",
+    )
 
 
 def model_of(configuration: Configuration, model: str) -> str:
@@ -161,9 +150,8 @@ def model_of(configuration: Configuration, model: str) -> str:
 
 
 def _settings_of(configuration: Configuration, models: str) -> dict[str, str]:
-    model, *_ = models.split(",")
     settings = {
-        "DARKROOM_MODELS": model_of(configuration, model),
+        "DARKROOM_MODELS": model_of(configuration, models.split(",", maxsplit=1)[0]),
         "DARKROOM_ENGINES": str(configuration.engines),
         "DARKROOM_BATCH_SIZE": str(configuration.batch),
     }
@@ -191,13 +179,11 @@ def running_broker(folder: Path) -> Iterator[Broker]:
 
 
 @contextmanager
-def running_system(
-    folder: Path, settings: Mapping[str, str], *, with_courier: bool = True
-) -> Iterator[System]:
+def running_system(folder: Path, settings: Mapping[str, str]) -> Iterator[System]:
     """Run a system with a broker of its own, all but its consumers."""
     with running_broker(folder / "rabbitmq") as broker:
         system = System(folder / "system", broker, settings)
-        with system.running_servers(with_courier=with_courier):
+        with system.running_servers():
             yield system
 
 
@@ -208,31 +194,8 @@ def kept_running(server: Server) -> Iterator[Server]:
         server.start()
         yield server
     finally:
-        end(server)
-
-
-def end(server: Server) -> None:
-    """Stop *server*, or kill it if it does not end in its time."""
-    process = server.process
-    try:
-        server.stop()
-    except subprocess.TimeoutExpired:
-        if process is not None:
-            process.kill()
-            process.wait()
-
-
-def wait_for(condition: Callable[[], bool], *, what: str) -> None:
-    """Wait until *condition* holds.
-
-    Raises:
-        TimeoutError: It does not.
-    """
-    deadline_s = time.monotonic() + _READY_WITHIN_S
-    while not condition():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"not after {_READY_WITHIN_S:g} s: {what}")
-        time.sleep(_LOOK_AGAIN_S)
+        with suppress(TimeoutExpired):  # it was killed
+            server.stop()
 
 
 def settings_for(model: str, folder: Path) -> dict[str, str]:
@@ -243,10 +206,3 @@ def settings_for(model: str, folder: Path) -> dict[str, str]:
         "DARKROOM_MODELS_DIR": str(where.models),
         "DARKROOM_WEIGHTS_DIR": str(where.weights),
     }
-
-
-def cores_in_use() -> int:
-    """Return on how many cores this process may run."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
