@@ -17,7 +17,7 @@ from typing import Annotated, Final, get_args, get_origin, get_type_hints
 from benchmarks import machine, report
 from benchmarks.outcome import JSON, Outcome
 from benchmarks.plan import Option, Plan
-from benchmarks.progress import say
+from benchmarks.report import say
 
 # What runs each part. Imported in the part's own process: some load torch.
 PARTS: Final[Mapping[str, str]] = {
@@ -131,13 +131,10 @@ def _end_by_exception() -> None:
 
 
 def _write(outcomes: Sequence[Outcome], described: Mapping[str, str], plan: Plan) -> None:
-    from benchmarks import charts  # noqa: PLC0415 (it takes a second)
-
+    page = report.markdown(outcomes, described)
     report.write_json(plan.out / "bench.json", outcomes, described, asdict(plan))
-    has_chart = charts.draw(outcomes, plan.out / "bench.png", plan.out / "bench.svg")
-    page = report.markdown(outcomes, described, chart="bench.svg" if has_chart else "")
     (plan.out / "bench.md").write_text(page + "\n")
     print(report.targets_table(outcomes))  # noqa: T201 (what the command is for)
     say(f"All figures are in {plan.out}")
     if plan.write is not None:
-        report.write_into(plan.write, report.markdown(outcomes, described))
+        report.write_into(plan.write, page)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
 from http import HTTPStatus
 from http.client import HTTPConnection
 from typing import Any, Final
@@ -31,32 +30,25 @@ class Connection:
 
     def post(self, image: bytes, *, model: str, content_type: str = "image/jpeg") -> str:
         """Hand in *image*; return the id of its job."""
-        job = self._ask(HTTPStatus.ACCEPTED, f"/jobs?model={model}", image, _headers(content_type))
-        return str(job["id"])
+        headers = {"Content-Type": content_type}
+        return str(self._ask(HTTPStatus.ACCEPTED, f"/jobs?model={model}", image, headers)["id"])
 
     def post_and_wait(self, image: bytes, *, model: str, content_type: str) -> Job:
         """Hand *image* in, and return its job once that has ended."""
-        headers = _headers(content_type) | {"Prefer": f"wait={_WAIT_S}"}
+        headers = {"Content-Type": content_type, "Prefer": f"wait={_WAIT_S}"}
         return self._ask(HTTPStatus.OK, f"/jobs?model={model}", image, headers)
 
     def job(self, job_id: str) -> Job:
         """Return a job as it is now."""
-        return self._ask(HTTPStatus.OK, f"/jobs/{job_id}")
+        return self._ask(HTTPStatus.OK, f"/jobs/{job_id}", None, {})
 
     def close(self) -> None:
         self._connection.close()
 
-    def _ask(
-        self,
-        expected: HTTPStatus,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Job:
+    def _ask(self, expected: int, path: str, body: bytes | None, headers: dict[str, str]) -> Job:
         if time.monotonic() - self._used_s > _IDLE_S:
             self.close()  # the next request opens it again, as after "Connection: close"
-        method = "GET" if body is None else "POST"
-        self._connection.request(method, path, body, headers or {})
+        self._connection.request("GET" if body is None else "POST", path, body, headers)
         response = self._connection.getresponse()
         received = response.read()
         self._used_s = time.monotonic()
@@ -64,7 +56,3 @@ class Connection:
             raise RefusedError(f"{response.status}: {received.decode(errors='replace')}")
         job: Job = json.loads(received)
         return job
-
-
-def _headers(content_type: str) -> dict[str, str]:
-    return {"Content-Type": content_type}

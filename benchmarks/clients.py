@@ -3,15 +3,16 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks.client import Connection, RefusedError
-from benchmarks.writes import Writer
+from benchmarks.records import Writer
 
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
@@ -22,25 +23,15 @@ _MISS: Final = 0.15  # of what was expected: how long to wait after asking too e
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What clients saw.
-
-    Args:
-        posts_ms: How long each submission took.
-        gets_ms: How long each question took.
-        finished_s: When jobs were finished, by the service's clock.
-        refused: How many submissions were not accepted.
-        failed: How many jobs did not end well.
-        took_s: From the first request to the last answer.
-        cpu_s: What the clients computed.
-    """
+    """What clients saw."""
 
     posts_ms: list[float] = field(default_factory=list)
     gets_ms: list[float] = field(default_factory=list)
-    finished_s: list[float] = field(default_factory=list)
-    refused: int = 0
-    failed: int = 0
-    took_s: float = 0.0
-    cpu_s: float = 0.0
+    finished_s: list[float] = field(default_factory=list)  # by the service's clock
+    refused: int = 0  # submissions
+    failed: int = 0  # jobs
+    took_s: float = 0.0  # from the first request to the last answer
+    cpu_s: float = 0.0  # what the clients computed
 
     @property
     def images_a_second(self) -> float:
@@ -65,29 +56,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a process of clients shall do.
+    """What a process of clients shall do."""
 
-    Args:
-        work: What each client does: ``saturate``, ``flood`` or ``write``.
-        url: Of the service, or of the store.
-        database: Of the store.
-        image: The file that is handed in.
-        model: What it is handed in for.
-        clients: How many connections.
-        jobs: For all clients together, to saturate with.
-        in_flight: How many of them at once.
-        for_s: How long to flood or to write.
-    """
-
-    work: "Work"
-    url: str
+    work: "Work"  # of each client: saturate, flood or write
+    url: str  # of the service, or of the store
     image: Path
     model: str
     clients: int
-    database: str = ""
-    jobs: int = 0
-    in_flight: int = 0
-    for_s: float = 0.0
+    database: str = ""  # of the store
+    jobs: int = 0  # for all clients together, to saturate with
+    in_flight: int = 0  # of them at once
+    for_s: float = 0.0  # how long to flood or to write
 
 
 Work = Callable[[Order, bytes], Report]
@@ -106,73 +85,67 @@ def carry_out(order: Order) -> Report:
 
 
 def saturate(order: Order, image: bytes) -> Report:
-    """Keep this client's share of the jobs in flight until all are done."""
-    return _Share(order, image).work()
+    """Keep this client's share of the jobs in flight until all are done.
 
-
-class _Share:
-    """One client's jobs.
-
-    It asks for the one in the middle, and for those before it when that is done: jobs end in
+    It asks for the job in the middle, and for those before it when that is done: jobs end in
     about the order in which they came, so most need one question.
     """
+    report, connection = Report(), Connection(order.url)
+    pace = _Pace(report, connection)
+    in_flight: deque[str] = deque()
+    left, most = order.jobs // order.clients, max(1, order.in_flight // order.clients)
+    while left or in_flight:
+        while left and len(in_flight) < most:
+            left -= 1
+            with _timed(report.posts_ms):
+                try:
+                    in_flight.append(connection.post(image, model=order.model))
+                except RefusedError:
+                    report.refused += 1
+        half = in_flight[len(in_flight) // 2]
+        pace.wait_for_half(half)
+        while (oldest := in_flight.popleft()) != half:
+            while not pace.is_done(oldest):
+                time.sleep(_FIRST_PAUSE_S)
+    return report
 
-    def __init__(self, order: Order, image: bytes) -> None:
-        self._connection = Connection(order.url)
-        self._model = order.model
-        self._image = image
-        self._left = order.jobs // order.clients
-        self._most = max(1, order.in_flight // order.clients)
-        self._in_flight: deque[str] = deque()
+
+class _Pace:
+    """Asks for a job when it should be done, by the time that the last such ones took."""
+
+    def __init__(self, report: Report, connection: Connection) -> None:
+        self._report = report
+        self._connection = connection
         self._since_s = time.perf_counter()
         self._expected_s = 0.0  # between a job in the middle and the next one there
-        self._report = Report()
 
-    def work(self) -> Report:
-        while self._left or self._in_flight:
-            while self._left and len(self._in_flight) < self._most:
-                self._post()
-            half = self._in_flight[len(self._in_flight) // 2]
-            self._wait_for_half(half)
-            while (oldest := self._in_flight.popleft()) != half:
-                self._wait_for(oldest)
-        return self._report
-
-    def _post(self) -> None:
-        started_s = time.perf_counter()
-        try:
-            self._in_flight.append(self._connection.post(self._image, model=self._model))
-        except RefusedError:
-            self._report.refused += 1
-        self._report.posts_ms.append((time.perf_counter() - started_s) * 1000)
-        self._left -= 1
-
-    def _wait_for_half(self, job_id: str) -> None:
-        """Ask for a job when it should be done, by the time that the last such ones took."""
+    def wait_for_half(self, job_id: str) -> None:
         time.sleep(max(0.0, self._since_s + self._expected_s - time.perf_counter()))
         pause_s = self._expected_s * _MISS or _FIRST_PAUSE_S
-        while not self._is_done(job_id):
+        while not self.is_done(job_id):
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         now_s = time.perf_counter()
         took_s, self._since_s = now_s - self._since_s, now_s
         self._expected_s = _MEMORY * self._expected_s + (1 - _MEMORY) * took_s
 
-    def _wait_for(self, job_id: str) -> None:
-        while not self._is_done(job_id):
-            time.sleep(_FIRST_PAUSE_S)
-
-    def _is_done(self, job_id: str) -> bool:
-        started_s = time.perf_counter()
-        job = self._connection.job(job_id)
-        self._report.gets_ms.append((time.perf_counter() - started_s) * 1000)
+    def is_done(self, job_id: str) -> bool:
+        with _timed(self._report.gets_ms):
+            job = self._connection.job(job_id)
         if job["state"] not in ("done", "failed", "cancelled"):
-            if started_s - self._since_s > _PATIENCE_S:
+            if time.perf_counter() - self._since_s > _PATIENCE_S:
                 raise TimeoutError(f"job {job_id} is not done after {_PATIENCE_S} s")
             return False
         self._report.failed += job["state"] != "done"
         self._report.finished_s.append(datetime.fromisoformat(job["finished_at"]).timestamp())
         return True
+
+
+@contextmanager
+def _timed(times_ms: list[float]) -> Iterator[None]:
+    started_s = time.perf_counter()
+    yield
+    times_ms.append((time.perf_counter() - started_s) * 1000)
 
 
 def flood(order: Order, image: bytes) -> Report:
@@ -195,13 +168,11 @@ _making: Final = threading.Lock()
 
 
 def _repeat(for_s: float, step: Callable[[], object]) -> Report:
-    report = Report()
-    deadline_s = time.perf_counter() + for_s
-    while (started_s := time.perf_counter()) < deadline_s:
+    report, deadline_s = Report(), time.perf_counter() + for_s
+    while time.perf_counter() < deadline_s:
         try:
-            step()
+            with _timed(report.posts_ms):
+                step()
         except RefusedError:
             report.refused += 1
-            continue
-        report.posts_ms.append((time.perf_counter() - started_s) * 1000)
     return report

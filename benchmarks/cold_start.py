@@ -7,26 +7,26 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from benchmarks import material
-from benchmarks.engine import running_engine
+from benchmarks.alone import running_engine
 from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Configuration, Plan
-from benchmarks.progress import say
+from benchmarks.report import say
 from benchmarks.system import System, running_broker, settings_for
 from common.settings import Runtime
-from embedded.programs import Program
-from embedded.readiness import ask, listens
+from embedded.readiness import listens
 from embedded.settings import ROOT
 from engine.models.places import Places
 from tests.servers import free_port
-from tests.waiting import wait_for
 
+_LOOK_AGAIN_S: Final = 0.005
+_WITHIN_S: Final = 120
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 _SERVERS: Final = ("", "MONGO_", "AMQP_", "MANAGEMENT_", "DIST_", "EPMD_")
+_RUNTIMES: Final[tuple[Runtime, ...]] = ("onnx", "torch")
 
 
 def run(plan: Plan) -> Outcome:
@@ -43,7 +43,7 @@ def run(plan: Plan) -> Outcome:
             times_s.setdefault(name, []).append(took_s)
     caption = f"Cold starts, s: from the start of the process to its first use; {plan.model}"
     rows = list(times_s.items())
-    table = Table(caption=caption, head=("what", "s"), rows=rows, chart="s")
+    table = Table(caption=caption, head=("what", "s"), rows=rows)
     return Outcome(part="start", tables=(table,))
 
 
@@ -56,35 +56,34 @@ def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
         yield "RabbitMQ, with its port mapper", time.perf_counter() - started_s
         system = System(folder / "system", broker, settings)
         [consumer] = system.consumers(Configuration(runtime="onnx"))
-        roles: dict[str, tuple[Program, Callable[[], bool]]] = {
-            "store": (system.store.program(), lambda: True),
-            "nginx": (system.nginx(), lambda: listens(system.port)),
-            "API: first answer": (system.api(), lambda: _is_healthy(system.port)),
-            "courier: ready": (system.courier(), lambda: _said(system, "courier", "ready")),
-            "consumer with its engine: consuming": (
-                consumer, lambda: _said(system, consumer.name, "consuming"),
+        programs = system.programs | {"consumer": consumer}
+        are_ready: dict[str, tuple[str, Callable[[], bool]]] = {
+            "store": ("store", lambda: True),
+            "nginx": ("nginx", lambda: listens(system.nginx.port)),
+            "api": ("API: first answer", system.answers),
+            "courier": ("courier: ready", lambda: _said(system, "courier", "ready")),
+            "consumer": (
+                "consumer with its engine: consuming",
+                lambda: _said(system, consumer.name, "consuming"),
             ),
-        }  # fmt: skip
-        for name, (program, is_ready) in roles.items():
+        }
+        for role, (what, is_ready) in are_ready.items():
             started_s = time.perf_counter()
-            stack.enter_context(system.running(program))
-            wait_for(is_ready, within_s=120, what=f"{program.name} is ready")
-            yield name, time.perf_counter() - started_s
-    runtimes: tuple[Runtime, ...] = ("onnx", "torch")
-    for runtime in runtimes:
+            stack.enter_context(system.running(programs[role]))
+            while not is_ready():
+                if time.perf_counter() > started_s + _WITHIN_S:
+                    raise TimeoutError(f"not after {_WITHIN_S} s: {what}")
+                time.sleep(_LOOK_AGAIN_S)
+            yield what, time.perf_counter() - started_s
+    for runtime in _RUNTIMES:
         took_s = _engine_s(plan.model, material.places(plan.folder), runtime)
         yield f"engine: ready, {runtime}", took_s
     yield "./start.sh -d: ready", _whole_s(folder / "whole", settings)
 
 
-def _is_healthy(port: int) -> bool:
-    return ask(port, "/healthz")[0] == HTTPStatus.OK
-
-
 def _said(system: System, name: str, word: str) -> bool:
     """Tell whether a role logged *word*."""
-    printed = _COLOURS.sub("", system.log(name).read_text(errors="replace"))
-    return any(word in line.split() for line in printed.splitlines())
+    return word in _COLOURS.sub("", system.log(name).read_text(errors="replace")).split()
 
 
 def _engine_s(model: str, where: Places, runtime: Runtime) -> float:
@@ -103,21 +102,18 @@ def _whole_s(folder: Path, settings: dict[str, str]) -> float:
         "DARKROOM_STATE_DIR": str(folder),
         **{f"DARKROOM_{server}PORT": str(free_port()) for server in _SERVERS},
     }
+
+    def embedded(*arguments: str) -> None:
+        command = [sys.executable, "-m", "embedded", *arguments]
+        quiet = subprocess.DEVNULL
+        subprocess.run(  # noqa: S603 (our own command)
+            command, env=environment, cwd=ROOT, stdin=quiet, stdout=quiet, check=True,
+            start_new_session=True,
+        )  # fmt: skip
+
     try:
         started_s = time.perf_counter()
-        _embedded(environment, "up", "-d")
+        embedded("up", "-d")
         return time.perf_counter() - started_s
     finally:
-        _embedded(environment, "stop")
-
-
-def _embedded(environment: dict[str, str], *arguments: str) -> None:
-    subprocess.run(  # noqa: S603 (our own command)
-        [sys.executable, "-m", "embedded", *arguments],
-        env=environment,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        check=True,
-        start_new_session=True,
-    )
+        embedded("stop")

@@ -12,11 +12,10 @@ from typing import Final
 from pymongo.database import Database
 
 from benchmarks.figures import percentile
-from benchmarks.filling import OWNERS, Filler, counts
 from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Plan
+from benchmarks.records import OWNERS, Filler, Lap, StoreTime, counts, lap
 from benchmarks.system import DATABASE, kept_running
-from benchmarks.writes import Lap, StoreTime, lap
 from common.jobs import JobState
 from common.messages import ClassifyMessage
 from common.mongo.connection import Document, ServerClock, connect, open_database
@@ -36,8 +35,6 @@ _LEASE_S: Final = 15.0
 _FOREVER_S: Final = 10.0**6
 _AT_MOST: Final = 500
 
-Duties = Mapping[str, Callable[[], object]]
-
 
 class NoPublisher:
     """Nothing is due, so nothing is published."""
@@ -51,57 +48,46 @@ class CourierRound:
 
     def __init__(self, database: Database[Document], store_time: StoreTime) -> None:
         now_ms = ServerClock(database).now_ms
-        self._jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
-        self._images = MongoImages(database)
+        jobs = MongoJobStore(database, now_ms=now_ms, publish_after_s=5)
+        images = MongoImages(database)
+        # Indexes that the API or a courier makes at its start.
+        jobs.ensure_indexes()
+        images.ensure_indexes()
         workers = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=_FOREVER_S)
         for owner in OWNERS:
             workers.beat(Worker(worker_id=owner, host="here", pid=1, models=()))
+        rescuer = Rescuer(
+            outbox=jobs, registry=workers, now_ms=now_ms, max_attempts=3, overdue_s=3600,
+            confirm_s=0,
+        )  # fmt: skip
+        lost = LostMessages(
+            outbox=jobs,
+            evidence=Evidence(),
+            can_publish=lambda: True,
+            lease_s=_LEASE_S,
+            at_most=_AT_MOST,
+            # It looks from the first round on, as it does after its first lease.
+            clock_s=iter(range(0, 10**9, int(_LEASE_S))).__next__,
+        )
         self._store_time = store_time
-        self._duties = _duties(self._jobs, self._images, workers, now_ms)
-
-    def ensure_indexes(self) -> None:
-        """Make the indexes that the API or a courier makes at its start."""
-        self._jobs.ensure_indexes()
-        self._images.ensure_indexes()
+        self._duties: Mapping[str, Callable[[], object]] = {
+            "rescue": rescuer.rescue,
+            "lost": lost.publish_again,
+            "relay": lambda: relay(jobs, NoPublisher(), at_most=_AT_MOST),
+            "expire": lambda: jobs.expire(retention_s=86_400),
+            "orphans": OrphanedImages(images=images, now_ms=now_ms).delete,
+        }
 
     def timed(self) -> dict[str, Lap]:
         """Do every duty once; return how long each took, and the round."""
-        laps, total = {}, Lap()
+        laps = {}
         for name, duty in self._duties.items():
             with lap(self._store_time) as laps[name]:
                 done = duty()
             if done:
                 raise AssertionError(f"{name} had something to do")
-            total.total_ms += laps[name].total_ms
-            total.store_ms += laps[name].store_ms
-        return laps | {ROUND: total}
-
-
-def _duties(
-    jobs: MongoJobStore,
-    images: MongoImages,
-    workers: MongoWorkerRegistry,
-    now_ms: Callable[[], int],
-) -> Duties:
-    rescuer = Rescuer(
-        outbox=jobs, registry=workers, now_ms=now_ms, max_attempts=3, overdue_s=3600, confirm_s=0
-    )
-    lost = LostMessages(
-        outbox=jobs,
-        evidence=Evidence(),
-        can_publish=lambda: True,
-        lease_s=_LEASE_S,
-        at_most=_AT_MOST,
-        # It looks from the first round on, as it does after its first lease.
-        clock_s=iter(range(0, 10**9, int(_LEASE_S))).__next__,
-    )
-    return {
-        "rescue": rescuer.rescue,
-        "lost": lost.publish_again,
-        "relay": lambda: relay(jobs, NoPublisher(), at_most=_AT_MOST),
-        "expire": lambda: jobs.expire(retention_s=86_400),
-        "orphans": OrphanedImages(images=images, now_ms=now_ms).delete,
-    }
+        total_ms = sum(one.total_ms for one in laps.values())
+        return laps | {ROUND: Lap(total_ms, sum(one.store_ms for one in laps.values()))}
 
 
 def run(plan: Plan) -> Outcome:
@@ -121,7 +107,6 @@ def run(plan: Plan) -> Outcome:
             filler.add(state, count)
         filled = counts(database)
         courier = CourierRound(database, store_time)
-        courier.ensure_indexes()
         courier.timed()
         rounds = [courier.timed() for _ in range(plan.rounds)]
     rows = []

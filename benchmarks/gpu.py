@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
-from typing import Final, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -23,24 +23,11 @@ from engine.models import torchvision_zoo
 from engine.runtimes.computing import Computing
 from engine.runtimes.on_torch import DTYPES, TorchNetwork
 
-_PX: Final = 224
-_ROUNDS: Final = 9
-_TURN_S: Final = 0.3
-_COLUMNS: Final = (
-    "network", "precision", "batch", "bare, images a second", "served, images a second",
-    "served of bare",
-)  # fmt: skip
+_PX = 224
+_TURN_S = 0.3
 
 
 def main() -> None:
-    arguments = _parse_arguments()
-    name = torch.cuda.get_device_name() if arguments.device == "cuda" else "CPU"
-    print(f"torch {torch.__version__}, {name}, compiled: {arguments.compile}")  # noqa: T201
-    rows = [row for precision in arguments.precisions for row in _rows(arguments, precision)]
-    print(markdown_table(_COLUMNS, rows))  # noqa: T201 (what this is for)
-
-
-def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="resnet50", help="of torchvision")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
@@ -49,37 +36,42 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--batches", nargs="+", type=int, default=(1, 8, 64))
     parser.add_argument("--compile", action="store_true", help="both of them")
-    parser.add_argument("--rounds", type=int, default=_ROUNDS)
-    return parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=9)
+    asked = parser.parse_args()
+    name = torch.cuda.get_device_name() if asked.device == "cuda" else "CPU"
+    rates = [f"{way}, images a second" for way in ("bare", "served")]
+    head = ("network", "precision", "batch", *rates, "served of bare")
+    rows = [row for precision in asked.precisions for row in _rows(asked, precision)]
+    print(f"torch {torch.__version__}, {name}, compiled: {asked.compile}")  # noqa: T201
+    print(markdown_table(head, rows))  # noqa: T201 (what this is for)
 
 
-def _rows(arguments: argparse.Namespace, precision: Precision) -> Iterator[tuple[str, ...]]:
-    images = np.random.default_rng(0).normal(size=(max(arguments.batches), 3, _PX, _PX))
+def _rows(asked: argparse.Namespace, precision: Precision) -> Iterator[tuple[str, ...]]:
+    images = np.random.default_rng(0).normal(size=(max(asked.batches), 3, _PX, _PX))
     floats = images.astype(np.float32)
     computing = Computing(
-        device=arguments.device,
+        device=asked.device,
         precision=precision,
-        compiles=arguments.compile,
+        compiles=asked.compile,
         largest_batch=len(floats),
     )
-    served = TorchNetwork(_network(arguments.network), computing, example=floats[:1])
-    device = torch.device(arguments.device)
-    bare: Callable[[torch.Tensor], object] = _network(arguments.network).to(
-        device, DTYPES[precision]
+    served = TorchNetwork(_network(asked.network), computing, example=floats[:1])
+    bare: Callable[[torch.Tensor], object] = _network(asked.network).to(
+        torch.device(asked.device), DTYPES[precision]
     )
-    if arguments.compile:
+    if asked.compile:
         bare = torch.compile(bare, dynamic=False)
     bare = torch.inference_mode()(bare)
-    for size in arguments.batches:
-        batch = torch.from_numpy(floats[:size]).to(device, DTYPES[precision])
+    for size in asked.batches:
+        batch = torch.from_numpy(floats[:size]).to(torch.device(asked.device), DTYPES[precision])
         steps: dict[str, Step] = {
             "bare": partial(bare, batch),
             "served": partial(served, floats[:size]),
         }
-        times_ms = take_turns(steps, rounds=arguments.rounds, turn_s=_TURN_S, finish=_wait)
+        times_ms = take_turns(steps, rounds=asked.rounds, turn_s=_TURN_S, finish=_wait)
         rates = [f"{size * 1000 / median(times_ms[name]):.1f}" for name in steps]
         share = ratio(times_ms["bare"], times_ms["served"]).median
-        yield (arguments.network, precision, str(size), *rates, f"{share:.2f}")
+        yield (asked.network, precision, str(size), *rates, f"{share:.2f}")
 
 
 def _network(name: str) -> torch.nn.Module:

@@ -18,18 +18,14 @@ from benchmarks.figures import Spread, spread
 from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe
-from benchmarks.progress import say
+from benchmarks.records import StoreTime
+from benchmarks.report import say
 from benchmarks.system import System, running_broker, running_system
 from benchmarks.turns import in_turns
-from benchmarks.writes import StoreTime
 from embedded.settings import ROOT
 
 _PROBES_UNDER_LOAD: Final = 8
 _MOST_GROWTH: Final = 1.5
-_GROWTH_HEAD: Final = (
-    "records", "what", "none, ms", "many, ms", "ratio", "store alone: none, ms",
-    "store alone: many, ms", "ratio without the store's growth",
-)  # fmt: skip
 
 
 class Growth(NamedTuple):
@@ -37,8 +33,8 @@ class Growth(NamedTuple):
 
     step: str
     what: str
-    small_ms: Spread
-    large_ms: Spread
+    small_ms: list[float]
+    large_ms: list[float]
     ratio: Spread
     store_small_ms: float
     store_large_ms: float
@@ -49,24 +45,21 @@ def run(plan: Plan) -> Outcome:
     """Let one of two systems grow, then let more and more consumers share the work."""
     store_time = StoreTime()
     grown = list(_growths(plan, store_time))
-    shared = list(_with_consumers(plan, store_time))
-    return Outcome(
-        part="growth",
-        tables=(
-            Table(
-                caption="Growth: a system with many records against one with none, in turns",
-                head=_GROWTH_HEAD,
-                rows=grown,
-                chart="ratio",
-            ),
-            Table(
-                caption="More consumers on the same cores, saturated with small images; ms",
-                head=("consumers", "images/s", *OPERATIONS),
-                rows=shared,
-            ),
+    growth = Table(
+        caption="Growth: a system with many records against one with none, in turns",
+        head=(
+            "records", "what", "none, ms", "many, ms", "ratio", "store alone: none, ms",
+            "store alone: many, ms", "ratio without the store's growth",
         ),
-        targets=tuple(_targets(one for one in grown if one.step == grown[-1].step)),
+        rows=grown,
+    )  # fmt: skip
+    shared = Table(
+        caption="More consumers on the same cores, saturated with small images; ms",
+        head=("consumers", "images/s", *OPERATIONS),
+        rows=list(_with_consumers(plan, store_time)),
     )
+    last = [one for one in grown if one.step == grown[-1].step and one.what != ROUND]
+    return Outcome(part="growth", tables=(growth, shared), targets=tuple(map(_target, last)))
 
 
 def _growths(plan: Plan, store_time: StoreTime) -> Iterator[Growth]:
@@ -79,8 +72,11 @@ def _growths(plan: Plan, store_time: StoreTime) -> Iterator[Growth]:
             # No courier: its rounds are done here, between the other measurements.
             stack.enter_context(system.running_servers(with_courier=False))
             probes[name] = Probe(system, stack, store_time)
+        # Ever more waiting jobs, and then ever more finished ones beside them.
+        steps = [(0, waiting) for waiting in plan.waiting]
+        steps += [(finished, max(plan.waiting)) for finished in plan.finished if finished]
         has_finished = has_waiting = 0
-        for finished, waiting in _steps(plan):
+        for finished, waiting in steps:
             step = f"{finished:,} finished, {waiting:,} waiting"
             say(f"  {step}")
             probes["large"].grow(finished=finished - has_finished, waiting=waiting - has_waiting)
@@ -96,12 +92,6 @@ def _settings(plan: Plan) -> dict[str, str]:
     }
 
 
-def _steps(plan: Plan) -> list[tuple[int, int]]:
-    """Return ever more waiting jobs, and then ever more finished ones beside them."""
-    most = max(plan.waiting)
-    return [(0, one) for one in plan.waiting] + [(one, most) for one in plan.finished if one]
-
-
 def _compare(step: str, probes: dict[str, Probe], rounds: int) -> Iterator[Growth]:
     for probe in probes.values():
         probe.turn()  # warms up
@@ -109,17 +99,18 @@ def _compare(step: str, probes: dict[str, Probe], rounds: int) -> Iterator[Growt
     for what in OPERATIONS:
         few, many = ([turn[what] for turn in turns[name]] for name in ("small", "large"))
         pairs = list(zip(few, many, strict=True))
+        longer_ms = [max(0.0, two.store_ms - one.store_ms) for one, two in pairs]
         yield Growth(
             step,
             what,
-            spread(one.total_ms for one in few),
-            spread(one.total_ms for one in many),
+            [one.total_ms for one in few],
+            [one.total_ms for one in many],
             spread(two.total_ms / one.total_ms for one, two in pairs),
             median(one.store_ms for one in few),
             median(one.store_ms for one in many),
             spread(
-                (two.total_ms - max(0.0, two.store_ms - one.store_ms)) / one.total_ms
-                for one, two in pairs
+                (two.total_ms - store_ms) / one.total_ms
+                for (one, two), store_ms in zip(pairs, longer_ms, strict=True)
             ),
         )
 
@@ -148,13 +139,10 @@ def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[Sequence[Cell
             yield number, report.images_a_second, report.posts_ms, report.gets_ms, *ours
 
 
-def _targets(grown: Iterator[Growth]) -> Iterator[Target]:
-    for one in grown:
-        if one.what != ROUND:
-            yield at_most(
-                f"growth: {one.what} with {one.step} within {_MOST_GROWTH} times of that with "
-                "none, the store's own growth taken off",
-                _MOST_GROWTH,
-                one.ratio_without_store.median,
-                f"{one.ratio_without_store} (with it {one.ratio})",
-            )
+def _target(one: Growth) -> Target:
+    what = (
+        f"growth: {one.what} with {one.step} within {_MOST_GROWTH} times of that with none, "
+        "the store's own growth taken off"
+    )
+    ratio = one.ratio_without_store
+    return at_most(what, _MOST_GROWTH, ratio.median, f"{ratio} (with it {one.ratio})")

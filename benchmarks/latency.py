@@ -7,12 +7,12 @@ same image goes through the same model in this process. What else the machine do
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from statistics import median
 from typing import Any, Final
 
 from benchmarks import material
-from benchmarks.bare import served_by, whole
+from benchmarks.alone import served_by, whole
 from benchmarks.client import Connection
 from benchmarks.figures import percentile, short
 from benchmarks.outcome import Outcome, Table, Target, at_most
@@ -25,7 +25,6 @@ from engine.models.places import Places
 _POLL_S: Final = 0.002
 _WARM_UP: Final = 10
 _MOST_MS: Final = {"median": 12, "p95": 25}
-_OTHERS_WEIGHTS: Final = ROOT / ".darkroom" / "weights"
 
 # One image through the service, and once without it; all in milliseconds.
 # bare: through the model alone, in this process.
@@ -39,50 +38,40 @@ Trip = Mapping[str, float]
 def run(plan: Plan) -> Outcome:
     """Send single images through a service that has nothing else to do."""
     image = material.photograph(plan.size) if plan.image is None else plan.image.read_bytes()
-    with _service(plan) as url:
-        model = served_by("onnx", plan.model, _places(plan))
+    with _service(plan) as (url, where):
+        model = served_by("onnx", plan.model, where)
         if model is None:
             raise RuntimeError(f"{plan.model} is not served by onnxruntime")
         connection = Connection(url)
-        trips = [_trip(model, connection, image, plan.model) for _ in range(_WARM_UP + plan.runs)][
-            _WARM_UP:
-        ]
+        for _ in range(_WARM_UP):
+            _trip(model, connection, image, plan.model)
+        trips = [_trip(model, connection, image, plan.model) for _ in range(plan.runs)]
     columns = {name: [trip[name] for trip in trips] for name in trips[0]}
-    rows = [
-        (name, median(ms), percentile(ms, 95), percentile(ms, 99), min(ms))
-        for name, ms in columns.items()
-    ]
-    return Outcome(
-        part="latency",
-        tables=(
-            Table(
-                caption="One image at a time through an idle service, ms",
-                head=("what", "median", "p95", "p99", "least"),
-                rows=rows,
-                chart="median",
-            ),
-        ),
-        targets=tuple(_targets(columns["over"])),
-        figures={"ms": columns},
+    table = Table(
+        caption="One image at a time through an idle service, ms",
+        head=("what", "median", "p95", "p99", "least"),
+        rows=[
+            (name, median(ms), percentile(ms, 95), percentile(ms, 99), min(ms))
+            for name, ms in columns.items()
+        ],
     )
+    targets = tuple(_targets(columns["over"]))
+    return Outcome(part="latency", tables=(table,), targets=targets, figures={"ms": columns})
 
 
 @contextmanager
-def _service(plan: Plan) -> Iterator[str]:
-    """Yield the address of the service: one that runs already, or one of our own."""
+def _service(plan: Plan) -> Iterator[tuple[str, Places]]:
+    """Yield the address of a service, and where its models are: one of our own, or another."""
     if plan.url:
-        yield plan.url
+        yield plan.url, Places(ROOT / "models", ROOT / ".darkroom" / "weights")
         return
-    material.write_model(plan.model, material.places(plan.folder))
-    with ExitStack() as stack:
-        settings = settings_for(plan.model, plan.folder)
-        system = stack.enter_context(running_system(plan.folder / "latency", settings))
-        stack.enter_context(system.consuming(Configuration(runtime="onnx")))
-        yield system.url
-
-
-def _places(plan: Plan) -> Places:
-    return Places(ROOT / "models", _OTHERS_WEIGHTS) if plan.url else material.places(plan.folder)
+    where = material.places(plan.folder)
+    material.write_model(plan.model, where)
+    with (
+        running_system(plan.folder / "latency", settings_for(plan.model, plan.folder)) as system,
+        system.consuming(Configuration(runtime="onnx")),
+    ):
+        yield system.url, where
 
 
 def _trip(classifier: Classifier, connection: Connection, image: bytes, model: str) -> Trip:

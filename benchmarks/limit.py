@@ -20,13 +20,12 @@ from typing import Final, NamedTuple
 import torch
 
 from benchmarks import material
-from benchmarks.bare import served_by, whole
+from benchmarks.alone import AT_ONCE, NO_LIMIT, TOP_K, running_engine, served_by, whole
 from benchmarks.eager import eager_classifier
-from benchmarks.engine import AT_ONCE, NO_LIMIT, TOP_K, running_engine
 from benchmarks.figures import Spread, ratio, short
 from benchmarks.outcome import Outcome, Table, Target, at_least
 from benchmarks.plan import RUNTIMES, BenchRuntime, Plan, Size
-from benchmarks.progress import say
+from benchmarks.report import say
 from benchmarks.turns import Step, take_turns
 from engine.decoding.decode import decode
 from engine.models.classifier import Classifier, top_k_predictions
@@ -61,9 +60,7 @@ def run(plan: Plan) -> Outcome:
     rows = [row for name in plan.models for row in _compare(name, where, images, plan)]
     return Outcome(
         part="limit",
-        tables=(
-            Table(caption="The limit: one core, alone", head=_HEAD, rows=rows, chart="images/s"),
-        ),
+        tables=(Table(caption="The limit: one core, alone", head=_HEAD, rows=rows),),
         targets=tuple(target for row in rows for target in _targets(row)),
     )
 

@@ -14,12 +14,11 @@ Cell = str | int | float | Spread | Sequence[float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Figures for people; the column *chart* is drawn."""
+    """Figures for people."""
 
     caption: str
     head: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
-    chart: str = ""
 
     @property
     def texts(self) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from benchmarks import material
 from benchmarks.clients import Order, Report, Work, flood, write
 from benchmarks.figures import percentile, ratio, short, spread
 from benchmarks.load import do
-from benchmarks.outcome import Outcome, Table, Target, at_most
+from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Plan
 from benchmarks.system import running_system, settings_for
 from benchmarks.turns import in_turns
@@ -24,15 +24,13 @@ _PROCESSES: Final = 2
 _CLIENTS: Final = 4
 _WARM_UP_S: Final = 0.5
 _STORE_DATABASE: Final = "alone"
-_COLUMNS: Final = ("accepted/s", "median, ms", "p95, ms")
 
 _LEAST_A_SECOND: Final = 300
 _LEAST_OF_STORE: Final = 0.8
 _MOST_OF_STORES_P95: Final = 1.5
 _MORE_P95_MS: Final = 15
 
-# By place and name of the figure, one value a turn.
-Figures = Mapping[str, Mapping[str, Sequence[float]]]
+Figures = Mapping[str, Sequence[float]]  # a value a turn
 
 
 def run(plan: Plan) -> Outcome:
@@ -42,56 +40,47 @@ def run(plan: Plan) -> Outcome:
     settings = settings_for(plan.model, plan.folder)
     with running_system(plan.folder / "posting", settings) as system:
 
-        def done(for_s: float, work: Work, url: str, database: str = "") -> Report:
+        def done(work: Work, url: str, for_s: float) -> Report:
             order = Order(
-                work=work, url=url, database=database, image=image, model=plan.model,
+                work=work, url=url, database=_STORE_DATABASE, image=image, model=plan.model,
                 clients=_CLIENTS, for_s=for_s,
             )  # fmt: skip
             return do(*[order] * _PROCESSES)
 
-        works: dict[str, Callable[[float], Report]] = {
-            "service": lambda for_s: done(for_s, flood, system.url),
-            "store": lambda for_s: done(for_s, write, system.store.url, _STORE_DATABASE),
+        works = {
+            "service": partial(done, flood, system.url),
+            "store": partial(done, write, system.store.url),
         }
         for work in works.values():
             work(_WARM_UP_S)
-        reports = in_turns(
-            {name: partial(work, plan.flood_s) for name, work in works.items()}, plan.rounds
-        )
+        turns: dict[str, Callable[[], Report]] = {
+            name: partial(work, plan.flood_s) for name, work in works.items()
+        }
+        reports = in_turns(turns, plan.rounds)
     figures = {name: _figures(those) for name, those in reports.items()}
-    return Outcome(
-        part="posting",
-        tables=(_table(figures),),
-        targets=tuple(_targets(figures["service"], figures["store"])),
+    rows: list[Sequence[Cell]] = [
+        (name, *one.values(), sum(report.refused for report in reports[name]))
+        for name, one in figures.items()
+    ]
+    clients = _PROCESSES * _CLIENTS
+    table = Table(
+        caption=f"Images of 60 kB from {clients} clients, consumers stopped; the store alone: "
+        f"the same writes from {clients} connections",
+        head=("where", *figures["service"], "refused"),
+        rows=rows,
     )
+    return Outcome(part="posting", tables=(table,), targets=tuple(_targets(**figures)))
 
 
-def _figures(reports: Sequence[Report]) -> dict[str, list[float]]:
+def _figures(reports: Sequence[Report]) -> Figures:
     return {
         "accepted/s": [one.posts_a_second for one in reports],
         "median, ms": [median(one.posts_ms) for one in reports],
         "p95, ms": [percentile(one.posts_ms, 95) for one in reports],
-        "refused": [one.refused for one in reports],
     }
 
 
-def _table(figures: Figures) -> Table:
-    clients = _PROCESSES * _CLIENTS
-    return Table(
-        caption=f"Images of 60 kB from {clients} clients, consumers stopped; the store alone: "
-        f"the same writes from {clients} connections",
-        head=("where", *_COLUMNS, "refused"),
-        rows=[
-            (name, *(one[column] for column in _COLUMNS), sum(map(int, one["refused"])))
-            for name, one in figures.items()
-        ],
-        chart="accepted/s",
-    )
-
-
-def _targets(
-    service: Mapping[str, Sequence[float]], store: Mapping[str, Sequence[float]]
-) -> Iterator[Target]:
+def _targets(service: Figures, store: Figures) -> Iterator[Target]:
     rates = service["accepted/s"]
     share = ratio(rates, store["accepted/s"])
     yield Target(

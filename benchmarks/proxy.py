@@ -11,6 +11,7 @@ from typing import Final
 from embedded.programs import HOST
 
 _AT_ONCE_BYTES: Final = 65_536
+_counting: Final = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -26,25 +27,15 @@ class Counts:
 def counting(port: int) -> Iterator[Counts]:
     """Carry connections to *port* until the end of the block, and count what they carry."""
     counts = Counts(0)
-    lock = threading.Lock()
-
-    def count(*, sent: int = 0, received: int = 0) -> None:
-        with lock:
-            counts.sent_bytes += sent
-            counts.received_bytes += received
 
     class Carrier(BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection((HOST, port)) as there:
-                back = threading.Thread(target=self._carry_back, args=(there,), daemon=True)
-                back.start()
-                for some in _through(self.request, there):
-                    count(sent=len(some))
-                back.join()
-
-        def _carry_back(self, there: socket.socket) -> None:
-            for some in _through(there, self.request):
-                count(received=len(some))
+                back = (there, self.request, counts, "received_bytes")
+                thread = threading.Thread(target=_carry, args=back, daemon=True)
+                thread.start()
+                _carry(self.request, there, counts, "sent_bytes")
+                thread.join()
 
     with ThreadingTCPServer((HOST, 0), Carrier) as server:
         server.daemon_threads = True
@@ -54,11 +45,11 @@ def counting(port: int) -> Iterator[Counts]:
         server.shutdown()
 
 
-def _through(source: socket.socket, target: socket.socket) -> Iterator[bytes]:
-    """Yield what *source* sends, each before it is carried on to *target*."""
+def _carry(source: socket.socket, target: socket.socket, counts: Counts, name: str) -> None:
     with suppress(OSError):  # either end may be gone
         while some := source.recv(_AT_ONCE_BYTES):
-            yield some
+            with _counting:
+                setattr(counts, name, getattr(counts, name) + len(some))
             target.sendall(some)
     with suppress(OSError):
         target.shutdown(socket.SHUT_WR)

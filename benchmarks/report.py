@@ -1,6 +1,7 @@
 """Outcomes as JSON, and as a page of Markdown."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,13 +22,12 @@ def write_json(
     path.write_text(json.dumps(report, indent=1, default=str) + "\n")
 
 
-def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str], *, chart: str = "") -> str:
+def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> str:
     """Write the figures for people: first what was wished for, then every table."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     paragraphs = [
         f"Measured with {described}.",
         targets_table(outcomes),
-        f"![The figures below as a chart]({chart})" if chart else "",
         *(
             f"**{table.caption}**\n\n{markdown_table(table.head, table.texts)}"
             for outcome in outcomes
@@ -70,3 +70,8 @@ def write_into(page: Path, content: str) -> None:
 def markdown_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = (head, tuple("---" for _ in head), *rows)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def say(line: str) -> None:
+    """Tell whoever waits for the figures, where it does not mix with them."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -13,8 +12,7 @@ ENGINE: Final = "engine"
 _COUNTERS: Final = ("ppid", "cpu_times", "memory_info", "cmdline")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What the processes of a role have taken."""
 
     cpu_s: float = 0.0  # their own, and that of their children which have ended
@@ -24,9 +22,8 @@ class Usage:
 
     def and_of(self, process: psutil.Process) -> "Usage":
         own_mb = process.info["memory_info"].rss / MEBIBYTE
-        times = process.info["cpu_times"]
         return Usage(
-            self.cpu_s + times.user + times.system + times.children_user + times.children_system,
+            self.cpu_s + sum(process.info["cpu_times"][:4]),
             self.resident_mb + own_mb,
             max(self.largest_mb, own_mb),
             self.processes + 1,
@@ -47,7 +44,10 @@ def usage(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
     while pending:
         role, pid = pending.pop()
         found[role] = found.get(role, Usage()).and_of(processes[pid])
-        role = ENGINE if role == "consumer" and _is_guard(processes[pid]) else role
+        # The process between a consumer and an engine is started by multiprocessing.
+        command = processes[pid].info["cmdline"] or ()
+        if role == "consumer" and any("spawn_main" in word for word in command):
+            role = ENGINE
         pending += [(role, child) for child in children[pid]]
     return found
 
@@ -55,8 +55,3 @@ def usage(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
 def cpu_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
     """Return the seconds that each role computed between two looks."""
     return {role: used.cpu_s - before.get(role, Usage()).cpu_s for role, used in after.items()}
-
-
-def _is_guard(process: psutil.Process) -> bool:
-    """Tell whether it is the process between a consumer and an engine."""
-    return any("spawn_main" in word for word in process.info["cmdline"] or ())

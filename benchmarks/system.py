@@ -25,6 +25,7 @@ from tests.waiting import wait_for
 
 DATABASE: Final = "bench"
 _READY_WITHIN_S: Final = 300.0  # a first start exports its model
+_PORTS: Final = ("amqp_port", "management_port", "dist_port", "epmd_port")
 
 
 class System:
@@ -43,12 +44,19 @@ class System:
     def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
+        self._settings = EmbeddedSettings()
+        self._servers: dict[str, list[Server]] = {"rabbitmq": [broker]}
         self.amqp_url = broker.empty_vhost()
         self.store = EmbeddedStore(folder=folder / "store", port=free_port())
         self.store.prepare()
-        self._api_socket = socket_path(folder / "run" / "api.sock")
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        self.nginx = EmbeddedNginx(
+            folder=folder / "nginx",
+            port=free_port(),
+            api_socket=socket_path(folder / "run" / "api.sock"),
+            max_body_bytes=self._settings.max_body_bytes,
+        )
+        self.nginx.prepare()
+        self.url = f"http://{HOST}:{self.nginx.port}"
         self.environment = {
             "DARKROOM_AMQP_URL": self.amqp_url,
             "DARKROOM_MONGO_URL": self.store.url,
@@ -56,8 +64,30 @@ class System:
             "DARKROOM_STATE_DIR": str(folder),
             **settings,
         }
-        self._settings = EmbeddedSettings()
-        self._servers: dict[str, list[Server]] = {"rabbitmq": [broker]}
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """What runs beside consumers, by role, in the order in which it starts."""
+        grace_s = self._settings.grace_s
+        return {
+            "store": self.store.program(),
+            "nginx": self.nginx.program(),
+            "api": roles.api(self.nginx.api_socket, self.environment, grace_s=grace_s),
+            "courier": roles.courier(self.environment, grace_s=grace_s),
+        }
+
+    def consumers(self, configuration: Configuration) -> list[Program]:
+        model, *_ = self.environment["DARKROOM_MODELS"].split(",")
+        settings = {
+            "DARKROOM_MODELS": model_of(configuration, model),
+            "DARKROOM_ENGINES": str(configuration.engines),
+            "DARKROOM_BATCH_SIZE": str(configuration.batch),
+        }
+        if configuration.runtime != "eager":
+            settings["DARKROOM_RUNTIME"] = configuration.runtime
+        return roles.consumers(
+            configuration.consumers, self.environment | settings, grace_s=self._settings.grace_s
+        )
 
     @property
     def pids(self) -> dict[str, list[int]]:
@@ -70,14 +100,15 @@ class System:
     @contextmanager
     def running_servers(self, *, with_courier: bool = True) -> Iterator[None]:
         """Run everything but consumers until the end of the block."""
-        programs = [self.store.program(), self.api(), self.nginx()]
-        if with_courier:
-            programs.append(self.courier())
         with ExitStack() as stack:
-            for program in programs:
-                stack.enter_context(self.running(program))
-            _wait_until_api_answers(self.port)
+            for role, program in self.programs.items():
+                if with_courier or role != "courier":
+                    stack.enter_context(self.running(program))
+            wait_for(self.answers, within_s=_READY_WITHIN_S, what="the API answers")
             yield
+
+    def answers(self) -> bool:
+        return ask(self.nginx.port, "/healthz")[0] == HTTPStatus.OK
 
     @contextmanager
     def running(self, program: Program) -> Iterator[Server]:
@@ -106,29 +137,6 @@ class System:
         """Return the file that takes what a program prints."""
         return self._folder / f"{name}.log"
 
-    def api(self) -> Program:
-        return roles.api(self._api_socket, self.environment, grace_s=self._settings.grace_s)
-
-    def courier(self) -> Program:
-        return roles.courier(self.environment, grace_s=self._settings.grace_s)
-
-    def consumers(self, configuration: Configuration) -> list[Program]:
-        return roles.consumers(
-            configuration.consumers,
-            self.environment | _settings_of(configuration, self.environment["DARKROOM_MODELS"]),
-            grace_s=self._settings.grace_s,
-        )
-
-    def nginx(self) -> Program:
-        nginx = EmbeddedNginx(
-            folder=self._folder / "nginx",
-            port=self.port,
-            api_socket=self._api_socket,
-            max_body_bytes=self._settings.max_body_bytes,
-        )
-        nginx.prepare()
-        return nginx.program()
-
     def _consumer_count(self) -> int:
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
             declared = connection.channel().queue_declare(QUEUE, passive=True)
@@ -136,41 +144,26 @@ class System:
             return count
 
 
-def _wait_until_api_answers(port: int) -> None:
-    wait_for(
-        lambda: ask(port, "/healthz")[0] == HTTPStatus.OK,
-        within_s=_READY_WITHIN_S,
-        what="the API answers",
-    )
-
-
 def model_of(configuration: Configuration, model: str) -> str:
     """Return the name by which jobs ask for the model *model* of that service."""
     return material.EAGER if configuration.runtime == "eager" else model
 
 
-def _settings_of(configuration: Configuration, models: str) -> dict[str, str]:
-    settings = {
-        "DARKROOM_MODELS": model_of(configuration, models.split(",", maxsplit=1)[0]),
-        "DARKROOM_ENGINES": str(configuration.engines),
-        "DARKROOM_BATCH_SIZE": str(configuration.batch),
+def settings_for(model: str, folder: Path) -> dict[str, str]:
+    """Return the settings of a service with a model of *folder*, and that by eager torch."""
+    where = material.places(folder)
+    return {
+        "DARKROOM_MODELS": f"{model},{material.EAGER}",
+        "DARKROOM_MODELS_DIR": str(where.models),
+        "DARKROOM_WEIGHTS_DIR": str(where.weights),
     }
-    if configuration.runtime != "eager":
-        settings["DARKROOM_RUNTIME"] = configuration.runtime
-    return settings
 
 
 @contextmanager
 def running_broker(folder: Path) -> Iterator[Broker]:
     """Run a RabbitMQ node until the end of the block."""
     folder.mkdir(parents=True)
-    node = EmbeddedRabbitMQ(
-        folder=folder,
-        amqp_port=free_port(),
-        management_port=free_port(),
-        dist_port=free_port(),
-        epmd_port=free_port(),
-    )
+    node = EmbeddedRabbitMQ(folder=folder, **{name: free_port() for name in _PORTS})
     node.prepare()
     port_mapper, _ = node.programs()
     broker = Broker(node, log=folder / "rabbitmq.log")
@@ -196,13 +189,3 @@ def kept_running(server: Server) -> Iterator[Server]:
     finally:
         with suppress(TimeoutExpired):  # it was killed
             server.stop()
-
-
-def settings_for(model: str, folder: Path) -> dict[str, str]:
-    """Return the settings of a service with a model of *folder*, and that by eager torch."""
-    where = material.places(folder)
-    return {
-        "DARKROOM_MODELS": f"{model},{material.EAGER}",
-        "DARKROOM_MODELS_DIR": str(where.models),
-        "DARKROOM_WEIGHTS_DIR": str(where.weights),
-    }

@@ -4,10 +4,8 @@ import socket
 import threading
 from pathlib import Path
 
-import pytest
-
-from benchmarks.filling import Filler, counts
 from benchmarks.proxy import counting
+from benchmarks.records import Filler, counts
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
@@ -15,16 +13,13 @@ from embedded.store import EmbeddedStore
 from tests.servers import free_port, running
 
 
-@pytest.mark.parametrize("by_protocol", [False, True])
-def test_a_filled_store_holds_jobs_as_the_service_writes_them(
-    tmp_path: Path, *, by_protocol: bool
-) -> None:
+def test_a_filled_store_holds_jobs_as_the_service_writes_them(tmp_path: Path) -> None:
     store = EmbeddedStore(folder=tmp_path, port=free_port())
     store.prepare()
     with running(store.program()), connect(store.url, timeout_s=30) as client:
         database = open_database(client, "bench")
         now_ms = ServerClock(database).now_ms
-        filler = Filler(database, None if by_protocol else store, now_ms=now_ms())
+        filler = Filler(database, store, now_ms=now_ms())
 
         filler.add(JobState.DONE, 100)
         filler.add(JobState.PENDING, 10)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import charts, cli, figures, report, roles
+from benchmarks import cli, figures, report, roles
 from benchmarks.client import Connection, RefusedError
 from benchmarks.outcome import JSON, Outcome, Table, Target
 from benchmarks.plan import Configuration, Plan
@@ -105,25 +105,6 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
         report.write_into(page, "new")
 
     assert page.read_text() == "a page"
-
-
-def test_the_same_figures_make_the_same_picture(tmp_path: Path) -> None:
-    rows = (("store", [0.4, 0.5]), ("API", 1.2))
-    table = Table(caption="Cold starts", head=("what", "s"), rows=rows, chart="s")
-    outcome = Outcome(part="start", tables=(table,))
-    first, second = tmp_path / "1.svg", tmp_path / "2.svg"
-
-    assert charts.draw([outcome], first)
-    assert charts.draw([outcome], second)
-
-    assert first.read_bytes() == second.read_bytes()
-
-
-def test_there_is_no_picture_of_a_part_that_failed(tmp_path: Path) -> None:
-    table = Table(caption="Cold starts", head=("what", "s"), rows=(("store", 0.4),), chart="s")
-    outcome = Outcome(part="start", tables=(table,), fault="no store")
-
-    assert not charts.draw([outcome], tmp_path / "1.svg")
 
 
 def test_without_a_part_all_but_a_round_are_measured() -> None:
