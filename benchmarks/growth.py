@@ -11,10 +11,10 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Final, NamedTuple
 
-from benchmarks import load, material
-from benchmarks.clients import Order, saturate
+from benchmarks import material
 from benchmarks.courier_round import ROUND
 from benchmarks.figures import Spread, spread
+from benchmarks.load import Order, at_work, saturate
 from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe
@@ -132,7 +132,7 @@ def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[Sequence[Cell
         for number in plan.share:
             say(f"  consumers: {number}")
             configuration = Configuration(runtime="onnx", consumers=number)
-            with system.consuming(configuration), load.at_work(order) as reported:
+            with system.consuming(configuration), at_work(order) as reported:
                 turns = [probe.past_the_service() for _ in range(_PROBES_UNDER_LOAD)]
                 report = reported()
             ours = ([turn[what].total_ms for turn in turns] for what in ("claim", ROUND))

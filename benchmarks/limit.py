@@ -136,10 +136,10 @@ def _rows(
 def _targets(row: Row) -> Iterator[Target]:
     if (row.model, row.size, row.runtime) != _OF_TARGETS:
         return
-    start = "engine, resnet18, 640x480: at least"
-    if isinstance(row.of_stages, Spread):
-        what = f"{start} {_LEAST_OF_STAGES} of its stages alone"
-        yield at_least(what, _LEAST_OF_STAGES, row.of_stages)
-    if isinstance(row.of_eager, Spread):
-        what = f"{start} {_LEAST_OF_EAGER} times eager torch"
-        yield at_least(what, _LEAST_OF_EAGER, row.of_eager)
+    for least, of_what, measured in (
+        (_LEAST_OF_STAGES, "of its stages alone", row.of_stages),
+        (_LEAST_OF_EAGER, "times eager torch", row.of_eager),
+    ):
+        if isinstance(measured, Spread):
+            what = f"engine, resnet18, 640x480: at least {least} {of_what}"
+            yield at_least(what, least, measured)

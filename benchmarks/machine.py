@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Final
 
 from common.cores import available_cores
@@ -35,15 +35,8 @@ def describe() -> dict[str, str]:
         "python": platform.python_version(),
         "nginx": _said("nginx", "-v").rpartition("/")[2],
         "rabbitmq": _said("rabbitmqctl", "version").partition("\n")[0],
-        **{name: found for name in _PACKAGES if (found := _version(name))},
+        **{name: version(name) for name in _PACKAGES},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _said(name: str, *arguments: str) -> str:
@@ -52,11 +45,7 @@ def _said(name: str, *arguments: str) -> str:
     if program is None:
         return ""
     ended = subprocess.run(  # noqa: S603 (found in PATH)
-        [program, *arguments],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_WITHIN_S,
-    )
+        [program, *arguments], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=_WITHIN_S,
+    )  # fmt: skip
     return ended.stdout.strip()

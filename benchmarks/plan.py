@@ -23,19 +23,11 @@ def size_of(text: str) -> Size:
 
 
 class Option(NamedTuple):
-    """How one field of the plan is given on the command line.
-
-    Args:
-        help: What it says.
-        full: The value where it is not given; for a list of words a tuple.
-        quick: The same with ``--quick``; None: no other.
-        read: Makes the value of a word.
-        choices: The words that it takes; None: any that can be read.
-    """
+    """How one field of the plan is given on the command line."""
 
     help: str
-    full: object
-    quick: object = None
+    full: object  # the value where it is not given
+    quick: object = None  # the same with --quick; None: no other
     read: Callable[[str], object] = int
     choices: tuple[str, ...] | None = None
 

@@ -10,9 +10,8 @@ from statistics import median
 from typing import Final
 
 from benchmarks import material
-from benchmarks.clients import Order, Report, Work, flood, write
 from benchmarks.figures import percentile, ratio, short, spread
-from benchmarks.load import do
+from benchmarks.load import Order, Report, Work, do, flood, write
 from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Plan
 from benchmarks.system import running_system, settings_for

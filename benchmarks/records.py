@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -168,8 +168,3 @@ def publish(url: str, count: int) -> None:
         for _ in range(count):
             body = ClassifyMessage(id=new_job_id(), model="resnet50", fence=0).encode()
             channel.basic_publish(EXCHANGE, ROUTING_KEY, body, kept)
-
-
-def counts(database: Database[Document]) -> Mapping[str, int]:
-    """Say how many jobs there are, for whoever doubts it."""
-    return {name: database[name].estimated_document_count() for name in ("jobs", "images")}

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from benchmarks import roles
-from benchmarks.clients import Order
-from benchmarks.clients import saturate as keep_saturated
-from benchmarks.load import do
+from benchmarks.load import Order, do
+from benchmarks.load import saturate as keep_saturated
 from benchmarks.plan import Configuration, Plan
 from benchmarks.proxy import counting
 from benchmarks.system import System, model_of, running_broker, settings_for

@@ -10,9 +10,8 @@ from statistics import median
 from typing import Final
 
 from benchmarks import alone, material
-from benchmarks.clients import Order, Report, flood
 from benchmarks.figures import median_and_p95, ratio, spread
-from benchmarks.load import do
+from benchmarks.load import Order, Report, do, flood
 from benchmarks.outcome import Cell, Outcome, Table, Target, at_least, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.report import say

@@ -36,9 +36,7 @@ class System:
         broker: A RabbitMQ node that runs.
         settings: Of the roles, beyond the environment's own ``DARKROOM_...``.
 
-    Attributes:
-        environment: What the roles are given that are started from now on.
-        amqp_url: The virtual host, as this process reaches it.
+    ``environment`` is given to the roles that are started from now on.
     """
 
     def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
