@@ -1,6 +1,7 @@
 """Measure: ``./start.sh bench [PART ...]``, each part in a process of its own."""
 
 import argparse
+import json
 import multiprocessing
 import os
 import signal
@@ -19,16 +20,8 @@ from benchmarks.outcome import JSON, Outcome
 from benchmarks.plan import Option, Plan
 from benchmarks.report import say
 
-# What runs each part. Imported in the part's own process: some load torch.
-PARTS: Final[Mapping[str, str]] = {
-    "limit": "benchmarks.limit",
-    "service": "benchmarks.service",
-    "latency": "benchmarks.latency",
-    "posting": "benchmarks.posting",
-    "growth": "benchmarks.growth",
-    "start": "benchmarks.cold_start",
-    "round": "benchmarks.courier_round",
-}
+# Modules, each imported in the part's own process: some load torch.
+PARTS: Final = ("limit", "service", "latency", "posting", "growth", "start", "round")
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _INTERRUPTED: Final = 130  # as a shell has it
 
@@ -109,7 +102,7 @@ def _work(part: str, plan: Plan, kept: Path) -> None:
     _end_by_exception()
     started_s = time.monotonic()
     try:
-        outcome: Outcome = import_module(PARTS[part]).run(plan)
+        outcome: Outcome = import_module(f"benchmarks.{part}").run(plan)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)  # the parent says it
     except Exception as exc:  # noqa: BLE001 (the outermost edge of this process)
@@ -132,7 +125,12 @@ def _end_by_exception() -> None:
 
 def _write(outcomes: Sequence[Outcome], described: Mapping[str, str], plan: Plan) -> None:
     page = report.markdown(outcomes, described)
-    report.write_json(plan.out / "bench.json", outcomes, described, asdict(plan))
+    everything = {
+        "machine": described,
+        "options": asdict(plan),
+        "parts": [asdict(outcome) for outcome in outcomes],
+    }
+    (plan.out / "bench.json").write_text(json.dumps(everything, indent=1, default=str) + "\n")
     (plan.out / "bench.md").write_text(page + "\n")
     print(report.targets_table(outcomes))  # noqa: T201 (what the command is for)
     say(f"All figures are in {plan.out}")

@@ -12,7 +12,6 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from benchmarks import material
-from benchmarks.courier_round import ROUND
 from benchmarks.figures import Spread, spread
 from benchmarks.load import Order, at_work, saturate
 from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
@@ -20,6 +19,7 @@ from benchmarks.plan import Configuration, Plan
 from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe
 from benchmarks.records import StoreTime
 from benchmarks.report import say
+from benchmarks.round import ROUND
 from benchmarks.system import System, running_broker, running_system
 from benchmarks.turns import in_turns
 from embedded.settings import ROOT

@@ -4,7 +4,7 @@ Both with the consumers stopped, and from as many connections; they take turns. 
 from this benchmark what it gets from the API: image, record, and the note that it was published.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import Final
@@ -52,9 +52,7 @@ def run(plan: Plan) -> Outcome:
         }
         for work in works.values():
             work(_WARM_UP_S)
-        turns: dict[str, Callable[[], Report]] = {
-            name: partial(work, plan.flood_s) for name, work in works.items()
-        }
+        turns = {name: partial(work, plan.flood_s) for name, work in works.items()}
         reports = in_turns(turns, plan.rounds)
     figures = {name: _figures(those) for name, those in reports.items()}
     rows: list[Sequence[Cell]] = [

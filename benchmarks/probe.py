@@ -6,8 +6,8 @@ from statistics import median
 from typing import Final, TypeVar
 
 from benchmarks.client import Connection
-from benchmarks.courier_round import ROUND, CourierRound
 from benchmarks.records import OWNERS, Filler, Lap, StoreTime, Writer, lap, publish
+from benchmarks.round import ROUND, CourierRound
 from benchmarks.system import DATABASE, System
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database

@@ -1,9 +1,7 @@
-"""Outcomes as JSON, and as a page of Markdown."""
+"""Outcomes as a page of Markdown, and for a terminal."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -11,15 +9,6 @@ from benchmarks.outcome import Outcome, Table
 
 # Where the figures stand in docs/performance.md.
 MARK: Final = "./start.sh bench --write docs/performance.md"
-
-
-def write_json(
-    path: Path, outcomes: Sequence[Outcome], machine: Mapping[str, str], options: object
-) -> None:
-    """Write all that was measured, with what it was measured on and how."""
-    parts = [asdict(outcome) for outcome in outcomes]
-    report = {"machine": machine, "options": options, "parts": parts}
-    path.write_text(json.dumps(report, indent=1, default=str) + "\n")
 
 
 def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> str:

@@ -76,13 +76,9 @@ def _accepted_while_saturated(system: System, plan: Plan, image: Path) -> Report
     """
     first = plan.configurations[0]
     order = Order(
-        work=flood,
-        url=system.url,
-        image=image,
-        model=model_of(first, plan.model),
-        clients=plan.clients,
-        for_s=plan.flood_s,
-    )
+        work=flood, url=system.url, image=image, model=model_of(first, plan.model),
+        clients=plan.clients, for_s=plan.flood_s,
+    )  # fmt: skip
     with system.consuming(first):
         return do(order)
 
@@ -159,7 +155,7 @@ def _targets(engine: Sequence[float], all_turns: Turns, first: Configuration) ->
         "RabbitMQ, consumer parent and courier"
     )
     yield at_most(what, _MOST_OVERHEAD_MS, overhead.median, f"{overhead} ms")
-    possible = [alone * (cores - turn.cpu_share) for alone, turn in zip(engine, turns, strict=True)]
+    possible = [one * (cores - turn.cpu_share) for one, turn in zip(engine, turns, strict=True)]
     what = (
         f"service ({first}): at least {_LEAST_OF_CORES} of what engines alone do on the cores "
         f"that the rest leaves free, of {cores}"

@@ -10,26 +10,16 @@ Step = Callable[[], object]
 
 
 def take_turns(
-    steps: Mapping[str, Step],
-    *,
-    rounds: int,
-    turn_s: float,
-    finish: Step = lambda: None,
+    steps: Mapping[str, Step], *, rounds: int, turn_s: float, finish: Step = lambda: None
 ) -> dict[str, list[float]]:
-    """Time all steps in every round, each round in the other order; in milliseconds.
+    """Time all steps in every round, repeated for *turn_s* and at least once; in milliseconds.
 
-    Args:
-        steps: What to repeat, by name.
-        rounds: How often each takes its turn.
-        turn_s: How long a turn lasts; a step is repeated at least once.
-        finish: Waits for work that a step has begun and not ended.
+    *finish* waits for work that a step has begun and not ended.
     """
     # This warms up, too.
     repeats = {name: _repeats(step, turn_s, finish) for name, step in steps.items()}
-    return in_turns(
-        {name: partial(_turn_ms, step, repeats[name], finish) for name, step in steps.items()},
-        rounds,
-    )
+    works = {name: partial(_turn_ms, step, repeats[name], finish) for name, step in steps.items()}
+    return in_turns(works, rounds)
 
 
 def _repeats(step: Step, turn_s: float, finish: Step) -> int:
@@ -47,10 +37,10 @@ def _turn_ms(step: Step, repeats: int, finish: Step) -> float:
     return (time.perf_counter() - started_s) / repeats * 1000
 
 
-def in_turns(works: dict[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+def in_turns(works: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
     """Do all works in every round, each round in the other order; return what they gave."""
     given: dict[str, list[T]] = {name: [] for name in works}
     for number in range(rounds):
-        for name in works if number % 2 else reversed(works):
+        for name in list(works) if number % 2 else list(works)[::-1]:
             given[name].append(works[name]())
     return given

@@ -1,6 +1,7 @@
 """The benchmark's own arithmetic, command line and pages; what it measures with is real."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -204,10 +205,21 @@ def _server(*connections: list[bytes]) -> Iterator[str]:
                 connection, _ = listening.accept()
                 with connection:
                     for answer in answers:
-                        connection.recv(65_536)
+                        _read_request(connection)
                         connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread.join()
+
+
+def _read_request(connection: socket.socket) -> None:
+    """Read a request, whose head and body may arrive one after the other."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65_536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    while length is not None and len(body) < int(length[1]):
+        body += connection.recv(65_536)
