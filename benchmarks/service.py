@@ -43,11 +43,15 @@ def run(plan: Plan) -> Outcome:
         engine, turns = _rounds(system, plan, image)
         memory = saturate(system, one, plan, image, jobs=memory_jobs).at_the_end
         accepted = _accepted_while_saturated(system, plan, image)
+    carried = bytes_a_job(plan, image)
     return Outcome(
         part="service",
         tables=(
-            *_tables(engine, turns, accepted, bytes_a_job(plan, image)),
+            _saturated(engine, turns),
+            _processor_time(turns),
+            _accepted(accepted),
             _memory(memory, memory_jobs),
+            _carried(carried),
         ),
         targets=(
             *_targets(engine, turns, plan.configurations[0]),
@@ -83,10 +87,8 @@ def _accepted_while_saturated(system: System, plan: Plan, image: Path) -> Report
         return do(order)
 
 
-def _tables(
-    engine: Sequence[float], turns: Turns, accepted: Report, carried: Mapping[str, float]
-) -> Iterator[Table]:
-    yield Table(
+def _saturated(engine: Sequence[float], turns: Turns) -> Table:
+    return Table(
         caption="The service, saturated",
         head=(
             "consumers x engines", "engines seen", "images/s", "of one engine alone",
@@ -97,7 +99,10 @@ def _tables(
             *(_speed(str(one), those, engine) for one, those in turns.items()),
         ],
     )  # fmt: skip
-    yield Table(
+
+
+def _processor_time(turns: Turns) -> Table:
+    return Table(
         caption="Processor time by role, ms a job; the service: nginx, API, RabbitMQ, consumer "
         "parent, courier",
         head=("consumers x engines", *ROLES, "the service"),
@@ -110,15 +115,21 @@ def _tables(
             for one, those in turns.items()
         ],
     )
-    yield Table(
+
+
+def _accepted(report: Report) -> Table:
+    return Table(
         caption="Images accepted while the engines have more than they can do",
         head=("accepted/s", "POST, ms: median (p95)", "refused"),
-        rows=[(accepted.posts_a_second, median_and_p95(accepted.posts_ms), accepted.refused)],
+        rows=[(report.posts_a_second, median_and_p95(report.posts_ms), report.refused)],
     )
-    yield Table(
+
+
+def _carried(figures: Mapping[str, float]) -> Table:
+    return Table(
         caption="Bytes a job, over the network",
         head=("what", "bytes"),
-        rows=[(name, round(value)) for name, value in carried.items()],
+        rows=[(name, round(value)) for name, value in figures.items()],
     )
 
 
