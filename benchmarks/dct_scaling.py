@@ -1,4 +1,4 @@
-"""What DCT scaling costs in accuracy and gains in time: ``python benchmarks/dct_scaling.py``.
+"""What DCT scaling costs in accuracy and gains in time: ``python -m benchmarks.dct_scaling``.
 
 Takes a model and a folder of photographs, best some of yours; each is classified twice, decoded
 in full and with ``DARKROOM_DCT_SCALING``. With ``--sizes`` each is also enlarged, and cropped,
@@ -8,21 +8,22 @@ their size, so that their differences are a lower limit.
 
 import argparse
 import os
-import statistics
-import sys
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-os.environ["OMP_NUM_THREADS"] = "1"
+from statistics import median
+from typing import Final, NamedTuple
 
 import numpy as np
 import PIL.Image
 from PIL import ImageOps
 
+from benchmarks.plan import Size, size_of
+from benchmarks.report import markdown_table
 from engine.decoding.decode import decode
 from engine.freed_memory import keep_freed_memory
 from engine.models.classifier import Classifier
@@ -30,23 +31,17 @@ from engine.models.loading import load_model
 from engine.models.places import Places
 from engine.runtimes.network import Floats
 
-_NO_LIMIT = 10**9
-_QUALITY = 90
-_ROUNDS = 5
-_TOP = 5
-_COLUMNS = (
-    "photographs",
-    "mean pixel difference, of 255",
-    "largest logit difference, in deviations",
-    "same top-1",
-    "same top-5",
-    "times as fast, decode and preprocess",
-    "times as fast, whole",
-)
+_NO_LIMIT: Final = 10**9
+_QUALITY: Final = 90
+_ROUNDS: Final = 5
+_TOP: Final = 5
+_COLUMNS: Final = (
+    "photographs", "mean pixel difference, of 255", "largest logit difference, in deviations",
+    "same top-1", "same top-5", "times as fast, decode and preprocess", "times as fast, whole",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """One photograph, decoded in one of the two ways."""
 
     pixels: Floats
@@ -60,40 +55,33 @@ class Look:
 
 
 def main() -> None:
-    arguments = _parse_arguments()
-    keep_freed_memory()
-    places = Places(arguments.models_dir, arguments.weights_dir)
-    model = load_model(arguments.model, places, runtime="onnx", threads=1)
-    if not isinstance(model, Classifier):
-        raise SystemExit(f"{arguments.model} decides itself what it sees of an image")
-    files = [path for path in sorted(arguments.photographs.iterdir()) if path.is_file()]
-    print(f"| {' | '.join(_COLUMNS)} |\n|{' --- |' * len(_COLUMNS)}")  # noqa: T201 (what this is for)
-    for size in (None, *arguments.sizes):
-        pairs = [_both(model, _photograph(path, size)) for path in files]
-        print(f"| {' | '.join(_row(size, pairs))} |")  # noqa: T201
-
-
-def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("photographs", type=Path, help="a folder of them")
     parser.add_argument("--models-dir", type=Path, default=Path("models"))
     parser.add_argument("--weights-dir", type=Path, default=Path(".darkroom/weights"))
-    parser.add_argument("--sizes", nargs="*", type=_size, default=[], metavar="WIDTHxHEIGHT")
-    return parser.parse_args()
+    parser.add_argument("--sizes", nargs="*", type=size_of, default=[], metavar="WIDTHxHEIGHT")
+    asked = parser.parse_args()
+    keep_freed_memory()
+    places = Places(asked.models_dir, asked.weights_dir)
+    model = load_model(asked.model, places, runtime="onnx", threads=1)
+    if not isinstance(model, Classifier):
+        raise SystemExit(f"{asked.model} decides itself what it sees of an image")
+    files = [path for path in sorted(asked.photographs.iterdir()) if path.is_file()]
+    rows = []
+    for one in (None, *asked.sizes):
+        pairs = [_both(model, _photograph(path, one)) for path in files]
+        rows.append(tuple(_row(one, pairs)))
+    print(markdown_table(_COLUMNS, rows))  # noqa: T201 (what this is for)
 
 
-def _size(text: str) -> tuple[int, int]:
-    width, height = map(int, text.split("x"))
-    return width, height
-
-
-def _photograph(path: Path, size: tuple[int, int] | None) -> bytes:
-    if size is None:
+def _photograph(path: Path, enlarged: Size | None) -> bytes:
+    if enlarged is None:
         return path.read_bytes()
     whole = decode(path.read_bytes(), max_pixels=_NO_LIMIT)
     buffer = BytesIO()
-    ImageOps.fit(whole, size, PIL.Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=_QUALITY)
+    fitted = ImageOps.fit(whole, enlarged, PIL.Image.Resampling.LANCZOS)
+    fitted.save(buffer, "JPEG", quality=_QUALITY)
     return buffer.getvalue()
 
 
@@ -103,9 +91,7 @@ def _both(model: Classifier, photograph: bytes) -> tuple[Look, Look]:
         (_look(model, photograph, 0), _look(model, photograph, model.enough_px))
         for _ in range(_ROUNDS)
     ]
-    full, scaled = (
-        min(looks, key=lambda look: look.whole_ms) for looks in zip(*rounds, strict=True)
-    )
+    full, scaled = (min(looks, key=lambda one: one.whole_ms) for looks in zip(*rounds, strict=True))
     return full, scaled
 
 
@@ -121,15 +107,15 @@ def _look(model: Classifier, photograph: bytes, enough_px: int) -> Look:
     return Look(batch[0] * std * 255, logits, prepared_ms, whole_ms)
 
 
-def _row(size: tuple[int, int] | None, pairs: list[tuple[Look, Look]]) -> Iterator[str]:
+def _row(enlarged: Size | None, pairs: list[tuple[Look, Look]]) -> Iterator[str]:
     deviation = float(np.std([full.logits for full, _ in pairs]))
-    yield f"{len(pairs)}, " + ("as they are" if size is None else f"{size[0]}x{size[1]}")
+    yield f"{len(pairs)}, " + ("{}x{}".format(*enlarged) if enlarged else "as they are")
     yield f"{np.mean([np.abs(one.pixels - other.pixels).mean() for one, other in pairs]):.3f}"
     yield f"{max(np.abs(one.logits - other.logits).max() for one, other in pairs) / deviation:.3f}"
     yield f"{np.mean([one.best[0] == other.best[0] for one, other in pairs]):.3f}"
     yield f"{np.mean([len({*one.best} & {*other.best}) / _TOP for one, other in pairs]):.3f}"
-    yield f"{statistics.median(one.prepared_ms / other.prepared_ms for one, other in pairs):.2f}"
-    yield f"{statistics.median(one.whole_ms / other.whole_ms for one, other in pairs):.2f}"
+    yield f"{median(one.prepared_ms / other.prepared_ms for one, other in pairs):.2f}"
+    yield f"{median(one.whole_ms / other.whole_ms for one, other in pairs):.2f}"
 
 
 if __name__ == "__main__":

@@ -45,3 +45,7 @@ def short(value: float) -> str:
     if abs(value) >= _LARGE:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= _MIDDLING else f"{value:.2f}"
+
+
+def median_and_p95(values: Sequence[float]) -> str:
+    return f"{short(statistics.median(values))} ({short(percentile(values, 95))})"

@@ -6,99 +6,82 @@ seconds. The store's own part is told apart: the time that the same queries take
 service, since the embedded store plans its queries in another way than MongoDB.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from statistics import median
+from typing import Final, NamedTuple
 
-from benchmarks import load, material
-from benchmarks.courier_round import ROUND
-from benchmarks.figures import Spread, short, spread
-from benchmarks.outcome import Outcome, Table, Target
+from benchmarks import material
+from benchmarks.figures import Spread, spread
+from benchmarks.load import Order, at_work, saturate
+from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
-from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe, Turn
-from benchmarks.progress import say
+from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe
+from benchmarks.records import StoreTime
+from benchmarks.report import say
+from benchmarks.round import ROUND
 from benchmarks.system import System, running_broker, running_system
-from benchmarks.writes import Lap, StoreTime
+from benchmarks.turns import in_turns
 from embedded.settings import ROOT
 
 _PROBES_UNDER_LOAD: Final = 8
 _MOST_GROWTH: Final = 1.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """How much there is in the system that grows."""
+class Growth(NamedTuple):
+    """One operation at one step: the large system against the small, in the same turns."""
 
-    finished: int
-    waiting: int
-
-    def __str__(self) -> str:
-        return f"{self.finished:,} finished, {self.waiting:,} waiting"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Growth:
-    """One step of one operation: large against small, in the same turns.
-
-    Args:
-        small_ms: In the system that stays empty.
-        large_ms: In the other.
-        store_small_ms: The store's own part there.
-        store_large_ms: And here.
-        ratio: Large over small.
-        ratio_without_store: The same without what the store alone takes longer.
-    """
-
-    small_ms: Spread
-    large_ms: Spread
-    store_small_ms: Spread
-    store_large_ms: Spread
+    step: str
+    what: str
+    small_ms: list[float]
+    large_ms: list[float]
     ratio: Spread
-    ratio_without_store: Spread
+    store_small_ms: float
+    store_large_ms: float
+    ratio_without_store: Spread  # without what the store alone takes longer
 
 
 def run(plan: Plan) -> Outcome:
     """Let one of two systems grow, then let more and more consumers share the work."""
     store_time = StoreTime()
-    grown = dict(_growths(plan, store_time))
-    shared = dict(_with_consumers(plan, store_time))
-    return Outcome(
-        part="growth",
-        tables=(_growth_table(grown), _consumers_table(shared)),
-        targets=tuple(_targets(grown)),
-        figures={
-            "growth": {
-                str(step): {"step": asdict(step)} | {name: asdict(one) for name, one in of.items()}
-                for step, of in grown.items()
-            },
-            "consumers": shared,
-        },
+    grown = list(_growths(plan, store_time))
+    growth = Table(
+        caption="Growth: a system with many records against one with none, in turns",
+        head=(
+            "records", "what", "none, ms", "many, ms", "ratio", "store alone: none, ms",
+            "store alone: many, ms", "ratio without the store's growth",
+        ),
+        rows=grown,
+    )  # fmt: skip
+    shared = Table(
+        caption="More consumers on the same cores, saturated with small images; ms",
+        head=("consumers", "images/s", *OPERATIONS),
+        rows=list(_with_consumers(plan, store_time)),
     )
+    last = [one for one in grown if one.step == grown[-1].step and one.what != ROUND]
+    return Outcome(part="growth", tables=(growth, shared), targets=tuple(map(_target, last)))
 
 
-def _growths(plan: Plan, store_time: StoreTime) -> Iterator[tuple[Step, dict[str, Growth]]]:
+def _growths(plan: Plan, store_time: StoreTime) -> Iterator[Growth]:
     with ExitStack() as stack:
         folder = plan.folder / "growth"
         broker = stack.enter_context(running_broker(folder / "rabbitmq"))
-        small, large = (
-            _probe(System(folder / name, broker, _settings(plan)), stack, store_time)
-            for name in ("small", "large")
-        )
-        reached = Step(finished=0, waiting=0)
-        for step in _steps(plan):
+        probes = {}
+        for name in ("small", "large"):
+            system = System(folder / name, broker, _settings(plan))
+            # No courier: its rounds are done here, between the other measurements.
+            stack.enter_context(system.running_servers(with_courier=False))
+            probes[name] = Probe(system, stack, store_time)
+        # Ever more waiting jobs, and then ever more finished ones beside them.
+        steps = [(0, waiting) for waiting in plan.waiting]
+        steps += [(finished, max(plan.waiting)) for finished in plan.finished if finished]
+        has_finished = has_waiting = 0
+        for finished, waiting in steps:
+            step = f"{finished:,} finished, {waiting:,} waiting"
             say(f"  {step}")
-            large.grow(
-                finished=step.finished - reached.finished, waiting=step.waiting - reached.waiting
-            )
-            reached = step
-            yield step, _compare(small, large, plan.rounds)
-
-
-def _probe(system: System, stack: ExitStack, store_time: StoreTime) -> Probe:
-    # No courier: its rounds are done here, between the other measurements.
-    stack.enter_context(system.running_servers(with_courier=False))
-    return Probe(system, stack, store_time)
+            probes["large"].grow(finished=finished - has_finished, waiting=waiting - has_waiting)
+            has_finished, has_waiting = finished, waiting
+            yield from _compare(step, probes, plan.rounds)
 
 
 def _settings(plan: Plan) -> dict[str, str]:
@@ -109,119 +92,57 @@ def _settings(plan: Plan) -> dict[str, str]:
     }
 
 
-def _steps(plan: Plan) -> Iterator[Step]:
-    """Yield ever more waiting jobs, and then ever more finished ones beside them."""
-    for waiting in plan.waiting:
-        yield Step(finished=0, waiting=waiting)
-    for finished in plan.finished:
-        if finished:
-            yield Step(finished=finished, waiting=max(plan.waiting))
-
-
-def _compare(small: Probe, large: Probe, rounds: int) -> dict[str, Growth]:
-    turns: dict[Probe, list[Turn]] = {small: [], large: []}
-    for probe in turns:
+def _compare(step: str, probes: dict[str, Probe], rounds: int) -> Iterator[Growth]:
+    for probe in probes.values():
         probe.turn()  # warms up
-    for number in range(rounds):
-        for probe in turns if number % 2 else reversed(turns):
-            turns[probe].append(probe.turn())
-    pairs = list(zip(turns[small], turns[large], strict=True))
-    return {name: _growth([(few[name], many[name]) for few, many in pairs]) for name in OPERATIONS}
+    turns = in_turns({name: probe.turn for name, probe in probes.items()}, rounds)
+    for what in OPERATIONS:
+        few, many = ([turn[what] for turn in turns[name]] for name in ("small", "large"))
+        pairs = list(zip(few, many, strict=True))
+        longer_ms = [max(0.0, two.store_ms - one.store_ms) for one, two in pairs]
+        yield Growth(
+            step,
+            what,
+            [one.total_ms for one in few],
+            [one.total_ms for one in many],
+            spread(two.total_ms / one.total_ms for one, two in pairs),
+            median(one.store_ms for one in few),
+            median(one.store_ms for one in many),
+            spread(
+                (two.total_ms - store_ms) / one.total_ms
+                for (one, two), store_ms in zip(pairs, longer_ms, strict=True)
+            ),
+        )
 
 
-def _growth(pairs: Sequence[tuple[Lap, Lap]]) -> Growth:
-    return Growth(
-        small_ms=spread(few.total_ms for few, _ in pairs),
-        large_ms=spread(many.total_ms for _, many in pairs),
-        store_small_ms=spread(few.store_ms for few, _ in pairs),
-        store_large_ms=spread(many.store_ms for _, many in pairs),
-        ratio=spread(many.total_ms / few.total_ms for few, many in pairs),
-        ratio_without_store=spread(
-            (many.total_ms - max(0.0, many.store_ms - few.store_ms)) / few.total_ms
-            for few, many in pairs
-        ),
-    )
-
-
-def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Measure what several consumers get done, and what else waits for them meanwhile."""
+def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[Sequence[Cell]]:
+    """Measure what so many consumers get done, and what else waits for them meanwhile."""
     with ExitStack() as stack:
-        folder = plan.folder / "consumers"
-        system = stack.enter_context(running_system(folder, _settings(plan)))
+        system = stack.enter_context(running_system(plan.folder / "consumers", _settings(plan)))
         probe = Probe(system, stack, store_time)
-        for number in plan.consumers:
+        order = Order(
+            work=saturate,
+            url=system.url,
+            image=IMAGE,
+            model=MODEL,
+            clients=plan.clients,
+            jobs=plan.jobs * 2,  # small images
+            in_flight=plan.in_flight,
+        )
+        for number in plan.share:
             say(f"  consumers: {number}")
             configuration = Configuration(runtime="onnx", consumers=number)
-            with system.consuming(configuration), load.at_work(_order(plan, system)) as reported:
+            with system.consuming(configuration), at_work(order) as reported:
                 turns = [probe.past_the_service() for _ in range(_PROBES_UNDER_LOAD)]
-                yield number, _shared(reported(), turns)
+                report = reported()
+            ours = ([turn[what].total_ms for turn in turns] for what in ("claim", ROUND))
+            yield number, report.images_a_second, report.posts_ms, report.gets_ms, *ours
 
 
-def _order(plan: Plan, system: System) -> load.Order:
-    return load.Order(
-        kind="saturate",
-        url=system.url,
-        image=str(IMAGE),
-        model=MODEL,
-        clients=plan.clients,
-        jobs=plan.jobs * 2,  # small images
-        in_flight=plan.in_flight,
+def _target(one: Growth) -> Target:
+    what = (
+        f"growth: {one.what} with {one.step} within {_MOST_GROWTH} times of that with none, "
+        "the store's own growth taken off"
     )
-
-
-def _shared(report: load.Report, turns: Sequence[Turn]) -> dict[str, Any]:
-    times_ms = {"POST": report.posts_ms, "poll": report.gets_ms}
-    for name in ("claim", ROUND):
-        times_ms[name] = [turn[name].total_ms for turn in turns]
-    return {
-        "images a second": report.images_a_second,
-        "ms": {name: asdict(spread(values)) for name, values in times_ms.items()},
-    }
-
-
-def _growth_table(grown: Mapping[Step, Mapping[str, Growth]]) -> Table:
-    rows = tuple(
-        (
-            str(step), name, str(one.small_ms), str(one.large_ms), str(one.ratio),
-            short(one.store_small_ms.median), short(one.store_large_ms.median),
-            str(one.ratio_without_store),
-        )
-        for step, operations in grown.items()
-        for name, one in operations.items()
-    )  # fmt: skip
-    return Table(
-        caption="Growth: a system with many records against one with none, in turns",
-        head=(
-            "records", "what", "none, ms", "many, ms", "ratio", "store alone: none, ms",
-            "store alone: many, ms", "ratio without the store's growth",
-        ),
-        rows=rows,
-    )  # fmt: skip
-
-
-def _consumers_table(shared: Mapping[int, Mapping[str, Any]]) -> Table:
-    rows = tuple(
-        (
-            str(number),
-            short(one["images a second"]),
-            *(str(Spread(**one["ms"][name])) for name in OPERATIONS),
-        )
-        for number, one in shared.items()
-    )
-    return Table(
-        caption="More consumers on the same cores, saturated with small images; ms",
-        head=("consumers", "images/s", *OPERATIONS),
-        rows=rows,
-    )
-
-
-def _targets(grown: Mapping[Step, Mapping[str, Growth]]) -> Iterator[Target]:
-    *_, (step, operations) = grown.items()
-    for name in ("POST", "poll", "claim"):
-        one = operations[name]
-        yield Target(
-            what=f"growth: {name} with {step} within {_MOST_GROWTH} times of that with none, "
-            "the store's own growth taken off",
-            measured=f"{one.ratio_without_store} (with it {one.ratio})",
-            is_met=one.ratio_without_store.median <= _MOST_GROWTH,
-        )
+    ratio = one.ratio_without_store
+    return at_most(what, _MOST_GROWTH, ratio.median, f"{ratio} (with it {one.ratio})")

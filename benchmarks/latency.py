@@ -6,164 +6,112 @@ same image goes through the same model in this process. What else the machine do
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 from typing import Any, Final
 
 from benchmarks import material
-from benchmarks.bare import served_by, whole
+from benchmarks.alone import served_by, whole
 from benchmarks.client import Connection
 from benchmarks.figures import percentile, short
-from benchmarks.outcome import Outcome, Table, Target
+from benchmarks.outcome import Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.system import running_system, settings_for
 from embedded.settings import ROOT
+from engine.models.classifier import Classifier
 from engine.models.places import Places
 
 _POLL_S: Final = 0.002
 _WARM_UP: Final = 10
-_MOST_MEDIAN_MS: Final = 12
-_MOST_P95_MS: Final = 25
-_OTHERS_WEIGHTS: Final = ROOT / ".darkroom" / "weights"
+_MOST_MS: Final = {"median": 12, "p95": 25}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trip:
-    """One image through the service, and once without it; all in milliseconds.
-
-    Args:
-        bare: Through the model alone, in this process.
-        service: From the submission to its answer, which has the result.
-        over: What the service took beyond.
-        queue: Until the job was claimed, by the service's own account.
-        inference: In the engine, likewise.
-        post: Until a submission that does not wait was answered.
-        polled: From such a submission to the answer that has the result.
-        polled_over: What the service took beyond, then.
-    """
-
-    bare: float
-    service: float
-    over: float
-    queue: float
-    inference: float
-    post: float
-    polled: float
-    polled_over: float
+# One image through the service, and once without it; all in milliseconds.
+# bare: through the model alone, in this process.
+# service: from the submission to its answer, which has the result; over: beyond bare.
+# queue, inference: until the job was claimed, and in the engine, by the service's own account.
+# post: until a submission that does not wait was answered.
+# polled: from such a submission to the answer that has the result; polled_over: beyond bare.
+Trip = Mapping[str, float]
 
 
 def run(plan: Plan) -> Outcome:
     """Send single images through a service that has nothing else to do."""
     image = material.photograph(plan.size) if plan.image is None else plan.image.read_bytes()
-    with _service(plan) as url:
-        model = served_by("onnx", plan.model, _places(plan))
+    with _service(plan) as (url, where):
+        model = served_by("onnx", plan.model, where)
         if model is None:
             raise RuntimeError(f"{plan.model} is not served by onnxruntime")
         connection = Connection(url)
-        trips = []
-        for _ in range(_WARM_UP + plan.runs):
-            bare_ms = _timed_ms(lambda: whole(model, image))
-            trips.append(_through(connection, image, plan.model, bare_ms))
-    trips = trips[_WARM_UP:]
-    columns = {name: [getattr(trip, name) for trip in trips] for name in Trip.__slots__}
-    return Outcome(
-        part="latency",
-        tables=(_table(columns),),
-        targets=tuple(_targets(columns["over"])),
-        figures={"ms": columns},
+        for _ in range(_WARM_UP):
+            _trip(model, connection, image, plan.model)
+        trips = [_trip(model, connection, image, plan.model) for _ in range(plan.runs)]
+    columns = {name: [trip[name] for trip in trips] for name in trips[0]}
+    table = Table(
+        caption="One image at a time through an idle service, ms",
+        head=("what", "median", "p95", "p99", "least"),
+        rows=[
+            (name, median(ms), percentile(ms, 95), percentile(ms, 99), min(ms))
+            for name, ms in columns.items()
+        ],
     )
+    targets = tuple(_targets(columns["over"]))
+    return Outcome(part="latency", tables=(table,), targets=targets, figures={"ms": columns})
 
 
 @contextmanager
-def _service(plan: Plan) -> Iterator[str]:
-    """Yield the address of the service: one that runs already, or one of our own."""
+def _service(plan: Plan) -> Iterator[tuple[str, Places]]:
+    """Yield the address of a service, and where its models are: one of our own, or another."""
     if plan.url:
-        yield plan.url
+        yield plan.url, Places(ROOT / "models", ROOT / ".darkroom" / "weights")
         return
-    material.write_model(plan.model, material.places(plan.folder))
-    with ExitStack() as stack:
-        settings = settings_for(plan.model, plan.folder)
-        system = stack.enter_context(running_system(plan.folder / "latency", settings))
-        stack.enter_context(system.consuming(Configuration(runtime="onnx")))
-        yield system.url
+    where = material.places(plan.folder)
+    material.write_model(plan.model, where)
+    with (
+        running_system(plan.folder / "latency", settings_for(plan.model, plan.folder)) as system,
+        system.consuming(Configuration(runtime="onnx")),
+    ):
+        yield system.url, where
 
 
-def _places(plan: Plan) -> Places:
-    return Places(ROOT / "models", _OTHERS_WEIGHTS) if plan.url else material.places(plan.folder)
-
-
-def _through(connection: Connection, image: bytes, model: str, bare_ms: float) -> Trip:
-    service_ms, job = _waited(connection, image, model)
-    post_ms, polled_ms = _polled(connection, image, model)
-    return Trip(
-        bare=bare_ms,
-        service=service_ms,
-        over=service_ms - bare_ms,
-        queue=job["result"]["queue_ms"],
-        inference=job["result"]["inference_ms"],
-        post=post_ms,
-        polled=polled_ms,
-        polled_over=polled_ms - bare_ms,
-    )
-
-
-def _waited(connection: Connection, image: bytes, model: str) -> tuple[float, dict[str, Any]]:
+def _trip(classifier: Classifier, connection: Connection, image: bytes, model: str) -> Trip:
+    started_s = time.perf_counter()
+    whole(classifier, image)
+    bare_ms = _ms_since(started_s)
     started_s = time.perf_counter()
     job = connection.post_and_wait(image, model=model, content_type="image/*")
-    service_ms = (time.perf_counter() - started_s) * 1000
+    service_ms = _ms_since(started_s)
     if not _is_done(job):
         raise RuntimeError(f"job {job['id']} is still {job['state']}")
-    return service_ms, job
-
-
-def _polled(connection: Connection, image: bytes, model: str) -> tuple[float, float]:
     started_s = time.perf_counter()
     job_id = connection.post(image, model=model, content_type="image/*")
-    post_ms = (time.perf_counter() - started_s) * 1000
+    post_ms = _ms_since(started_s)
     while not _is_done(connection.job(job_id)):
         time.sleep(_POLL_S)
-    return post_ms, (time.perf_counter() - started_s) * 1000
+    polled_ms = _ms_since(started_s)
+    return {
+        "bare": bare_ms,
+        "service": service_ms,
+        "over": service_ms - bare_ms,
+        "queue": job["result"]["queue_ms"],
+        "inference": job["result"]["inference_ms"],
+        "post": post_ms,
+        "polled": polled_ms,
+        "polled_over": polled_ms - bare_ms,
+    }
 
 
-def _is_done(job: dict[str, Any]) -> bool:
+def _ms_since(started_s: float) -> float:
+    return (time.perf_counter() - started_s) * 1000
+
+
+def _is_done(job: Mapping[str, Any]) -> bool:
     if job["state"] == "failed":
         raise RuntimeError(f"job {job['id']} failed: {job['error']}")
     return bool(job["state"] == "done")
 
 
-def _timed_ms(step: Callable[[], object]) -> float:
-    started_s = time.perf_counter()
-    step()
-    return (time.perf_counter() - started_s) * 1000
-
-
-def _table(columns: dict[str, list[float]]) -> Table:
-    rows = tuple(
-        (
-            name,
-            short(median(values)),
-            short(percentile(values, 95)),
-            short(percentile(values, 99)),
-            short(min(values)),
-        )
-        for name, values in columns.items()
-    )
-    return Table(
-        caption="One image at a time through an idle service, ms",
-        head=("what", "median", "p95", "p99", "least"),
-        rows=rows,
-    )
-
-
-def _targets(over_ms: list[float]) -> Iterator[Target]:
-    for what, value, most in (
-        ("median", median(over_ms), _MOST_MEDIAN_MS),
-        ("p95", percentile(over_ms, 95), _MOST_P95_MS),
-    ):
-        yield Target(
-            what=f"idle latency over the model alone: {what} at most {most} ms",
-            measured=f"{short(value)} ms",
-            is_met=value <= most,
-        )
+def _targets(over_ms: Sequence[float]) -> Iterator[Target]:
+    for name, value in (("median", median(over_ms)), ("p95", percentile(over_ms, 95))):
+        what = f"idle latency over the model alone: {name} at most {_MOST_MS[name]} ms"
+        yield at_most(what, _MOST_MS[name], value, f"{short(value)} ms")

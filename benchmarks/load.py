@@ -1,63 +1,40 @@
 """The load: clients in processes of their own, so that what they cost is counted apart."""
 
-import json
-import subprocess
-import sys
+import signal
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field
+from datetime import datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
 
+from benchmarks.client import Connection, RefusedError
+from benchmarks.records import Writer
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a process of clients shall do.
-
-    Args:
-        kind: ``saturate`` keeps jobs in flight until all are done; ``flood`` only posts;
-            ``write`` writes to the store what the API writes, past the service.
-        url: Of the service, or of the store.
-        database: Of the store.
-        image: The file that is handed in.
-        model: What it is handed in for.
-        clients: How many connections.
-        jobs: For all clients together, to saturate with.
-        in_flight: How many of them at once.
-        for_s: How long to flood or to write.
-    """
-
-    kind: Literal["saturate", "flood", "write"]
-    url: str
-    image: str
-    model: str
-    clients: int
-    database: str = ""
-    jobs: int = 0
-    in_flight: int = 0
-    for_s: float = 0.0
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 1.0
+_LIMIT_S: Final = 3600.0  # of a process of clients
+_PATIENCE_S: Final = 120.0
+_MEMORY: Final = 0.5  # of what was expected so far
+_MISS: Final = 0.15  # of what was expected: how long to wait after asking too early
 
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What clients saw.
-
-    Args:
-        posts_ms: How long each submission took.
-        gets_ms: How long each question took.
-        finished_s: When jobs were finished, by the service's clock.
-        refused: How many submissions were not accepted.
-        failed: How many jobs did not end well.
-        took_s: From the first request to the last answer.
-        cpu_s: What the clients computed.
-    """
+    """What clients saw."""
 
     posts_ms: list[float] = field(default_factory=list)
     gets_ms: list[float] = field(default_factory=list)
-    finished_s: list[float] = field(default_factory=list)
-    refused: int = 0
-    failed: int = 0
-    took_s: float = 0.0
-    cpu_s: float = 0.0
+    finished_s: list[float] = field(default_factory=list)  # by the service's clock
+    refused: int = 0  # submissions
+    failed: int = 0  # jobs
+    took_s: float = 0.0  # from the first request to the last answer
+    cpu_s: float = 0.0  # what the clients computed
 
     @property
     def images_a_second(self) -> float:
@@ -69,52 +46,159 @@ class Report:
     def posts_a_second(self) -> float:
         return len(self.posts_ms) / self.took_s
 
-    def add(self, other: "Report") -> None:
-        """Take over what another client saw."""
-        self.posts_ms += other.posts_ms
-        self.gets_ms += other.gets_ms
-        self.finished_s += other.finished_s
-        self.refused += other.refused
-        self.failed += other.failed
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a process of clients shall do."""
+
+    work: "Work"  # of each client: saturate, flood or write
+    url: str  # of the service, or of the store
+    image: Path
+    model: str
+    clients: int
+    database: str = ""  # of the store
+    jobs: int = 0  # for all clients together, to saturate with
+    in_flight: int = 0  # of them at once
+    for_s: float = 0.0  # how long to flood or to write
 
 
-def together(reports: Iterable[Report]) -> Report:
-    """Combine processes that worked at the same time."""
-    total = Report()
-    for one in reports:
-        total.add(one)
-        total.took_s = max(total.took_s, one.took_s)
-        total.cpu_s += one.cpu_s
-    return total
+Work = Callable[[Order, bytes], Report]
 
 
 @contextmanager
 def at_work(*orders: Order) -> Iterator[Callable[[], Report]]:
     """Start a process for each order; yield what waits for them and tells what they saw."""
-    processes = [_start(order) for order in orders]
-    try:
-        yield lambda: together([_report(process) for process in processes])
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    with get_context("spawn").Pool(len(orders), _leave_signals_to_the_parent) as pool:
+        working = pool.map_async(_carry_out, orders, chunksize=1)
+        yield lambda: _together(working.get(_LIMIT_S))
 
 
 def do(*orders: Order) -> Report:
     """Have the orders done, at the same time, each by a process."""
-    with at_work(*orders) as report:
-        return report()
+    with at_work(*orders) as reported:
+        return reported()
 
 
-def _start(order: Order) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "benchmarks.clients", json.dumps(asdict(order))]
-    return subprocess.Popen(  # noqa: S603 (our own command)
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+def _leave_signals_to_the_parent() -> None:
+    """Pass over Ctrl-C, which reaches all processes of a terminal: the parent ends this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _report(process: "subprocess.Popen[str]") -> Report:
-    said, _ = process.communicate()
-    if process.returncode != 0:
-        raise RuntimeError(f"the clients ended with status {process.returncode}")
-    return Report(**json.loads(said))
+def _carry_out(order: Order) -> Report:
+    """Let all clients of this process work at once, each with a connection of its own."""
+    image = order.image.read_bytes()
+    cpu_s, started_s = time.process_time(), time.perf_counter()
+    with ThreadPoolExecutor(order.clients) as pool:
+        working = [pool.submit(order.work, order, image) for _ in range(order.clients)]
+        total = _together(one.result() for one in working)
+    total.took_s = time.perf_counter() - started_s
+    total.cpu_s = time.process_time() - cpu_s
+    return total
+
+
+def _together(reports: Iterable[Report]) -> Report:
+    """Combine what clients saw that worked at the same time."""
+    total = Report()
+    for one in reports:
+        total.posts_ms += one.posts_ms
+        total.gets_ms += one.gets_ms
+        total.finished_s += one.finished_s
+        total.refused += one.refused
+        total.failed += one.failed
+        total.took_s = max(total.took_s, one.took_s)
+        total.cpu_s += one.cpu_s
+    return total
+
+
+def saturate(order: Order, image: bytes) -> Report:
+    """Keep this client's share of the jobs in flight until all are done.
+
+    It asks for the job in the middle, and for those before it when that is done: jobs end in
+    about the order in which they came, so most need one question.
+    """
+    report, connection = Report(), Connection(order.url)
+    pace = _Pace(report, connection)
+    in_flight: deque[str] = deque()
+    left, most = order.jobs // order.clients, max(1, order.in_flight // order.clients)
+    while left or in_flight:
+        while left and len(in_flight) < most:
+            left -= 1
+            with _timed(report.posts_ms):
+                try:
+                    in_flight.append(connection.post(image, model=order.model))
+                except RefusedError:
+                    report.refused += 1
+        half = in_flight[len(in_flight) // 2]
+        pace.wait_for_half(half)
+        while (oldest := in_flight.popleft()) != half:
+            while not pace.is_done(oldest):
+                time.sleep(_FIRST_PAUSE_S)
+    return report
+
+
+class _Pace:
+    """Asks for a job when it should be done, by the time that the last such ones took."""
+
+    def __init__(self, report: Report, connection: Connection) -> None:
+        self._report = report
+        self._connection = connection
+        self._since_s = time.perf_counter()
+        self._expected_s = 0.0  # between a job in the middle and the next one there
+
+    def wait_for_half(self, job_id: str) -> None:
+        time.sleep(max(0.0, self._since_s + self._expected_s - time.perf_counter()))
+        pause_s = self._expected_s * _MISS or _FIRST_PAUSE_S
+        while not self.is_done(job_id):
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        now_s = time.perf_counter()
+        took_s, self._since_s = now_s - self._since_s, now_s
+        self._expected_s = _MEMORY * self._expected_s + (1 - _MEMORY) * took_s
+
+    def is_done(self, job_id: str) -> bool:
+        with _timed(self._report.gets_ms):
+            job = self._connection.job(job_id)
+        if job["state"] not in ("done", "failed", "cancelled"):
+            if time.perf_counter() - self._since_s > _PATIENCE_S:
+                raise TimeoutError(f"job {job_id} is not done after {_PATIENCE_S} s")
+            return False
+        self._report.failed += job["state"] != "done"
+        self._report.finished_s.append(datetime.fromisoformat(job["finished_at"]).timestamp())
+        return True
+
+
+@contextmanager
+def _timed(times_ms: list[float]) -> Iterator[None]:
+    started_s = time.perf_counter()
+    yield
+    times_ms.append((time.perf_counter() - started_s) * 1000)
+
+
+def flood(order: Order, image: bytes) -> Report:
+    """Post, and post again, as soon as there is an answer."""
+    connection = Connection(order.url)
+    return _repeat(order.for_s, lambda: connection.post(image, model=order.model))
+
+
+def write(order: Order, image: bytes) -> Report:
+    """Write what the API writes for a submission, as often as the store takes it."""
+    with _making:
+        # One client for all threads, as in the API; a process has one order.
+        if not _writers:
+            _writers.append(Writer(order.url, order.database, model=order.model))
+    return _repeat(order.for_s, lambda: _writers[0].submit(image))
+
+
+_writers: list[Writer] = []
+_making: Final = threading.Lock()
+
+
+def _repeat(for_s: float, step: Callable[[], object]) -> Report:
+    report, deadline_s = Report(), time.perf_counter() + for_s
+    while time.perf_counter() < deadline_s:
+        try:
+            with _timed(report.posts_ms):
+                step()
+        except RefusedError:
+            report.refused += 1
+    return report

@@ -2,14 +2,13 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from importlib.metadata import version
 from typing import Final
 
-from benchmarks.system import cores_in_use
+from common.cores import available_cores
 from common.memory import total_bytes
 
 _PACKAGES: Final = (
@@ -25,50 +24,28 @@ def describe() -> dict[str, str]:
     """Name everything, each in a few words."""
     commit = _said("git", "rev-parse", "--short", "HEAD")
     changed = " and changes" if _said("git", "status", "--porcelain") else ""
+    processor = re.search(r"^Model name: *(.+)$", _said("lscpu"), re.MULTILINE)
     return {
-        "processor": _processor(),
-        "cores": f"{cores_in_use()} used, of {os.cpu_count()}",
+        "processor": processor[1] if processor else platform.processor(),
+        "cores": f"{available_cores()} used, of {os.cpu_count()}",
         "memory": f"{total_bytes() / _GIBIBYTE:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "load at the start": ", ".join(f"{load:.1f}" for load in os.getloadavg()),
         "commit": f"{commit}{changed}",
         "python": platform.python_version(),
         "nginx": _said("nginx", "-v").rpartition("/")[2],
-        "rabbitmq": _said("rabbitmqctl", "version"),
-        **{name: found for name in _PACKAGES if (found := _version(name))},
+        "rabbitmq": _said("rabbitmqctl", "version").partition("\n")[0],
+        **{name: version(name) for name in _PACKAGES},
     }
 
 
-def in_words(machine: Mapping[str, str]) -> str:
-    """Say it in one paragraph."""
-    return "; ".join(f"{name}: {value}" for name, value in machine.items())
-
-
-def _processor() -> str:
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
 def _said(name: str, *arguments: str) -> str:
-    """Return the first line that a program prints; nothing if there is no such program."""
+    """Return what a program prints; nothing if there is no such program."""
     program = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], _SYSTEM_PATH)))
     if program is None:
         return ""
     ended = subprocess.run(  # noqa: S603 (found in PATH)
-        [program, *arguments],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_WITHIN_S,
-    )
-    return ended.stdout.partition("\n")[0].strip()
+        [program, *arguments], check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, timeout=_WITHIN_S,
+    )  # fmt: skip
+    return ended.stdout.strip()

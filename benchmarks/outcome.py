@@ -1,10 +1,15 @@
 """What a part of the benchmark found, as it is kept and shown."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-Row = tuple[str, ...]
+from pydantic import TypeAdapter
+
+from benchmarks.figures import Spread, short, spread
+
+# Text, one figure, or the figures of several rounds, which are shown as their spread.
+Cell = str | int | float | Spread | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,8 +17,25 @@ class Table:
     """Figures for people."""
 
     caption: str
-    head: Row
-    rows: tuple[Row, ...]
+    head: tuple[str, ...]
+    rows: Sequence[Sequence[Cell]]
+
+    @property
+    def texts(self) -> list[tuple[str, ...]]:
+        """The rows as they are shown."""
+        return [tuple(map(shown, row)) for row in self.rows]
+
+
+def shown(cell: Cell) -> str:
+    match cell:
+        case int():
+            return f"{cell:,}"
+        case float():
+            return short(cell)
+        case str() | Spread():
+            return str(cell)
+        case _:
+            return str(spread(cell))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +47,14 @@ class Target:
     is_met: bool
 
 
+def at_least(what: str, least: float, measured: Spread) -> Target:
+    return Target(what=what, measured=str(measured), is_met=measured.median >= least)
+
+
+def at_most(what: str, most: float, measured: float, said: str) -> Target:
+    return Target(what=what, measured=said, is_met=measured <= most)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The result of one part.
@@ -34,7 +64,7 @@ class Outcome:
         seconds: How long it took.
         tables: The figures for people.
         targets: What was wished for.
-        figures: All that was measured, for programs and charts; what JSON can hold.
+        figures: What else was measured, for programs; what JSON can hold.
         fault: Why the part did not come to its end; empty if it did.
     """
 
@@ -45,19 +75,6 @@ class Outcome:
     figures: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what ``as_json`` gave, after it went through JSON."""
-        tables = tuple(
-            Table(
-                caption=one["caption"],
-                head=tuple(one["head"]),
-                rows=tuple(tuple(row) for row in one["rows"]),
-            )
-            for one in kept["tables"]
-        )
-        targets = tuple(Target(**one) for one in kept["targets"])
-        return cls(**{**kept, "tables": tables, "targets": targets})
+# Writes an outcome as JSON and reads it again.
+JSON: Final = TypeAdapter(Outcome)

@@ -4,17 +4,18 @@ Both with the consumers stopped, and from as many connections; they take turns. 
 from this benchmark what it gets from the API: image, record, and the note that it was published.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 from typing import Final
 
 from benchmarks import material
 from benchmarks.figures import percentile, ratio, short, spread
-from benchmarks.load import Order, Report, do
-from benchmarks.outcome import Outcome, Table, Target
+from benchmarks.load import Order, Report, Work, do, flood, write
+from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Plan
-from benchmarks.system import System, running_system, settings_for
+from benchmarks.system import running_system, settings_for
+from benchmarks.turns import in_turns
 
 _IMAGE_BYTES: Final = 60_000
 # As many processes as the API has, see uwsgi.ini.
@@ -28,6 +29,8 @@ _LEAST_OF_STORE: Final = 0.8
 _MOST_OF_STORES_P95: Final = 1.5
 _MORE_P95_MS: Final = 15
 
+Figures = Mapping[str, Sequence[float]]  # a value a turn
+
 
 def run(plan: Plan) -> Outcome:
     """Post as fast as posts are accepted, in turns with writing past the service."""
@@ -35,89 +38,58 @@ def run(plan: Plan) -> Outcome:
     image.write_bytes(material.photograph_of(_IMAGE_BYTES))
     settings = settings_for(plan.model, plan.folder)
     with running_system(plan.folder / "posting", settings) as system:
-        works: dict[str, Callable[[float], Report]] = {
-            "service": lambda for_s: _flood(system, plan.model, image, for_s),
-            "store": lambda for_s: _write(system, plan.model, image, for_s),
+
+        def done(work: Work, url: str, for_s: float) -> Report:
+            order = Order(
+                work=work, url=url, database=_STORE_DATABASE, image=image, model=plan.model,
+                clients=_CLIENTS, for_s=for_s,
+            )  # fmt: skip
+            return do(*[order] * _PROCESSES)
+
+        works = {
+            "service": partial(done, flood, system.url),
+            "store": partial(done, write, system.store.url),
         }
-        reports: dict[str, list[Report]] = {name: [] for name in works}
         for work in works.values():
             work(_WARM_UP_S)
-        for number in range(plan.rounds):
-            for name in works if number % 2 else reversed(works):
-                reports[name].append(works[name](plan.flood_s))
-    return Outcome(
-        part="posting",
-        tables=(_table(reports),),
-        targets=tuple(_targets(reports)),
-        figures={name: [_in_short(one) for one in those] for name, those in reports.items()},
-    )
-
-
-def _flood(system: System, model: str, image: Path, for_s: float) -> Report:
-    order = Order(
-        kind="flood", url=system.url, image=str(image), model=model, clients=_CLIENTS, for_s=for_s
-    )
-    return do(*[order] * _PROCESSES)
-
-
-def _write(system: System, model: str, image: Path, for_s: float) -> Report:
-    order = Order(
-        kind="write",
-        url=system.store.url,
-        database=_STORE_DATABASE,
-        image=str(image),
-        model=model,
-        clients=_CLIENTS,
-        for_s=for_s,
-    )
-    return do(*[order] * _PROCESSES)
-
-
-def _table(reports: Mapping[str, list[Report]]) -> Table:
-    rows = tuple(
-        (
-            name,
-            str(spread(one.posts_a_second for one in those)),
-            str(spread(median(one.posts_ms) for one in those)),
-            str(spread(percentile(one.posts_ms, 95) for one in those)),
-            str(sum(one.refused for one in those)),
-        )
-        for name, those in reports.items()
-    )
+        turns = {name: partial(work, plan.flood_s) for name, work in works.items()}
+        reports = in_turns(turns, plan.rounds)
+    figures = {name: _figures(those) for name, those in reports.items()}
+    rows: list[Sequence[Cell]] = [
+        (name, *one.values(), sum(report.refused for report in reports[name]))
+        for name, one in figures.items()
+    ]
     clients = _PROCESSES * _CLIENTS
-    return Table(
+    table = Table(
         caption=f"Images of 60 kB from {clients} clients, consumers stopped; the store alone: "
         f"the same writes from {clients} connections",
-        head=("where", "accepted/s", "median, ms", "p95, ms", "refused"),
+        head=("where", *figures["service"], "refused"),
         rows=rows,
     )
+    return Outcome(part="posting", tables=(table,), targets=tuple(_targets(**figures)))
 
 
-def _targets(reports: Mapping[str, list[Report]]) -> Iterator[Target]:
-    service, store = reports["service"], reports["store"]
-    rates = [one.posts_a_second for one in service]
-    stores = [one.posts_a_second for one in store]
-    share = ratio(rates, stores)
+def _figures(reports: Sequence[Report]) -> Figures:
+    return {
+        "accepted/s": [one.posts_a_second for one in reports],
+        "median, ms": [median(one.posts_ms) for one in reports],
+        "p95, ms": [percentile(one.posts_ms, 95) for one in reports],
+    }
+
+
+def _targets(service: Figures, store: Figures) -> Iterator[Target]:
+    rates = service["accepted/s"]
+    share = ratio(rates, store["accepted/s"])
     yield Target(
         what=f"POST: at least {_LEAST_A_SECOND}/s of 60 kB from 8 clients, or {_LEAST_OF_STORE} "
         "of what the store alone takes",
         measured=f"{spread(rates)}/s, {share} of the store's",
         is_met=median(rates) >= _LEAST_A_SECOND or share.median >= _LEAST_OF_STORE,
     )
-    allowed = [percentile(one.posts_ms, 95) * _MOST_OF_STORES_P95 + _MORE_P95_MS for one in store]
-    taken = [percentile(one.posts_ms, 95) for one in service]
-    yield Target(
-        what=f"POST: p95 at most {_MOST_OF_STORES_P95} times the store's own, "
-        f"and {_MORE_P95_MS} ms",
-        measured=f"{short(median(taken))} ms, allowed {short(median(allowed))} ms",
-        is_met=ratio(taken, allowed).median <= 1,
-    )
-
-
-def _in_short(report: Report) -> dict[str, float]:
-    return {
-        "a second": report.posts_a_second,
-        "median, ms": median(report.posts_ms),
-        "p95, ms": percentile(report.posts_ms, 95),
-        "refused": report.refused,
-    }
+    taken = service["p95, ms"]
+    allowed = [one * _MOST_OF_STORES_P95 + _MORE_P95_MS for one in store["p95, ms"]]
+    yield at_most(
+        f"POST: p95 at most {_MOST_OF_STORES_P95} times the store's own, and {_MORE_P95_MS} ms",
+        1, ratio(taken, allowed).median,
+        f"{short(median(taken))} ms, allowed {short(median(allowed))} ms",
+    )  # fmt: skip

@@ -6,13 +6,11 @@ from statistics import median
 from typing import Final, TypeVar
 
 from benchmarks.client import Connection
-from benchmarks.courier_round import ROUND, CourierRound
-from benchmarks.filling import OWNERS, Filler, publish
+from benchmarks.records import OWNERS, Filler, Lap, StoreTime, Writer, lap, publish
+from benchmarks.round import ROUND, CourierRound
 from benchmarks.system import DATABASE, System
-from benchmarks.writes import Lap, StoreTime, Writer, lap
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
-from common.mongo.jobs import MongoJobStore
 from embedded.settings import ROOT
 
 OPERATIONS: Final = ("POST", "poll", "claim", ROUND)
@@ -29,23 +27,22 @@ class Probe:
 
     def __init__(self, system: System, stack: ExitStack, store_time: StoreTime) -> None:
         client = stack.enter_context(connect(system.store.url, timeout_s=600))
-        database = open_database(client, DATABASE)
-        self._clock = ServerClock(database)
-        self._jobs = MongoJobStore(database, now_ms=self._clock.now_ms, publish_after_s=3600)
+        self._database = open_database(client, DATABASE)
         self._writer = Writer(system.store.url, DATABASE, model=MODEL)
+        self._jobs = self._writer.jobs
         self._connection = Connection(system.url)
-        self._courier = CourierRound(database, store_time)
+        self._courier = CourierRound(self._database, store_time)
         self._store_time = store_time
         self._image = IMAGE.read_bytes()
         self._system = system
-        self.database = database
 
     def grow(self, *, finished: int, waiting: int) -> None:
         """Add so many records, and messages for those that wait."""
-        filler = Filler(self.database, self._system.store, now_ms=self._clock.now_ms())
+        now_ms = ServerClock(self._database).now_ms()
+        filler = Filler(self._database, self._system.store, now_ms=now_ms)
         filler.add(JobState.DONE, finished)
         filler.add(JobState.PENDING, waiting)
-        publish(self._system.broker_url, waiting)
+        publish(self._system.amqp_url, waiting)
 
     def turn(self) -> Turn:
         """Submit, poll and claim some jobs, do a round, and leave no job behind."""
@@ -83,9 +80,8 @@ class Probe:
             raise RuntimeError(f"job {job_id} was claimed by somebody else")
 
     def _delete(self, job_ids: Iterable[JobId]) -> None:
-        for job in map(self._jobs.get, job_ids):
-            if job is not None:
-                self._jobs.delete(job)
+        for job in filter(None, map(self._jobs.get, job_ids)):
+            self._jobs.delete(job)
 
     def _laps(self, subjects: Iterable[T], step: Callable[[T], object]) -> Lap:
         """Return the medians of what *step* takes, and of the store's part of it."""

@@ -1,44 +1,26 @@
-"""Outcomes as JSON, and as a page of Markdown."""
+"""Outcomes as a page of Markdown, and for a terminal."""
 
-import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import machine as machines
-from benchmarks.outcome import Outcome, Row, Table
-
-JSON_FILE: Final = "bench.json"
-MARKDOWN_FILE: Final = "bench.md"
-CHART: Final = "bench"
+from benchmarks.outcome import Outcome, Table
 
 # Where the figures stand in docs/performance.md.
 MARK: Final = "./start.sh bench --write docs/performance.md"
 
 
-def write_json(
-    path: Path, outcomes: Sequence[Outcome], machine: Mapping[str, str], options: object
-) -> None:
-    """Write all that was measured, with what it was measured on and how."""
-    report = {
-        "machine": machine,
-        "options": options,
-        "parts": [outcome.as_json() for outcome in outcomes],
-    }
-    path.write_text(json.dumps(report, indent=1, default=str) + "\n")
-
-
-def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str], *, chart: str = "") -> str:
+def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> str:
     """Write the figures for people: first what was wished for, then every table."""
+    described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     paragraphs = [
-        f"Measured with {machines.in_words(machine)}.",
+        f"Measured with {described}.",
         targets_table(outcomes),
-        f"![The figures below as a chart]({chart})" if chart else "",
         *(
-            paragraph
+            f"**{table.caption}**\n\n{markdown_table(table.head, table.texts)}"
             for outcome in outcomes
             for table in outcome.tables
-            for paragraph in (f"**{table.caption}**", _table(table.head, table.rows))
         ),
         *(f"{one.part} did not come to its end: {one.fault}" for one in outcomes if one.fault),
     ]
@@ -47,18 +29,15 @@ def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str], *, chart: 
 
 def targets_table(outcomes: Sequence[Outcome]) -> str:
     """Put side by side what was wished for and what was measured; nothing if nothing was."""
-    rows = tuple(
-        (target.what, target.measured, "yes" if target.is_met else "no")
-        for outcome in outcomes
-        for target in outcome.targets
-    )
-    return _table(("target", "measured", "met?"), rows) if rows else ""
+    targets = [target for outcome in outcomes for target in outcome.targets]
+    rows = [(one.what, one.measured, "yes" if one.is_met else "no") for one in targets]
+    return markdown_table(("target", "measured", "met?"), rows) if rows else ""
 
 
 def text(table: Table) -> str:
     """Lay a table out for a terminal."""
-    rows = (table.head, *table.rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.head))]
+    rows = (table.head, *table.texts)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     return "\n".join((f"\n{table.caption}", *lines))
 
@@ -77,6 +56,11 @@ def write_into(page: Path, content: str) -> None:
     page.write_text(f"{before}{begin}\n\n{content}\n\n{end}{after}")
 
 
-def _table(head: Row, rows: Sequence[Row]) -> str:
+def markdown_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = (head, tuple("---" for _ in head), *rows)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def say(line: str) -> None:
+    """Tell whoever waits for the figures, where it does not mix with them."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201

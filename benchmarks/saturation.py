@@ -1,45 +1,37 @@
 """One service under load, once: what it got done, and what each role took for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks import roles
-from benchmarks.load import Order, Report, do
+from benchmarks.load import Order, do
+from benchmarks.load import saturate as keep_saturated
 from benchmarks.plan import Configuration, Plan
-from benchmarks.system import System, model_of
+from benchmarks.proxy import counting
+from benchmarks.system import System, model_of, running_broker, settings_for
 
 LOAD: Final = "load generator"
 SERVICE: Final = ("nginx", "api", "rabbitmq", "consumer", "courier")
-ROLES: Final = (*SERVICE, "store", LOAD, "engine")
-WARM_UP_JOBS: Final = 16
+ROLES: Final = (*SERVICE, "store", LOAD, roles.ENGINE)
+_WARM_UP_JOBS: Final = 16
+_COUNTED_JOBS: Final = 60
+# By the setting that says where the server is.
+_SERVERS: Final = {"MongoDB": "DARKROOM_MONGO_URL", "RabbitMQ": "DARKROOM_AMQP_URL"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One configuration under load, once.
-
-    Args:
-        engines: How many processes computed.
-        posts_ms: How long submissions took.
-        gets_ms: How long questions took.
-        gets_a_job: How many of them.
-        cpu_ms: By role, for one job.
-        cpu_share: Seconds a second of all that is not an engine.
-        resident_mb: By role, at the end.
-        largest_mb: The largest process of each role.
-    """
+class Turn(NamedTuple):
+    """One configuration under load, once."""
 
     images_a_second: float
-    engines: int
-    posts_ms: Sequence[float] = field(repr=False)
-    gets_ms: Sequence[float] = field(repr=False)
+    posts_ms: Sequence[float]
+    gets_ms: Sequence[float]
     gets_a_job: float
-    cpu_ms: Mapping[str, float]
-    cpu_share: float
-    resident_mb: Mapping[str, float]
-    largest_mb: Mapping[str, float]
+    cpu_ms: Mapping[str, float]  # by role, for one job
+    cpu_share: float  # seconds a second of all that is not an engine
+    at_the_end: Mapping[str, roles.Usage]  # by role
 
     @property
     def overhead_ms(self) -> float:
@@ -51,12 +43,12 @@ def saturate(
     system: System, configuration: Configuration, plan: Plan, image: Path, *, jobs: int
 ) -> Turn:
     order = Order(
-        kind="saturate",
+        work=keep_saturated,
         url=system.url,
-        image=str(image),
+        image=image,
         model=model_of(configuration, plan.model),
         clients=plan.clients,
-        jobs=WARM_UP_JOBS,
+        jobs=_WARM_UP_JOBS,
         in_flight=plan.in_flight,
     )
     with system.consuming(configuration):
@@ -64,24 +56,37 @@ def saturate(
         before = roles.usage(system.pids)
         report = do(replace(order, jobs=jobs))
         after = roles.usage(system.pids)
-    return _judged(report, before, after)
-
-
-def _judged(
-    report: Report, before: Mapping[str, roles.Usage], after: Mapping[str, roles.Usage]
-) -> Turn:
-    jobs = len(report.finished_s)
     if report.failed or report.refused:
         raise RuntimeError(f"{report.failed} jobs failed, {report.refused} were refused")
+    done = len(report.finished_s)
     cpu_s = roles.cpu_between(before, after) | {LOAD: report.cpu_s}
     return Turn(
-        images_a_second=report.images_a_second,
-        engines=after[roles.ENGINE].processes,
-        posts_ms=report.posts_ms,
-        gets_ms=report.gets_ms,
-        gets_a_job=len(report.gets_ms) / jobs,
-        cpu_ms={role: seconds * 1000 / jobs for role, seconds in cpu_s.items()},
-        cpu_share=sum(cpu_s.values()) / report.took_s - cpu_s[roles.ENGINE] / report.took_s,
-        resident_mb={role: used.resident_mb for role, used in after.items()},
-        largest_mb={role: used.largest_mb for role, used in after.items()},
+        report.images_a_second,
+        report.posts_ms,
+        report.gets_ms,
+        len(report.gets_ms) / done,
+        {role: seconds * 1000 / done for role, seconds in cpu_s.items()},
+        (sum(cpu_s.values()) - cpu_s[roles.ENGINE]) / report.took_s,
+        after,
     )
+
+
+def bytes_a_job(plan: Plan, image: Path) -> dict[str, float]:
+    """Count what goes to and from the servers, with a proxy before each and not under a clock."""
+    folder = plan.folder / "counted"
+    with running_broker(folder / "rabbitmq") as broker, ExitStack() as stack:
+        system = System(folder / "system", broker, settings_for(plan.model, plan.folder))
+        ports = (system.store.port, broker.program.ports[0].number)
+        proxies = [stack.enter_context(counting(port)) for port in ports]
+        for setting, port, proxy in zip(_SERVERS.values(), ports, proxies, strict=True):
+            direct = system.environment[setting]
+            system.environment[setting] = direct.replace(f":{port}", f":{proxy.port}")
+        stack.enter_context(system.running_servers())
+        before = [(one.sent_bytes, one.received_bytes) for one in proxies]
+        saturate(system, Configuration(runtime="onnx"), plan, image, jobs=_COUNTED_JOBS)
+        after = [(one.sent_bytes, one.received_bytes) for one in proxies]
+    figures = {}
+    for name, was, now in zip(_SERVERS, before, after, strict=True):
+        for direction, first, last in zip(("to", "from"), was, now, strict=True):
+            figures[f"{direction} {name}"] = (last - first) / (_COUNTED_JOBS + _WARM_UP_JOBS)
+    return figures | {"image": image.stat().st_size}

@@ -1,7 +1,7 @@
-"""The service's engine process alone, asked by its parent: no other module here speaks to it.
+"""A model alone: in this process, and in an engine process that this one asks.
 
-It is asked as a consumer asks it, by two lanes: the next image is there when one is done. And it
-is kept to one core, also what only receives and decodes in it.
+An engine is asked as a consumer asks it, by two lanes: the next image is there when one is done.
+And it is kept to one core, also what only receives and decodes in it.
 """
 
 import os
@@ -10,21 +10,36 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
+from typing import Final
+
+import psutil
 
 from common.jobs import JobId
 from common.settings.consumer import Runtime
 from common.settings.shared import LANES_AN_ENGINE
 from consumer.engines.keeper import Engine
 from consumer.engines.process import Limits
+from engine.decoding.decode import decode
+from engine.models.classifier import Classifier
+from engine.models.loading import load_model
+from engine.models.model import classify
 from engine.models.places import Places
 from engine.protocol import EngineConfig, Question
 
-TOP_K = 5
-NO_LIMIT = 10**9
-# Images that a call asks for.
-AT_ONCE = 4
-_LOOK_AGAIN_S = 0.05
+TOP_K: Final = 5
+NO_LIMIT: Final = 10**9
+AT_ONCE: Final = 4  # images that a call to an engine asks for
+
+
+def served_by(runtime: Runtime, name: str, where: Places) -> Classifier | None:
+    """Load a model as an engine does; None if another runtime would serve it instead."""
+    model = load_model(name, where, runtime=runtime, threads=1)
+    return model if isinstance(model, Classifier) and model.runtime == runtime else None
+
+
+def whole(classifier: Classifier, image: bytes) -> object:
+    """Go all the way from a file to labels."""
+    return classify(classifier, [decode(image, max_pixels=NO_LIMIT)], top_k=TOP_K)
 
 
 @contextmanager
@@ -54,21 +69,17 @@ def running_engine(
     ):
         engine.start()
         while not engine.is_ready:
-            time.sleep(_LOOK_AGAIN_S)
-        _keep_to_one_core(engine.pid)
+            time.sleep(0.05)
+        if engine.pid is not None and hasattr(os, "sched_setaffinity"):
+            core = max(os.sched_getaffinity(0))
+            for thread in psutil.Process(engine.pid).threads():
+                os.sched_setaffinity(thread.id, {core})
 
         def ask(image: bytes) -> object:
             question = Question(JobId("j"), image, name, TOP_K)
             return list(lanes.map(lambda _: list(engine.ask([question])), range(AT_ONCE)))
 
         yield ask
-
-
-def _keep_to_one_core(pid: int | None) -> None:
-    if pid is not None and hasattr(os, "sched_setaffinity"):
-        core = max(os.sched_getaffinity(0))
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
 
 
 def images_a_second(name: str, where: Places, image: bytes, *, for_s: float) -> float:
