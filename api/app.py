@@ -20,7 +20,10 @@ from api.problems import ProblemError
 from api.samples.views import create_samples
 from common.intake import Limits
 from common.jobs import Job
-from common.ports import BrokerEvidence, JobStore, Publisher, WorkerRegistry
+from common.ports.evidence import BrokerEvidence
+from common.ports.jobs import JobStore
+from common.ports.publisher import Publisher
+from common.ports.workers import WorkerRegistry
 from common.problems import answers
 from common.settings.api import ApiSettings
 

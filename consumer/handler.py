@@ -20,7 +20,8 @@ from common.errors import (
 )
 from common.jobs import Failure, Job, JobId, JobState, OwnerId, Result
 from common.messages import ClassifyMessage
-from common.ports import Disposition, JobStore
+from common.ports.deliveries import Disposition
+from common.ports.jobs import JobStore
 from common.problems import answers, failures
 from common.text import cleaned
 from consumer.errors import EngineLostError, EngineNotReadyError, Outcome

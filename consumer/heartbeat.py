@@ -9,7 +9,7 @@ from typing import Final, Self
 import structlog
 
 from common.errors import StoreRefusedError, StoreUnavailableError
-from common.ports import WorkerRegistry
+from common.ports.workers import WorkerRegistry
 from common.workers import HEARTBEATS_A_LEASE, ServedModel, Worker
 
 log = structlog.stdlib.get_logger(__name__)

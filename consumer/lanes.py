@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from common.ports import Disposition, Handled
+from common.ports.deliveries import Disposition, Handled
 
 Handle = Callable[[Sequence[bytes]], Iterable[tuple[int, Disposition]]]
 

@@ -3,7 +3,7 @@
 from concurrent.futures import wait
 from typing import Final
 
-from common.ports import Deliveries, Handled
+from common.ports.deliveries import Deliveries, Handled
 from common.pulse import Pulse
 from common.stopping import Stop
 from consumer.lanes import Lanes

@@ -16,7 +16,9 @@ from common.errors import (
 )
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
-from common.ports import DeadLetter, QueueDepth, StoreUsage, Sweep
+from common.ports.images import Sweep
+from common.ports.queues import DeadLetter, QueueDepth
+from common.ports.usage import StoreUsage
 from common.workers import Worker
 from consumer.errors import Outcome
 from engine.protocol import Answer, Question

@@ -9,7 +9,8 @@ from api.health.schemas import HealthView, ReadinessView
 from api.problems import ProblemError
 from api.schemas import as_json
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
-from common.ports import BrokerEvidence, WorkerRegistry
+from common.ports.evidence import BrokerEvidence
+from common.ports.workers import WorkerRegistry
 from common.problems import answers
 from common.workers import Worker
 

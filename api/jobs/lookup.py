@@ -2,7 +2,7 @@
 
 from api.problems import ProblemError
 from common.jobs import Job, JobId
-from common.ports import JobStore
+from common.ports.jobs import JobStore
 from common.problems import answers
 
 

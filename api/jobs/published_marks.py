@@ -10,7 +10,7 @@ import structlog
 
 from common.errors import StoreRefusedError, StoreUnavailableError
 from common.jobs import Job
-from common.ports import JobStore
+from common.ports.jobs import JobStore
 
 log = structlog.stdlib.get_logger(__name__)
 

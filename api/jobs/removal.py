@@ -9,7 +9,7 @@ from api.jobs.lookup import find_job
 from api.problems import ProblemError
 from common.errors import StaleJobError
 from common.jobs import Job, JobId
-from common.ports import JobStore
+from common.ports.jobs import JobStore
 from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)

@@ -11,7 +11,7 @@ import structlog
 
 from common.errors import StoreRefusedError
 from common.memory import MEBIBYTE
-from common.ports import StoreUsage, UsageMeter
+from common.ports.usage import StoreUsage, UsageMeter
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -22,7 +22,8 @@ from common.errors import (
 from common.intake import Limits, accept
 from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
-from common.ports import JobStore, Publisher
+from common.ports.jobs import JobStore
+from common.ports.publisher import Publisher
 from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)

@@ -18,7 +18,7 @@ from api.problems import ProblemError
 from api.schemas import as_json
 from common.errors import StoreRefusedError, StoreUnavailableError, UnreadableRecordError
 from common.jobs import Job, JobId
-from common.ports import JobStore
+from common.ports.jobs import JobStore
 from common.settings.api import ApiSettings
 
 # A job seldom takes longer, and whoever is in a hurry may ask sooner.

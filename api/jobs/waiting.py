@@ -14,7 +14,7 @@ from werkzeug.http import parse_list_header
 from api.jobs.lookup import find_job
 from api.problems import invalid_field
 from common.jobs import Job
-from common.ports import JobStore
+from common.ports.jobs import JobStore
 
 PREFERENCE: Final = "wait"
 

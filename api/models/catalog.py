@@ -7,7 +7,7 @@ from typing import Final
 from api.problems import ProblemError
 from common.formats import FORMATS
 from common.headers.others import spoken
-from common.ports import WorkerRegistry
+from common.ports.workers import WorkerRegistry
 from common.problems import answers
 from common.workers import ModelState, ServedModel, lacked_formats, merge_models
 

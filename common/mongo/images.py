@@ -5,7 +5,7 @@ from typing import Any, Final
 from pymongo.database import Database
 
 from common.mongo.connection import Document, translated_errors
-from common.ports import Sweep
+from common.ports.images import Sweep
 
 # nx-27017 reads whole documents, whatever is asked for: 60 kB take it half a millisecond.
 _SWEEP_AT_ONCE: Final = 50

@@ -6,7 +6,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from common.mongo.connection import Document, translated_errors
-from common.ports import StoreUsage
+from common.ports.usage import StoreUsage
 
 _COMMAND_NOT_FOUND = 59
 

@@ -12,7 +12,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
-from common.ports import Disposition, Handled, Receiver
+from common.ports.deliveries import Disposition, Handled, Receiver
 from common.rabbitmq.topology import QUEUE, connect, declare
 from common.rabbitmq.trouble import explain
 from common.retries import until_stopped

@@ -12,7 +12,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import BasicProperties
 
 from common.errors import BrokerUnavailableError
-from common.ports import DeadLetter, QueueDepth
+from common.ports.queues import DeadLetter, QueueDepth
 from common.rabbitmq.topology import DEAD_QUEUE, QUEUE, connect, declare
 from common.rabbitmq.trouble import Kind, explain, kind_of
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from common.ports import BrokerEvidence
+from common.ports.evidence import BrokerEvidence
 
 
 @dataclass(slots=True, kw_only=True)

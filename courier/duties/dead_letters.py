@@ -15,7 +15,8 @@ from common.errors import (
 )
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
-from common.ports import DeadLetter, DeadLetterQueue, Outbox
+from common.ports.outbox import Outbox
+from common.ports.queues import DeadLetter, DeadLetterQueue
 from common.problems import failures
 from courier.duties.lost_messages import pause_s
 

@@ -20,7 +20,8 @@ import structlog
 
 from common.errors import DarkroomError, StoreRefusedError
 from common.jobs import Job
-from common.ports import Outbox, WatchedQueue
+from common.ports.outbox import Outbox
+from common.ports.queues import WatchedQueue
 
 log = structlog.stdlib.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from common.ports import Images
+from common.ports.images import Images
 
 log = structlog.stdlib.get_logger(__name__)
 

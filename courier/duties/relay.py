@@ -5,7 +5,8 @@ import structlog
 from common.errors import StoreRefusedError
 from common.jobs import Job
 from common.messages import ClassifyMessage
-from common.ports import Outbox, Publisher
+from common.ports.outbox import Outbox
+from common.ports.publisher import Publisher
 
 log = structlog.stdlib.get_logger(__name__)
 

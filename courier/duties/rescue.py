@@ -8,7 +8,8 @@ import structlog
 
 from common.errors import StaleJobError, StoreRefusedError
 from common.jobs import Failure, Job, JobId, OwnerId
-from common.ports import Outbox, WorkerRegistry
+from common.ports.outbox import Outbox
+from common.ports.workers import WorkerRegistry
 from common.problems.failures import OWNER_DIED, OWNER_STUCK
 
 log = structlog.stdlib.get_logger(__name__)

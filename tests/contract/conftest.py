@@ -15,7 +15,11 @@ from common.mongo.evidence import MongoBrokerEvidence
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
-from common.ports import BrokerEvidence, Images, JobStore, Outbox, WorkerRegistry
+from common.ports.evidence import BrokerEvidence
+from common.ports.images import Images
+from common.ports.jobs import JobStore
+from common.ports.outbox import Outbox
+from common.ports.workers import WorkerRegistry
 from tests.fakes import InMemoryEvidence, InMemoryRegistry, InMemoryStore
 
 PUBLISH_AFTER_S = 5.0

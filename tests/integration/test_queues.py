@@ -11,7 +11,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from common.errors import BrokerUnavailableError
-from common.ports import DeadLetter, QueueDepth
+from common.ports.queues import DeadLetter, QueueDepth
 from common.rabbitmq.queues import RabbitQueues
 from common.rabbitmq.topology import (
     DEAD_QUEUE,

@@ -8,7 +8,7 @@ import structlog
 from common.errors import BrokerUnavailableError, StoreUnavailableError
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
-from common.ports import DeadLetter
+from common.ports.queues import DeadLetter
 from common.problems.failures import ENGINE_DIED
 from courier.duties.dead_letters import DeadLetters, Outcome
 from tests.examples import OWNER, a_job

@@ -8,7 +8,7 @@ import pytest
 from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailableError
 from common.jobs import Job, JobId, JobState, OwnerId
 from common.messages import ClassifyMessage
-from common.ports import Disposition
+from common.ports.deliveries import Disposition
 from common.problems.answers import STORE_REFUSED
 from common.problems.failures import IMAGE_GONE, IMAGE_UNDECODABLE, MODEL_FAILED
 from common.retries import until_stopped

@@ -36,7 +36,7 @@ OURS: Final = {
     r"common\.headers(\..+)?": r"common\.(errors|formats|headers(\..+)?)",
     r"common\.intake": r"common\.(errors|formats|headers\..+|jobs|problems(\..+)?)",
     r"common\.messages": r"common\.(jobs|errors)",
-    r"common\.ports": r"common\.(jobs|messages|workers)",
+    r"common\.ports(\..+)?": r"common\.(jobs|messages|workers)",
     r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
     r"common\.rabbitmq(\..+)?": r"common\.(?!mongo).+",
     r"common": "nothing",

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from common.ports import Disposition
+from common.ports.deliveries import Disposition
 from consumer.lanes import Lanes
 from testbed.waiting import wait_for
 

@@ -1,7 +1,7 @@
 """Which images the courier looks at, and when."""
 
 from common.jobs import new_job_id
-from common.ports import Sweep
+from common.ports.images import Sweep
 from courier.duties.orphans import OrphanedImages
 from tests.examples import a_job
 from tests.fakes import InMemoryStore

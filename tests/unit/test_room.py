@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from api.jobs.room import Room
 from common.errors import StoreFullError, StoreRefusedError
 from common.jobs import Job
-from common.ports import StoreUsage
+from common.ports.usage import StoreUsage
 from tests.examples import a_job, an_image
 from tests.fakes import FixedUsage, InMemoryStore
 from tests.service import Api

@@ -11,7 +11,8 @@ from common.errors import BrokerUnavailableError, StoreUnavailableError
 from common.intake import Limits
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
-from common.ports import JobStore, Publisher
+from common.ports.jobs import JobStore
+from common.ports.publisher import Publisher
 from tests.examples import a_worker, an_image
 from tests.fakes import FixedUsage, InMemoryRegistry, InMemoryStore, RecordingPublisher
 

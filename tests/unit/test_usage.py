@@ -5,7 +5,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from common.mongo.usage import MongoUsage
-from common.ports import StoreUsage
+from common.ports.usage import StoreUsage
 
 
 class AnsweringDatabase:
