@@ -17,13 +17,13 @@ import psutil
 from common.jobs import JobId
 from common.settings.consumer import Runtime
 from common.settings.shared import LANES_AN_ENGINE
-from consumer.engines.keeper import Engine
-from consumer.engines.process import Limits
+from consumer.engines.keeper import EngineKeeper
+from consumer.engines.process import EngineLimits
 from engine.decoding.decode import decode
 from engine.models.classifier import Classifier
 from engine.models.loading import load_model
 from engine.models.model import classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.protocol import EngineConfig, Question
 
 TOP_K: Final = 5
@@ -31,7 +31,7 @@ NO_LIMIT: Final = 10**9
 AT_ONCE: Final = 4  # images that a call to an engine asks for
 
 
-def served_by(runtime: Runtime, name: str, where: Places) -> Classifier | None:
+def served_by(runtime: Runtime, name: str, where: ModelPaths) -> Classifier | None:
     """Load a model as an engine does; None if another runtime would serve it instead."""
     model = load_model(name, where, runtime=runtime, threads=1)
     return model if isinstance(model, Classifier) and model.runtime == runtime else None
@@ -44,7 +44,7 @@ def whole(classifier: Classifier, image: bytes) -> object:
 
 @contextmanager
 def running_engine(
-    name: str, where: Places, *, runtime: Runtime = "onnx"
+    name: str, where: ModelPaths, *, runtime: Runtime = "onnx"
 ) -> Iterator[Callable[[bytes], object]]:
     """Run an engine with one model, one thread and one core.
 
@@ -62,9 +62,9 @@ def running_engine(
         log_level="WARNING",
         log_format="console",
     )
-    limits = Limits(start_s=300, job_s=300)
+    limits = EngineLimits(start_s=300, job_s=300)
     with (
-        closing(Engine(config, limits=limits, stopping=threading.Event())) as engine,
+        closing(EngineKeeper(config, limits=limits, stopping=threading.Event())) as engine,
         ThreadPoolExecutor(LANES_AN_ENGINE) as lanes,
     ):
         engine.start()
@@ -82,7 +82,7 @@ def running_engine(
         yield ask
 
 
-def images_a_second(name: str, where: Places, image: bytes, *, for_s: float) -> float:
+def images_a_second(name: str, where: ModelPaths, image: bytes, *, for_s: float) -> float:
     """Start an engine of the service's default runtime, and count what it answers."""
     with running_engine(name, where) as ask:
         ask(image)

@@ -28,7 +28,7 @@ from engine.decoding.decode import decode
 from engine.freed_memory import keep_freed_memory
 from engine.models.classifier import Classifier
 from engine.models.loading import load_model
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.runtimes.network import Floats
 
 _NO_LIMIT: Final = 10**9
@@ -63,8 +63,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=size_of, default=[], metavar="WIDTHxHEIGHT")
     asked = parser.parse_args()
     keep_freed_memory()
-    places = Places(asked.models_dir, asked.weights_dir)
-    model = load_model(asked.model, places, runtime="onnx", threads=1)
+    paths = ModelPaths(asked.models_dir, asked.weights_dir)
+    model = load_model(asked.model, paths, runtime="onnx", threads=1)
     if not isinstance(model, Classifier):
         raise SystemExit(f"{asked.model} decides itself what it sees of an image")
     files = [path for path in sorted(asked.photographs.iterdir()) if path.is_file()]
@@ -98,11 +98,11 @@ def _both(model: Classifier, photograph: bytes) -> tuple[Look, Look]:
 def _look(model: Classifier, photograph: bytes, enough_px: int) -> Look:
     started_s = time.perf_counter()
     image = decode(photograph, max_pixels=_NO_LIMIT, enough_px=enough_px)
-    batch = model.kit.preprocessing.batch([image])
+    batch = model.spec.preprocessing.batch([image])
     prepared_s = time.perf_counter()
     [logits] = model.network(batch)
     whole_s = time.perf_counter()
-    std = np.array(model.kit.preprocessing.std, np.float32)[:, None, None]
+    std = np.array(model.spec.preprocessing.std, np.float32)[:, None, None]
     prepared_ms, whole_ms = (1000 * (end - started_s) for end in (prepared_s, whole_s))
     return Look(batch[0] * std * 255, logits, prepared_ms, whole_ms)
 

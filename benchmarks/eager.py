@@ -11,7 +11,7 @@ from common.settings.consumer import ConsumerSettings
 from engine.models.classifier import Classifier
 from engine.models.model import classify
 from engine.models.origin import Origin
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.models.pretrained_loading import load_pretrained
 from engine.runtimes.network import Floats, Precision
 
@@ -30,10 +30,10 @@ class Eager:
         return logits
 
 
-def eager_classifier(name: str, where: Places) -> Classifier:
+def eager_classifier(name: str, where: ModelPaths) -> Classifier:
     """Load the model *name*, with the preprocessing that all runtimes share."""
     pretrained = load_pretrained(Origin.find(name, where))
-    return Classifier(network=Eager(pretrained.module), kit=pretrained.kit)
+    return Classifier(network=Eager(pretrained.module), spec=pretrained.spec)
 
 
 class EagerPredictor:
@@ -43,7 +43,7 @@ class EagerPredictor:
 
     def load(self) -> None:
         settings = ConsumerSettings()
-        where = Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
+        where = ModelPaths(settings.models_dir.absolute(), settings.weights_dir.absolute())
         name = (where.models / EAGER / "network").read_text()
         torch.set_num_threads(settings.threads_an_engine)
         self._classifier = eager_classifier(name, where)

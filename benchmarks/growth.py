@@ -88,7 +88,7 @@ def _settings(plan: Plan) -> dict[str, str]:
     return {
         "DARKROOM_MODELS": MODEL,
         "DARKROOM_MODELS_DIR": str(ROOT / "models"),
-        "DARKROOM_WEIGHTS_DIR": str(material.places(plan.folder).weights),
+        "DARKROOM_WEIGHTS_DIR": str(material.paths(plan.folder).weights),
     }
 
 

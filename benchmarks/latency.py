@@ -20,7 +20,7 @@ from benchmarks.plan import Configuration, Plan
 from benchmarks.system import running_system, settings_for
 from embedded.settings import ROOT
 from engine.models.classifier import Classifier
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 _POLL_S: Final = 0.002
 _WARM_UP: Final = 10
@@ -60,12 +60,12 @@ def run(plan: Plan) -> Outcome:
 
 
 @contextmanager
-def _service(plan: Plan) -> Iterator[tuple[str, Places]]:
+def _service(plan: Plan) -> Iterator[tuple[str, ModelPaths]]:
     """Yield the address of a service, and where its models are: one of our own, or another."""
     if plan.url:
-        yield plan.url, Places(ROOT / "models", ROOT / ".darkroom" / "weights")
+        yield plan.url, ModelPaths(ROOT / "models", ROOT / ".darkroom" / "weights")
         return
-    where = material.places(plan.folder)
+    where = material.paths(plan.folder)
     material.write_model(plan.model, where)
     with (
         running_system(plan.folder / "latency", settings_for(plan.model, plan.folder)) as system,

@@ -29,7 +29,7 @@ from benchmarks.report import say
 from benchmarks.turns import Step, take_turns
 from engine.decoding.decode import decode
 from engine.models.classifier import Classifier, top_k_predictions
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 ENGINE: Final = "engine"
 # Many short turns: what disturbs for a moment then spoils few of them.
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 def run(plan: Plan) -> Outcome:
     """Measure every model with images of every size, by every runtime."""
     torch.set_num_threads(1)
-    where = material.places(plan.folder)
+    where = material.paths(plan.folder)
     images = {size: material.photograph(size) for size in plan.sizes}
     rows = [row for name in plan.models for row in _compare(name, where, images, plan)]
     return Outcome(
@@ -65,7 +65,9 @@ def run(plan: Plan) -> Outcome:
     )
 
 
-def _compare(name: str, where: Places, images: Mapping[Size, bytes], plan: Plan) -> Iterator[Row]:
+def _compare(
+    name: str, where: ModelPaths, images: Mapping[Size, bytes], plan: Plan
+) -> Iterator[Row]:
     say(f"  {name}")
     material.write_model(name, where)
     classifiers = {
@@ -92,7 +94,7 @@ def _compare(name: str, where: Places, images: Mapping[Size, bytes], plan: Plan)
             yield from _rows(name, size, times_ms, tuple(stages))
 
 
-def _classifier(name: str, where: Places, runtime: BenchRuntime) -> Classifier | None:
+def _classifier(name: str, where: ModelPaths, runtime: BenchRuntime) -> Classifier | None:
     """Load a model into a runtime; None if that cannot serve it here."""
     if runtime == "eager":
         return eager_classifier(name, where)
@@ -102,13 +104,13 @@ def _classifier(name: str, where: Places, runtime: BenchRuntime) -> Classifier |
 def _stages(classifier: Classifier, image: bytes) -> dict[str, Step]:
     """Return each stage alone, with what the one before it gives."""
     opened = decode(image, max_pixels=NO_LIMIT)
-    batch = classifier.kit.preprocessing.batch([opened])
+    batch = classifier.spec.preprocessing.batch([opened])
     [logits] = classifier.network(batch)
     return {
         "decode": partial(decode, image, max_pixels=NO_LIMIT),
-        "preprocess": partial(classifier.kit.preprocessing.batch, [opened]),
+        "preprocess": partial(classifier.spec.preprocessing.batch, [opened]),
         "network": partial(classifier.network, batch),
-        "labels": partial(top_k_predictions, logits, classifier.kit.labels, TOP_K),
+        "labels": partial(top_k_predictions, logits, classifier.spec.labels, TOP_K),
     }
 
 

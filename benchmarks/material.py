@@ -14,7 +14,7 @@ import PIL.Image
 
 from benchmarks.plan import Size
 from embedded.settings import ROOT
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 EAGER: Final = "eager"
 _OURS: Final = ROOT / "models"
@@ -31,12 +31,12 @@ predictor = "benchmarks.eager:EagerPredictor"
 """
 
 
-def places(folder: Path) -> Places:
+def paths(folder: Path) -> ModelPaths:
     """Say where the models of a run lie, and their exports."""
-    return Places(folder / "models", folder / "weights")
+    return ModelPaths(folder / "models", folder / "weights")
 
 
-def write_model(name: str, where: Places) -> None:
+def write_model(name: str, where: ModelPaths) -> None:
     """Write a folder with random weights, of torchvision's architecture, unless it is there.
 
     A model that comes with the project is taken as it is.
@@ -59,7 +59,7 @@ def write_model(name: str, where: Places) -> None:
     (folder / "model.toml").write_text(_TOML.format(name=name, weights=weights))
 
 
-def write_eager_model(name: str, where: Places) -> None:
+def write_eager_model(name: str, where: ModelPaths) -> None:
     """Write a folder whose predictor computes the model *name* by eager torch."""
     folder = where.models / EAGER
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from common.mongo.connection import Document, ServerClock, connect, open_databas
 from common.mongo.images import MongoImages
 from common.mongo.jobs import MongoJobStore
 from common.mongo.workers import MongoWorkerRegistry
-from common.workers import Worker
+from common.workers import WorkerRecord
 from courier.duties.lost_messages import Evidence, LostMessages
 from courier.duties.orphans import OrphanedImages
 from courier.duties.relay import relay
@@ -56,7 +56,7 @@ class CourierRound:
         images.ensure_indexes()
         workers = MongoWorkerRegistry(database, now_ms=now_ms, lease_s=_FOREVER_S)
         for owner in OWNERS:
-            workers.beat(Worker(worker_id=owner, host="here", pid=1, models=()))
+            workers.beat(WorkerRecord(worker_id=owner, host="here", pid=1, models=()))
         rescuer = Rescuer(
             outbox=jobs, registry=workers, now_ms=now_ms, max_attempts=3, overdue_s=3600,
             confirm_s=0,

@@ -32,7 +32,7 @@ Turns = Mapping[Configuration, Sequence[Turn]]
 
 def run(plan: Plan) -> Outcome:
     """Measure every configuration in rounds, then memory, then the bytes that go around."""
-    where = material.places(plan.folder)
+    where = material.paths(plan.folder)
     material.write_model(plan.model, where)
     material.write_eager_model(plan.model, where)
     image = plan.folder / "image.jpg"
@@ -62,7 +62,7 @@ def run(plan: Plan) -> Outcome:
 
 def _rounds(system: System, plan: Plan, image: Path) -> tuple[Sequence[float], Turns]:
     """Return the images a second of one engine alone, and the turns of all configurations."""
-    engine, where = [], material.places(plan.folder)
+    engine, where = [], material.paths(plan.folder)
     turns: dict[Configuration, list[Turn]] = {one: [] for one in plan.configurations}
     for number in range(plan.rounds):
         say(f"  round {number + 1} of {plan.rounds}")

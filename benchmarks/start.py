@@ -19,7 +19,7 @@ from benchmarks.system import System, running_broker, settings_for
 from common.settings.consumer import Runtime
 from embedded.readiness import listens
 from embedded.settings import ROOT
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from testbed.ports import free_port
 
 _LOOK_AGAIN_S: Final = 0.005
@@ -31,10 +31,10 @@ _RUNTIMES: Final[tuple[Runtime, ...]] = ("onnx", "torch")
 
 def run(plan: Plan) -> Outcome:
     """Start every role, the engine by every runtime, and the whole system, some times each."""
-    where = material.places(plan.folder)
+    where = material.paths(plan.folder)
     material.write_model(plan.model, where)
     # With nowhere an export yet: a folder for weights that nobody used.
-    first = Places(where.models, plan.folder / "first")
+    first = ModelPaths(where.models, plan.folder / "first")
     times_s = {"engine: ready, onnx, with its export": [_engine_s(plan.model, first, "onnx")]}
     _engine_s(plan.model, where, "onnx")  # what follows finds an export
     for _ in range(1 if plan.quick else 3):
@@ -76,7 +76,7 @@ def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
                 time.sleep(_LOOK_AGAIN_S)
             yield what, time.perf_counter() - started_s
     for runtime in _RUNTIMES:
-        took_s = _engine_s(plan.model, material.places(plan.folder), runtime)
+        took_s = _engine_s(plan.model, material.paths(plan.folder), runtime)
         yield f"engine: ready, {runtime}", took_s
     yield "./start.sh -d: ready", _whole_s(folder / "whole", settings)
 
@@ -86,7 +86,7 @@ def _said(system: System, name: str, word: str) -> bool:
     return word in _COLOURS.sub("", system.log(name).read_text(errors="replace")).split()
 
 
-def _engine_s(model: str, where: Places, runtime: Runtime) -> float:
+def _engine_s(model: str, where: ModelPaths, runtime: Runtime) -> float:
     started_s = time.perf_counter()
     with running_engine(model, where, runtime=runtime):
         return time.perf_counter() - started_s

@@ -151,7 +151,7 @@ def model_of(configuration: Configuration, model: str) -> str:
 
 def settings_for(model: str, folder: Path) -> dict[str, str]:
     """Return the settings of a service with a model of *folder*, and that by eager torch."""
-    where = material.places(folder)
+    where = material.paths(folder)
     return {
         "DARKROOM_MODELS": f"{model},{material.EAGER}",
         "DARKROOM_MODELS_DIR": str(where.models),

@@ -53,7 +53,7 @@ class ServedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class WorkerRecord:
     """One consumer process. Its id is new at every start, so a restart is a new owner.
 
     Args:
@@ -78,7 +78,7 @@ class Worker:
         return any(model.is_ready for model in self.models)
 
 
-def lacked_formats(workers: Iterable[Worker]) -> frozenset[str]:
+def lacked_formats(workers: Iterable[WorkerRecord]) -> frozenset[str]:
     """Return the image formats that some worker cannot decode: any of them may get the next job."""
     return frozenset(name for worker in workers for name in worker.lacks)
 
@@ -86,7 +86,7 @@ def lacked_formats(workers: Iterable[Worker]) -> frozenset[str]:
 _PREFERENCE = (ModelState.READY, ModelState.LOADING, ModelState.UNAVAILABLE)
 
 
-def merge_models(workers: Iterable[Worker]) -> dict[str, ServedModel]:
+def merge_models(workers: Iterable[WorkerRecord]) -> dict[str, ServedModel]:
     """Combine what several workers say of each model."""
     return best_of(model for worker in workers for model in worker.models)
 

@@ -38,7 +38,7 @@ _LONGEST_REASON: Final = 200
 _EXPECTED: Final = (TransientError, StoreRefusedError, StaleJobError)
 
 
-class Classifier(Protocol):
+class Engines(Protocol):
     """The engine, as the handler sees it."""
 
     def wait_until_ready(self) -> None:
@@ -86,7 +86,7 @@ class Handler:
     """
 
     store: JobStore
-    classifier: Classifier
+    engines: Engines
     owner: OwnerId
     max_attempts: int
     patiently: Retrying
@@ -109,7 +109,7 @@ class Handler:
                 else:
                     begun.append((index, *step))
             if begun:
-                outcomes = self.classifier.ask([question for _, _, question in begun])
+                outcomes = self.engines.ask([question for _, _, question in begun])
                 for (index, job, _), outcome in zip(begun, outcomes, strict=True):
                     yield index, self._end(job, outcome)
 
@@ -130,7 +130,7 @@ class Handler:
         self, message: ClassifyMessage, hands: ExitStack
     ) -> tuple[Job, Question] | None:
         # An engine that is still loading costs no attempt: wait before the claim.
-        self.classifier.wait_until_ready()
+        self.engines.wait_until_ready()
         job = self._claim(message, hands)
         image = None if job is None else self.patiently(self._image, job)
         if job is None or image is None:

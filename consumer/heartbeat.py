@@ -10,7 +10,7 @@ import structlog
 
 from common.errors import StoreRefusedError, StoreUnavailableError
 from common.ports.workers import WorkerRegistry
-from common.workers import HEARTBEATS_A_LEASE, ServedModel, Worker
+from common.workers import HEARTBEATS_A_LEASE, ServedModel, WorkerRecord
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -28,7 +28,7 @@ class Heartbeat:
     """
 
     def __init__(
-        self, registry: WorkerRegistry, describe: Callable[[], Worker], *, lease_s: float
+        self, registry: WorkerRegistry, describe: Callable[[], WorkerRecord], *, lease_s: float
     ) -> None:
         self._registry = registry
         self._describe = describe
@@ -76,7 +76,7 @@ class Heartbeat:
             return self._interval_s
         return min(_REPEAT_AFTER_S, self._interval_s)
 
-    def _tell(self, worker: Worker) -> None:
+    def _tell(self, worker: WorkerRecord) -> None:
         try:
             self._registry.beat(worker)
         except StoreRefusedError as exc:
@@ -85,7 +85,7 @@ class Heartbeat:
             self._registry.beat(_undescribed(worker))
 
 
-def _undescribed(worker: Worker) -> Worker:
+def _undescribed(worker: WorkerRecord) -> WorkerRecord:
     """Leave out the texts that come from models."""
     models = tuple(ServedModel(name=model.name, state=model.state) for model in worker.models)
     return replace(worker, models=models)

@@ -22,10 +22,10 @@ from common.settings.consumer import ConsumerSettings
 from common.settings.loading import load_or_exit
 from common.settings.shared import LANES_AN_ENGINE
 from common.stopping import Stop, stop_on_signals
-from common.workers import Worker as WorkerRecord
-from consumer.engines.keeper import Engine
-from consumer.engines.pool import Engines
-from consumer.engines.process import Limits
+from common.workers import WorkerRecord
+from consumer.engines.keeper import EngineKeeper
+from consumer.engines.pool import EnginePool
+from consumer.engines.process import EngineLimits
 from consumer.handler import Handler
 from consumer.heartbeat import Heartbeat
 from consumer.lanes import Lanes
@@ -56,7 +56,7 @@ def main() -> int:
         trouble.on_change = heartbeat.beat_now
         handler = Handler(
             store=stores.jobs,
-            classifier=engines,
+            engines=engines,
             owner=owner,
             max_attempts=settings.max_attempts,
             patiently=until_stopped(stop.hurried, StoreUnavailableError, StoreRefusedError),
@@ -87,7 +87,7 @@ def _deliveries(settings: ConsumerSettings, stop: Stop) -> RabbitDeliveries:
     return RabbitDeliveries(how, stop=stop)
 
 
-def _engines(settings: ConsumerSettings, stopping: threading.Event) -> Engines:
+def _engines(settings: ConsumerSettings, stopping: threading.Event) -> EnginePool:
     config, limits = _engine_config(settings), _limits(settings)
     if (asked := settings.engines * settings.engine_threads) > settings.cores:
         log.warning("fewer threads than asked for: there are no more cores", asked=asked)
@@ -98,9 +98,9 @@ def _engines(settings: ConsumerSettings, stopping: threading.Event) -> Engines:
         cores=settings.cores,
     )
     engines = [
-        Engine(config, limits=limits, stopping=stopping) for _ in range(settings.engine_count)
+        EngineKeeper(config, limits=limits, stopping=stopping) for _ in range(settings.engine_count)
     ]
-    return Engines(engines, stopping=stopping)
+    return EnginePool(engines, stopping=stopping)
 
 
 def _lanes(settings: ConsumerSettings, handler: Handler) -> Lanes:
@@ -134,8 +134,8 @@ def _engine_config(settings: ConsumerSettings) -> EngineConfig:
     )
 
 
-def _limits(settings: ConsumerSettings) -> Limits:
-    return Limits(
+def _limits(settings: ConsumerSettings) -> EngineLimits:
+    return EngineLimits(
         start_s=settings.engine_start_limit_s,
         job_s=settings.job_time_limit_s,
         memory_bytes=settings.engine_memory_limit_mb * MEBIBYTE,
@@ -144,7 +144,7 @@ def _limits(settings: ConsumerSettings) -> Limits:
     )
 
 
-def _describe(owner: OwnerId, engines: Engines, trouble: Trouble) -> WorkerRecord:
+def _describe(owner: OwnerId, engines: EnginePool, trouble: Trouble) -> WorkerRecord:
     return WorkerRecord(
         worker_id=owner,
         host=socket.gethostname(),
@@ -155,7 +155,7 @@ def _describe(owner: OwnerId, engines: Engines, trouble: Trouble) -> WorkerRecor
     )
 
 
-def _wait_for_a_model(engines: Engines, stopping: threading.Event) -> None:
+def _wait_for_a_model(engines: EnginePool, stopping: threading.Event) -> None:
     """Take no deliveries while there is no model to answer them with."""
     while not (stopping.is_set() or any(model.is_ready for model in engines.models)):
         stopping.wait(_LOOK_AGAIN_S)

@@ -16,7 +16,7 @@ from engine.decoding.decode import UndecodableImageError, decode
 from engine.models.errors import ModelUnavailableError, NotFiniteError
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
 
 log = structlog.stdlib.get_logger(__name__)
@@ -179,7 +179,7 @@ def _load(name: str, config: EngineConfig) -> Model:
     try:
         return load_model(
             name,
-            Places(config.models_dir, config.weights_dir),
+            ModelPaths(config.models_dir, config.weights_dir),
             runtime=config.runtime,
             threads=config.threads,
             computing=config.computing,

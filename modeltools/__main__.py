@@ -12,7 +12,7 @@ from common.errors import PermanentError
 from common.settings.consumer import ConsumerSettings
 from common.settings.loading import load_or_exit
 from common.settings.shared import ModelName
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 _REFUSED: Final = 1
 _INTERRUPTED: Final = 130  # as a shell has it
@@ -96,22 +96,22 @@ def _fetch(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
     return 0 if is_enough else _REFUSED
 
 
-def _places(settings: ConsumerSettings) -> Places:
-    return Places(settings.models_dir.absolute(), settings.weights_dir.absolute())
+def _places(settings: ConsumerSettings) -> ModelPaths:
+    return ModelPaths(settings.models_dir.absolute(), settings.weights_dir.absolute())
 
 
 def _quantize(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
-    from modeltools.quantizing.order import Order  # noqa: PLC0415 (an extra)
     from modeltools.quantizing.quantize import quantize  # noqa: PLC0415 (an extra)
+    from modeltools.quantizing.request import QuantizeRequest  # noqa: PLC0415 (an extra)
 
     outcome = quantize(
-        Order(
+        QuantizeRequest(
             name=asked.name,
             to=asked.to,
             calibrate=asked.relative_to / asked.calibrate if asked.calibrate else None,
             evaluate=asked.relative_to / asked.evaluate,
             force=asked.force,
-            places=_places(settings),
+            paths=_places(settings),
             reports=settings.state_dir.absolute() / _REPORTS,
             runtime=settings.runtime,
             threads=settings.threads_an_engine,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from common.settings.consumer import Runtime
 from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Fetched:
         return f"{self.name}: {self.story if self.is_there else f'NOT AVAILABLE: {self.story}'}"
 
 
-def fetch(names: Sequence[str], places: Places, *, runtime: Runtime) -> Iterator[Fetched]:
+def fetch(names: Sequence[str], paths: ModelPaths, *, runtime: Runtime) -> Iterator[Fetched]:
     """Download and export each of *names*, as a consumer would at its first start."""
     for name in names:
         try:
-            model = load_model(name, places, runtime=runtime, threads=1)
+            model = load_model(name, paths, runtime=runtime, threads=1)
         except ModelUnavailableError as exc:
             yield Fetched(name, False, str(exc))
         else:

@@ -11,7 +11,7 @@ import PIL.Image
 import pillow_heif
 
 from common.jobs import Image, Job, JobId, OwnerId, Prediction, new_job_id
-from common.workers import ModelState, ServedModel, Worker
+from common.workers import ModelState, ServedModel, WorkerRecord
 
 # Pillow writes HEIF only with it.
 pillow_heif.register_heif_opener()
@@ -37,9 +37,11 @@ def a_job(job_id: JobId | None = None, **changes: Any) -> Job:
     return Job(**{**fields, **changes})
 
 
-def a_worker(worker_id: OwnerId = OWNER, *models: ServedModel) -> Worker:
+def a_worker(worker_id: OwnerId = OWNER, *models: ServedModel) -> WorkerRecord:
     """Make a consumer, which serves digits unless told otherwise."""
-    return Worker(worker_id=worker_id, host="here", pid=1, models=models or (a_model("digits"),))
+    return WorkerRecord(
+        worker_id=worker_id, host="here", pid=1, models=models or (a_model("digits"),)
+    )
 
 
 def a_model(name: str, state: ModelState = ModelState.READY, **changes: Any) -> ServedModel:

@@ -19,7 +19,7 @@ from common.messages import ClassifyMessage
 from common.ports.images import Sweep
 from common.ports.queues import DeadLetter, QueueDepth
 from common.ports.usage import StoreUsage
-from common.workers import Worker
+from common.workers import WorkerRecord
 from consumer.errors import Outcome
 from engine.protocol import Answer, Question
 from tests.examples import TABBY
@@ -244,15 +244,15 @@ class InMemoryStore:
 class InMemoryRegistry:
     """``WorkerRegistry`` in a dictionary; time stands still unless moved."""
 
-    def __init__(self, *workers: Worker, lease_s: float = 15.0) -> None:
+    def __init__(self, *workers: WorkerRecord, lease_s: float = 15.0) -> None:
         self.now_s = 1000.0
         self.is_down = False
         self._lease_s = lease_s
-        self._beats: dict[OwnerId, tuple[float, Worker]] = {}
+        self._beats: dict[OwnerId, tuple[float, WorkerRecord]] = {}
         for worker in workers:
             self.beat(worker)
 
-    def beat(self, worker: Worker) -> None:
+    def beat(self, worker: WorkerRecord) -> None:
         self._be_reached()
         self._beats[worker.worker_id] = (self.now_s, worker)
 
@@ -260,7 +260,7 @@ class InMemoryRegistry:
         self._be_reached()
         self._beats.pop(worker_id, None)
 
-    def living(self) -> tuple[Worker, ...]:
+    def living(self) -> tuple[WorkerRecord, ...]:
         self._be_reached()
         return tuple(
             worker for beat_s, worker in self._beats.values() if beat_s > self.now_s - self._lease_s
@@ -343,7 +343,7 @@ class InMemoryQueues:
             raise BrokerUnavailableError("RabbitMQ is down")
 
 
-class CannedClassifier:
+class CannedEngines:
     """Gives every question the same outcome."""
 
     def __init__(self, outcome: Outcome | None = None) -> None:

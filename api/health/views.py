@@ -12,7 +12,7 @@ from common.errors import StoreForbiddenError, StoreRefusedError, StoreUnavailab
 from common.ports.evidence import BrokerEvidence
 from common.ports.workers import WorkerRegistry
 from common.problems import answers
-from common.workers import Worker
+from common.workers import WorkerRecord
 
 OK = "ok"
 
@@ -88,7 +88,7 @@ def _store_and_consumer(registry: WorkerRegistry) -> tuple[str, str]:
     return OK, _what_consumers_lack(workers)
 
 
-def _what_consumers_lack(workers: Sequence[Worker]) -> str:
+def _what_consumers_lack(workers: Sequence[WorkerRecord]) -> str:
     if not workers:
         return "no consumer is alive"
     ready = [worker for worker in workers if worker.is_ready]

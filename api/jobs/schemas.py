@@ -17,8 +17,8 @@ from pydantic import (
 from pydantic.types import JsonValue
 from pydantic_core import from_json
 
+from common.as_dict import as_dict
 from common.jobs import Job, JobState
-from common.plain import plain
 
 MAX_METADATA_BYTES = 4096
 MAX_TOP_K = 100
@@ -199,7 +199,7 @@ class JobView(BaseModel):
 
     @classmethod
     def of(cls, job: Job) -> Self:
-        fields = plain(job)
+        fields = as_dict(job)
         return cls.model_validate(
             {"id": job.job_id, **fields, "setbacks": fields["setbacks"] or None}
         )

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, TypeAdapter
 
+from common.as_dict import as_dict
 from common.jobs import Job
 from common.mongo.connection import Document
 from common.mongo.reading import present
-from common.plain import plain
 
 
 def to_document(job: Job) -> Document:
     """Write a job as a document; what it does not have yet is absent."""
-    fields = plain(job)
+    fields = as_dict(job)
     fields["_id"] = fields.pop("job_id")
     fields["state"] = job.state.value
     fields["republished"] = job.republished or None

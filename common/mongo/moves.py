@@ -15,9 +15,9 @@ records (nx-27017 finds dates only slowly):
 from collections.abc import Sequence
 from typing import Final
 
+from common.as_dict import as_dict
 from common.jobs import Job, JobState
 from common.mongo.connection import Document
-from common.plain import plain
 
 # Dates come from the server's clock. (nx-27017 stores a date given to $set as text.)
 _STAMP_OF_STATE: Final = {
@@ -69,12 +69,12 @@ def _changed(job: Job, previous: Job, setbacks: Sequence[Document]) -> Document:
         if getattr(job, name) != getattr(previous, name)
     }
     if job.result != previous.result:
-        fields["result"] = None if job.result is None else plain(job.result)
+        fields["result"] = None if job.result is None else as_dict(job.result)
     if job.error != previous.error:
-        fields["error"] = None if job.error is None else plain(job.error)
+        fields["error"] = None if job.error is None else as_dict(job.error)
     if new := job.setbacks[len(previous.setbacks) :]:
         # Not by $push: nx-27017 stores what that appends as text.
-        fields["setbacks"] = [*setbacks, *map(plain, new)]
+        fields["setbacks"] = [*setbacks, *map(as_dict, new)]
     elif not job.setbacks:
         fields["setbacks"] = None  # a retry begins with none
     return fields

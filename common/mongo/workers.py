@@ -11,7 +11,7 @@ from common.formats import FORMATS
 from common.jobs import OwnerId
 from common.mongo.connection import Document, translated_errors
 from common.mongo.reading import Reader, present
-from common.workers import ServedModel, Worker
+from common.workers import ServedModel, WorkerRecord
 
 _ID: Final = TypeAdapter(OwnerId)
 _MODEL: Final = TypeAdapter(ServedModel)
@@ -41,7 +41,7 @@ class MongoWorkerRegistry:
         with translated_errors():
             self._workers.create_index("heartbeat_ms")
 
-    def beat(self, worker: Worker) -> None:
+    def beat(self, worker: WorkerRecord) -> None:
         """Record that *worker* lives now, and what it serves."""
         fields = asdict(worker)
         del fields["worker_id"]
@@ -63,17 +63,17 @@ class MongoWorkerRegistry:
         with translated_errors():
             self._workers.delete_many({"heartbeat_ms": {"$lt": oldest_ms}})
 
-    def living(self) -> tuple[Worker, ...]:
+    def living(self) -> tuple[WorkerRecord, ...]:
         """Return the workers whose heartbeat is younger than the lease."""
         oldest_ms = self._now_ms() - self._lease_ms
         with translated_errors():
             documents = list(self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}))
         return tuple(self._worker_reader.readable(documents))
 
-    def _from_document(self, document: Document) -> Worker:
+    def _from_document(self, document: Document) -> WorkerRecord:
         """Read a worker, of which the id is enough: it owns jobs, whatever else it says."""
         host, pid, trouble = (document.get(name) for name in ("host", "pid", "trouble"))
-        return Worker(
+        return WorkerRecord(
             worker_id=_ID.validate_python(document["_id"]),
             host=host if isinstance(host, str) else "",
             pid=pid if isinstance(pid, int) else 0,

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from common.jobs import OwnerId
-from common.workers import Worker
+from common.workers import WorkerRecord
 
 
 class WorkerRegistry(Protocol):
@@ -12,7 +12,7 @@ class WorkerRegistry(Protocol):
     Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``.
     """
 
-    def beat(self, worker: Worker) -> None:
+    def beat(self, worker: WorkerRecord) -> None:
         """Record that *worker* lives now, and what it serves."""
         ...
 
@@ -20,6 +20,6 @@ class WorkerRegistry(Protocol):
         """Remove a worker that stopped cleanly."""
         ...
 
-    def living(self) -> tuple[Worker, ...]:
+    def living(self) -> tuple[WorkerRecord, ...]:
         """Return the workers whose heartbeat is younger than the lease."""
         ...

@@ -12,7 +12,7 @@ import structlog
 
 from common.problems import failures
 from common.workers import ModelState, ServedModel
-from consumer.engines.process import END_WITHIN_S, Child, Limits, RetiredError
+from consumer.engines.process import END_WITHIN_S, EngineLimits, EngineProcess, RetiredError
 from consumer.engines.shared_lock import SharedLock
 from consumer.errors import (
     DecodeOverdueError,
@@ -34,7 +34,7 @@ class _SharedLossError(Exception):
     """A process was lost while it had several questions; any of them may be to blame."""
 
 
-class Engine:
+class EngineKeeper:
     """Keeps one engine process alive and asks it.
 
     Several lanes may ask at once. If a process is lost while it has several questions, each of them
@@ -46,7 +46,9 @@ class Engine:
         stopping: Set when the consumer stops: then nobody waits for another process.
     """
 
-    def __init__(self, config: EngineConfig, *, limits: Limits, stopping: threading.Event) -> None:
+    def __init__(
+        self, config: EngineConfig, *, limits: EngineLimits, stopping: threading.Event
+    ) -> None:
         self._config = config
         self._limits = limits
         self._stopping = stopping
@@ -55,7 +57,7 @@ class Engine:
         self._changed = threading.Condition()
         self._asking = SharedLock(config.lines)
         self._clocks = [DecodeClock() for _ in range(config.lines)]
-        self._child: Child | None = None
+        self._child: EngineProcess | None = None
         self._models = self._all(ModelState.LOADING)
         # The kernel ties a child's life to the thread that started it (see die_with_parent),
         # so one thread, which lives as long as the parent, starts them all.
@@ -170,7 +172,7 @@ class Engine:
         Raises:
             OSError: The system cannot start a process now.
         """
-        child = self._child = Child(self._config, self._limits, self._clocks)
+        child = self._child = EngineProcess(self._config, self._limits, self._clocks)
         try:
             return self._see_through(child)
         except Exception:
@@ -178,7 +180,7 @@ class Engine:
             child.wait_for_end()  # the next one uses the same clocks
             raise
 
-    def _see_through(self, child: Child) -> bool:
+    def _see_through(self, child: EngineProcess) -> bool:
         if self._closing.is_set():
             child.kill(_closed())
         models = child.wait_until_ready()
@@ -206,7 +208,7 @@ class Engine:
             self._changed.notify_all()
         self._on_change()
 
-    def _ready_child(self) -> Child:
+    def _ready_child(self) -> EngineProcess:
         with self._changed:
             while (child := self._child) is None or not child.is_ready:
                 if self._stopping.is_set() or self._closing.is_set():

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 from common.workers import ServedModel, best_of
-from consumer.engines.keeper import Engine
+from consumer.engines.keeper import EngineKeeper
 from consumer.errors import EngineNotReadyError, Outcome
 from engine.protocol import Question
 
 _LOOK_AGAIN_S: Final = 0.2
 
 
-class Engines:
+class EnginePool:
     """Gives each batch to the engine that has the least to do.
 
     Args:
@@ -21,7 +21,7 @@ class Engines:
         stopping: Set when the consumer stops: then nobody waits for an engine.
     """
 
-    def __init__(self, engines: Sequence[Engine], *, stopping: threading.Event) -> None:
+    def __init__(self, engines: Sequence[EngineKeeper], *, stopping: threading.Event) -> None:
         self._engines = engines
         self._stopping = stopping
         self._changed = threading.Condition()

@@ -41,7 +41,7 @@ END_WITHIN_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class EngineLimits:
     """What an engine may take: over the first three it is killed, over the others replaced.
 
     Args:
@@ -81,7 +81,7 @@ class _Line:
             line.shutdown(socket.SHUT_RDWR)
 
 
-class Child:
+class EngineProcess:
     """One process, which a thread of its own watches.
 
     The watcher alone enforces the limits, by killing. Senders and receivers block meanwhile. The
@@ -93,7 +93,9 @@ class Child:
         clocks: One for each line; no other process uses them any more.
     """
 
-    def __init__(self, config: EngineConfig, limits: Limits, clocks: Sequence[DecodeClock]) -> None:
+    def __init__(
+        self, config: EngineConfig, limits: EngineLimits, clocks: Sequence[DecodeClock]
+    ) -> None:
         # Spawned: a fork would carry the parent's connections and threads' locks along.
         context = multiprocessing.get_context("spawn")
         for clock in clocks:

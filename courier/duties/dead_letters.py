@@ -29,7 +29,7 @@ _REJECTED: Final = "rejected"
 _LOGGED_BYTES: Final = 200
 
 
-class Outcome(StrEnum):
+class Settlement(StrEnum):
     """What became of a dead letter."""
 
     MALFORMED = "malformed"
@@ -58,7 +58,7 @@ class DeadLetters:
     outbox: Outbox
     lease_s: float
     at_most: int
-    totals: Counter[Outcome] = field(default_factory=Counter)
+    totals: Counter[Settlement] = field(default_factory=Counter)
 
     def settle(self) -> int:
         """Settle some; return how many.
@@ -74,14 +74,14 @@ class DeadLetters:
                 self._note(letter, self._settled(letter))
         return self.at_most
 
-    def _settled(self, letter: DeadLetter) -> Outcome:
+    def _settled(self, letter: DeadLetter) -> Settlement:
         try:
             return self._settle(letter)
         except StoreRefusedError as exc:  # the letters behind it must not wait for it
             log.error("the store refused to settle a dead letter", reason=str(exc))  # noqa: TRY400
-            return Outcome.REFUSED
+            return Settlement.REFUSED
 
-    def _note(self, letter: DeadLetter, outcome: Outcome) -> None:
+    def _note(self, letter: DeadLetter, outcome: Settlement) -> None:
         self.totals[outcome] += 1
         log.warning(
             "a dead letter",
@@ -91,30 +91,30 @@ class DeadLetters:
             totals={each.value: count for each, count in self.totals.items()},
         )
 
-    def _settle(self, letter: DeadLetter) -> Outcome:
+    def _settle(self, letter: DeadLetter) -> Settlement:
         try:
             message = ClassifyMessage.decode(letter.body)
         except MalformedMessageError:
-            return Outcome.MALFORMED
+            return Settlement.MALFORMED
         try:
             job = self.outbox.get(message.id)
         except UnreadableRecordError:
-            return Outcome.UNREADABLE
+            return Settlement.UNREADABLE
         if job is None or job.state is not JobState.PENDING or job.fence != message.fence:
-            return Outcome.DROPPED
+            return Settlement.DROPPED
         if letter.reason == _REJECTED:
             return self._fail(job)
         after_s = pause_s(job.republished, lease_s=self.lease_s)
         if self.outbox.publish_again(job, after_s=after_s):
-            return Outcome.PUBLISHED_AGAIN
-        return Outcome.DROPPED
+            return Settlement.PUBLISHED_AGAIN
+        return Settlement.DROPPED
 
-    def _fail(self, job: Job) -> Outcome:
+    def _fail(self, job: Job) -> Settlement:
         error = failures.DEAD_LETTERED.failure(
             f"A consumer refused the message of this job ({_REJECTED}).",
         )
         try:
             self.outbox.save(job.fail(error), previous=job)
         except StaleJobError:  # another message of the job was taken meanwhile
-            return Outcome.DROPPED
-        return Outcome.FAILED
+            return Settlement.DROPPED
+        return Settlement.FAILED

@@ -29,13 +29,13 @@ def served_by_torch(model: Pretrained, computing: Computing, *, remark: str = ""
         network, told = _in_half_precision(model, computing, exact)
     elif computing.compiles:
         network, told = _compiled(model, computing, exact)
-    return Classifier(network=network, kit=model.kit, remark=joined(model.remark, remark, told))
+    return Classifier(network=network, spec=model.spec, remark=joined(model.remark, remark, told))
 
 
 def _in_half_precision(
     model: Pretrained, computing: Computing, exact: TorchNetwork
 ) -> tuple[TorchNetwork, str]:
-    images = probe(model.kit.preprocessing)
+    images = probe(model.spec.preprocessing)
     expected = exact(images)  # before its parameters are converted
     network = TorchNetwork(model.module, computing, example=_example(model, images))
     largest = in_deviations(network(images), expected)
@@ -49,7 +49,7 @@ def _in_half_precision(
 def _compiled(
     model: Pretrained, computing: Computing, exact: TorchNetwork
 ) -> tuple[TorchNetwork, str]:
-    images = probe(model.kit.preprocessing)
+    images = probe(model.spec.preprocessing)
     network = TorchNetwork(model.module, computing, example=_example(model, images))
     try:
         difference(exact, network, images)
@@ -59,4 +59,4 @@ def _compiled(
 
 
 def _example(model: Pretrained, images: Floats) -> Floats | None:
-    return images[:1] if model.kit.preprocessing.gives_one_size else None
+    return images[:1] if model.spec.preprocessing.gives_one_size else None

@@ -8,10 +8,10 @@ from common.text import joined
 from engine.models import torchvision_zoo
 from engine.models.errors import ModelUnavailableError
 from engine.models.folder import TORCHVISION, ModelFile, files_of
-from engine.models.kits import kit_of, labels_of
 from engine.models.own_code.opening import code_of
 from engine.models.packaged import place_of
 from engine.models.pretrained import Pretrained
+from engine.models.spec import labels_of, spec_of
 from engine.models.states import read_state
 
 _OF_IMAGENET = 1000
@@ -28,7 +28,7 @@ def load(folder: Path, described: ModelFile) -> Pretrained:
     return Pretrained(
         module=network.eval() if described.program is None else network,
         remark=told,
-        kit=kit_of(folder, described),
+        spec=spec_of(folder, described),
         sources=files_of(folder, described),
     )
 

@@ -15,7 +15,7 @@ from engine.runtimes.network import Floats, Network, Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
+class ModelSpec:
     """What belongs to the weights of a network, whatever computes it."""
 
     labels: tuple[str, ...]
@@ -33,25 +33,25 @@ class Classifier:
 
     Args:
         network: Computes the logits.
-        kit: Labels, preprocessing and so on.
+        spec: Labels, preprocessing and so on.
         remark: What differs from what was asked for, or is not exact.
     """
 
     network: Network
-    kit: Kit
+    spec: ModelSpec
     remark: str = ""
 
     @property
     def version(self) -> str:
-        return self.kit.version
+        return self.spec.version
 
     @property
     def label_count(self) -> int:
-        return len(self.kit.labels)
+        return len(self.spec.labels)
 
     @property
     def description(self) -> str:
-        return self.kit.description
+        return self.spec.description
 
     @property
     def precision(self) -> Precision:
@@ -63,18 +63,18 @@ class Classifier:
 
     @property
     def enough_px(self) -> int:
-        return self.kit.preprocessing.enough_px
+        return self.spec.preprocessing.enough_px
 
     def prepare(self, image: PIL.Image.Image) -> Floats:
         """Return the input tensor of one image, shape (channels, height, width)."""
-        return self.kit.preprocessing.apply(image)
+        return self.spec.preprocessing.apply(image)
 
     def predict(self, prepared: Sequence[Floats], *, top_k: int) -> list[tuple[Prediction, ...]]:
         """Name the *top_k* most probable labels of each image, the most probable first."""
         batch = np.stack(prepared) if len(prepared) > 1 else prepared[0][np.newaxis]
         logits = self.network(batch)
-        output = self.kit.output
-        return [top_k_predictions(row, self.kit.labels, top_k, output=output) for row in logits]
+        output = self.spec.output
+        return [top_k_predictions(row, self.spec.labels, top_k, output=output) for row in logits]
 
 
 def top_k_predictions(

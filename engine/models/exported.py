@@ -26,7 +26,7 @@ def export_of(origin: Origin) -> tuple[Path, Export]:
         NotEquivalentError: Only torch can compute it; the text says why.
         ModelUnavailableError: It cannot be loaded.
     """
-    exports = Exports.below(origin.places.weights)
+    exports = Exports.below(origin.paths.weights)
     export = exports.find(origin) or _made(origin, exports)
     if export.file is None:
         raise NotEquivalentError(export.reason)
@@ -51,8 +51,8 @@ def _export_in_a_process(origin: Origin) -> str:
         ModelUnavailableError: It cannot be loaded.
     """
     command = [sys.executable, "-m", "engine.models.exporting", origin.name]
-    places = origin.places
-    folders = ["--models-dir", str(places.models), "--weights-dir", str(places.weights)]
+    paths = origin.paths
+    folders = ["--models-dir", str(paths.models), "--weights-dir", str(paths.weights)]
     ended = subprocess.run(  # noqa: S603 (our own command)
         [*command, *folders], check=False, stdout=subprocess.PIPE, text=True
     )

@@ -17,7 +17,7 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.exported import UNAVAILABLE
 from engine.models.exports import Export, Exports, digests, installed_torchvision
 from engine.models.origin import Origin
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.models.pretrained import Pretrained
 from engine.models.pretrained_loading import load_pretrained
 from engine.models.probe import probe
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--weights-dir", type=Path, required=True)
     asked = parser.parse_args()
     try:
-        export_model(Origin.find(asked.name, Places(asked.models_dir, asked.weights_dir)))
+        export_model(Origin.find(asked.name, ModelPaths(asked.models_dir, asked.weights_dir)))
     except ModelUnavailableError as exc:
         sys.stdout.write(str(exc))
         return UNAVAILABLE
@@ -46,7 +46,7 @@ def export_model(origin: Origin) -> None:
     Raises:
         ModelUnavailableError: It cannot be loaded.
     """
-    exports = Exports.below(origin.places.weights)
+    exports = Exports.below(origin.paths.weights)
     exports.folder.mkdir(parents=True, exist_ok=True)
     with _locked(exports.lock_file(origin.name)):
         if exports.find(origin) is None:
@@ -54,8 +54,8 @@ def export_model(origin: Origin) -> None:
 
 
 def _export(origin: Origin, model: Pretrained, exports: Exports) -> None:
-    preprocessing = model.kit.preprocessing
-    file = f"{origin.name}-{model.kit.version.removeprefix('sha256:')}.onnx"
+    preprocessing = model.spec.preprocessing
+    file = f"{origin.name}-{model.spec.version.removeprefix('sha256:')}.onnx"
     draft = exports.path(f"{file}.draft")
     difference, reason = None, ""
     try:
@@ -69,8 +69,8 @@ def _export(origin: Origin, model: Pretrained, exports: Exports) -> None:
     exports.put(
         origin.name,
         Export(
-            kit=model.kit,
-            sources=digests(model.sources, base=origin.folder or origin.places.weights),
+            spec=model.spec,
+            sources=digests(model.sources, base=origin.folder or origin.paths.weights),
             torchvision=installed_torchvision() or "",
             file=None if reason else file,
             reason=reason,

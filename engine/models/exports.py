@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 from engine.models.digests import sha256_of
 from engine.models.folder import ModelFile, files_of
 from engine.models.origin import Origin
@@ -22,7 +22,7 @@ class Export(BaseModel):
 
     Args:
         format: The version of this record; records of other versions are ignored.
-        kit: Labels, preprocessing, version and description.
+        spec: Labels, preprocessing, version and description.
         sources: The SHA-256 of every file that the model was made of, by path.
         torchvision: The version of torchvision at the time of the export.
         file: The network; None: only torch can serve it.
@@ -32,10 +32,10 @@ class Export(BaseModel):
         from_folder: Whether a folder of that name was exported rather than torchvision's model.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     format: Literal[3] = 3
-    kit: Kit
+    spec: ModelSpec = Field(alias="kit")  # the name in records of earlier versions
     sources: Mapping[str, str]
     torchvision: str
     file: str | None
@@ -80,7 +80,7 @@ class Exports:
     def put(self, name: str, export: Export) -> None:
         """Write the record of an export, whose file must exist."""
         draft = self._record(name).with_suffix(".draft")
-        draft.write_text(export.model_dump_json(indent=1))
+        draft.write_text(export.model_dump_json(indent=1, by_alias=True))
         draft.rename(self._record(name))  # so that nobody reads half of it
 
     def path(self, file: str) -> Path:
@@ -96,7 +96,7 @@ class Exports:
 
 
 def _is_made_of_what_is_here(export: Export, origin: Origin) -> bool:
-    folder, described, weights = origin.folder, origin.described, origin.places.weights
+    folder, described, weights = origin.folder, origin.described, origin.paths.weights
     if folder is not None and described is not None:
         return _sources_in(folder, described) == _recorded_sources(described, export)
     if export.from_folder:

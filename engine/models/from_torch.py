@@ -25,7 +25,7 @@ def load(origin: Origin, serving: Serving) -> Classifier:
     """
     served = _served(origin, serving)
     if origin.described is not None:  # of torchvision's it is known
-        outputs = served.network(probe(served.kit.preprocessing)[:2])
+        outputs = served.network(probe(served.spec.preprocessing)[:2])
         check_output(outputs, origin.described.output)
     return served
 
@@ -49,7 +49,7 @@ def _by_export(origin: Origin, serving: Serving) -> Classifier:
         NotEquivalentError: Only torch can compute it.
     """
     file, export = export_of(origin)
-    served = onnx_file.serve(file, export.kit, runtime=serving.runtime, threads=serving.threads)
+    served = onnx_file.serve(file, export.spec, runtime=serving.runtime, threads=serving.threads)
     alone = _ALONE if export.from_folder and origin.folder is None else ""
     undone = f"{served.runtime} computes in float32 and compiles nothing; torch would"
     return replace(

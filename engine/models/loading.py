@@ -9,7 +9,7 @@ from engine.models.errors import told_as_unavailable
 from engine.models.folder import Kind
 from engine.models.model import Model
 from engine.models.origin import Origin
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.runtimes.computing import Computing, Serving
 
 # A new kind of model is one more row here, and a name in ``folder.Kind``.
@@ -24,7 +24,7 @@ _AS_IT_COMES: Final = Computing()
 
 def load_model(
     name: str,
-    places: Places,
+    paths: ModelPaths,
     *,
     runtime: Runtime,
     threads: int,
@@ -36,5 +36,5 @@ def load_model(
         ModelUnavailableError: It cannot be loaded; the text says why.
     """
     with told_as_unavailable():
-        origin = Origin.find(name, places)
+        origin = Origin.find(name, paths)
         return LOADERS[origin.kind](origin, Serving(runtime, threads, computing))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from engine.models.folder import Kind, ModelFile, read
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,26 +14,26 @@ class Origin:
 
     Args:
         name: Of the model.
-        places: Where models, weights and exports lie.
+        paths: Where models, weights and exports lie.
         folder: Its folder; None if there is none: then the name can only be torchvision's.
         described: The ``model.toml`` in the folder; None without a folder.
     """
 
     name: str
-    places: Places
+    paths: ModelPaths
     folder: Path | None
     described: ModelFile | None
 
     @classmethod
-    def find(cls, name: str, places: Places) -> Self:
+    def find(cls, name: str, paths: ModelPaths) -> Self:
         """Look for the folder of the model *name*, and read its ``model.toml``.
 
         Raises:
             ModelUnavailableError: The ``model.toml`` is invalid.
         """
-        folder = places.folder(name)
+        folder = paths.folder(name)
         described = None if folder is None else read(folder)
-        return cls(name=name, places=places, folder=folder, described=described)
+        return cls(name=name, paths=paths, folder=folder, described=described)
 
     @property
     def needed_folder(self) -> tuple[Path, ModelFile]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +14,12 @@ class Pretrained:
 
     Args:
         module: Takes floats of shape (n, channels, height, width), returns logits.
-        kit: Its labels, its preprocessing and so on.
+        spec: Its labels, its preprocessing and so on.
         sources: The files that it was made from.
         remark: What was changed in its weights, for people; empty if nothing was.
     """
 
     module: torch.nn.Module
-    kit: Kit
+    spec: ModelSpec
     sources: tuple[Path, ...]
     remark: str = ""

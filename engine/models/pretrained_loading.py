@@ -14,5 +14,5 @@ def load_pretrained(origin: Origin) -> Pretrained:
     """
     with told_as_unavailable():
         if origin.folder is None or origin.described is None:
-            return torchvision_zoo.load(origin.name, weights_dir=origin.places.weights)
+            return torchvision_zoo.load(origin.name, weights_dir=origin.paths.weights)
         return checkpoint.load(origin.folder, origin.described)

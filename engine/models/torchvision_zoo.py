@@ -12,7 +12,7 @@ from urllib.error import URLError
 import torch
 from PIL.Image import Resampling
 
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 from engine.models.digests import sha256_of, version_of
 from engine.models.errors import ModelUnavailableError
 from engine.models.pretrained import Pretrained
@@ -75,7 +75,7 @@ def load(name: str, *, weights_dir: Path) -> Pretrained:
     file = weights_dir / "checkpoints" / Path(weights.url).name
     return Pretrained(
         module=network.eval(),
-        kit=Kit(
+        spec=ModelSpec(
             labels=labels_of(weights),
             preprocessing=preprocessing_of(weights),
             version=version_of(sha256_of(file)),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from PIL.Image import Resampling
 
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 from engine.models.folder import DESCRIPTION_FILE, PreprocessingTable, WrittenPrecision
 from engine.preprocessing import Preprocessing
 from modeltools.quantizing.errors import CannotQuantizeError
@@ -41,17 +41,17 @@ def draft_of(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def describe(draft: Path, source: str, kit: Kit, precision: WrittenPrecision) -> None:
+def describe(draft: Path, source: str, spec: ModelSpec, precision: WrittenPrecision) -> None:
     """Write ``model.toml`` and the labels beside the network."""
-    (draft / _LABELS_FILE).write_text("\n".join(kit.labels) + "\n", encoding="utf-8")
+    (draft / _LABELS_FILE).write_text("\n".join(spec.labels) + "\n", encoding="utf-8")
     described = {
-        "description": f"{kit.description or source}, in {precision}",
+        "description": f"{spec.description or source}, in {precision}",
         "network": NETWORK_FILE,
         "precision": precision,
         "labels": _LABELS_FILE,
-        "output": kit.output,
+        "output": spec.output,
     }
-    lines = [*_lines(described), "", "[preprocessing]", *_lines(_spelled_out(kit.preprocessing))]
+    lines = [*_lines(described), "", "[preprocessing]", *_lines(_spelled_out(spec.preprocessing))]
     (draft / DESCRIPTION_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -14,9 +14,9 @@ from modeltools.quantizing.comparison import Accuracy, compare
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.footprint import resident_mb
 from modeltools.quantizing.installing import NETWORK_FILE
-from modeltools.quantizing.order import Order
 from modeltools.quantizing.photographs import Photographs
 from modeltools.quantizing.report import Calibration, Figures, Report
+from modeltools.quantizing.request import QuantizeRequest
 from modeltools.quantizing.source import Source
 from modeltools.quantizing.speed import images_per_second
 
@@ -25,7 +25,7 @@ _CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 def measure(
-    order: Order,
+    request: QuantizeRequest,
     source: Source,
     draft: Path,
     photographs: Photographs,
@@ -37,29 +37,29 @@ def measure(
         CannotQuantizeError: None of the photographs can be read.
         ModelUnavailableError: Nothing here can compute the new one.
     """
-    before, after = _loaded(order, source, draft)
+    before, after = _loaded(request, source, draft)
     networks = (before.classifier.network, after.classifier.network)
-    seen = compare(*networks, photographs, source.kit.labels)
+    seen = compare(*networks, photographs, source.spec.labels)
     if not seen.known:
         file, reason = next(iter(photographs.skipped.items()))
         raise CannotQuantizeError(f"no file can be read; the first is {file}: {reason}")
     tensors = photographs.tensors_of(_TIMED)
     rates = images_per_second(networks, tensors)
     return Report(
-        model=order.target.name,
+        model=request.target.name,
         version=after.classifier.version,
-        source=order.name,
-        source_version=source.kit.version,
+        source=request.name,
+        source_version=source.spec.version,
         photographs=len(seen.known),
         labelled=seen.labelled,
         skipped=photographs.skipped,
         calibration=calibration,
         top_1_agreement=seen.top_1_agreement,
         top_5_agreement=seen.top_5_agreement,
-        before=before.figures(seen.accuracy_before(), rates[0], tensors[0], order),
-        after=after.figures(seen.accuracy_after(), rates[1], tensors[0], order),
+        before=before.figures(seen.accuracy_before(), rates[0], tensors[0], request),
+        after=after.figures(seen.accuracy_after(), rates[1], tensors[0], request),
         machine=_machine(),
-        threads=order.threads,
+        threads=request.threads,
     )
 
 
@@ -69,7 +69,11 @@ class _Measured:
     file: Path
 
     def figures(
-        self, accuracy: Accuracy | None, images_per_s: float, images: Floats, order: Order
+        self,
+        accuracy: Accuracy | None,
+        images_per_s: float,
+        images: Floats,
+        request: QuantizeRequest,
     ) -> Figures:
         runtime, precision = self.classifier.runtime, self.classifier.precision
         return Figures(
@@ -81,19 +85,19 @@ class _Measured:
                 self.file,
                 runtime=runtime,
                 precision=precision,
-                threads=order.threads,
+                threads=request.threads,
                 shape=images.shape,
             ),
             file_bytes=self.file.stat().st_size,
         )
 
 
-def _loaded(order: Order, source: Source, draft: Path) -> tuple[_Measured, _Measured]:
-    runtime, threads = order.runtime, order.threads
-    before = onnx_file.serve(source.file, source.kit, runtime=runtime, threads=threads)
-    origin = Origin.find(draft.name, order.places)
+def _loaded(request: QuantizeRequest, source: Source, draft: Path) -> tuple[_Measured, _Measured]:
+    runtime, threads = request.runtime, request.threads
+    before = onnx_file.serve(source.file, source.spec, runtime=runtime, threads=threads)
+    origin = Origin.find(draft.name, request.paths)
     after = onnx_file.load(origin, Serving(runtime, threads, Computing()))
-    if after.precision != after.kit.precision:
+    if after.precision != after.spec.precision:
         raise CannotQuantizeError(f"there is nothing to gain: {after.remark}")
     return _Measured(before, source.file), _Measured(after, draft / NETWORK_FILE)
 

@@ -16,9 +16,9 @@ from modeltools.quantizing.installing import (
 )
 from modeltools.quantizing.int8 import write_int8
 from modeltools.quantizing.measuring import measure
-from modeltools.quantizing.order import Order
 from modeltools.quantizing.photographs import Photographs
 from modeltools.quantizing.report import ENOUGH_AGREEMENT, Calibration, Report
+from modeltools.quantizing.request import QuantizeRequest
 from modeltools.quantizing.source import Source
 
 # More hardly improve the ranges, and all of them are held in memory.
@@ -26,7 +26,7 @@ _MOST_TO_CALIBRATE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Quantized:
     """The report, where it lies, and whether the model is installed."""
 
     report: Report
@@ -34,35 +34,37 @@ class Outcome:
     is_installed: bool
 
 
-def quantize(order: Order) -> Outcome:
-    """Do what *order* says.
+def quantize(request: QuantizeRequest) -> Quantized:
+    """Do what *request* says.
 
     Raises:
         CannotQuantizeError: That is not possible; the text says why and what to do.
         ModelUnavailableError: The model that it is made from cannot be loaded.
     """
-    with draft_of(order.target) as draft:
-        source = Source.find(order)
-        photographs = source.photographs(order.evaluate, order)
-        if order.to == "bf16":
+    with draft_of(request.target) as draft:
+        source = Source.find(request)
+        photographs = source.photographs(request.evaluate, request)
+        if request.to == "bf16":
             write_bf16(source.file, draft / NETWORK_FILE)
             calibration = None
         else:
-            calibration = _calibrated(source, draft / NETWORK_FILE, order, photographs)
-        describe(draft, order.name, source.kit, order.to)
-        report = measure(order, source, draft, photographs, calibration)
-        if report.shortcomings() and not order.force:
-            kept = write_report(order.reports, order.target.name, report)
-            return Outcome(report, kept, is_installed=False)
+            calibration = _calibrated(source, draft / NETWORK_FILE, request, photographs)
+        describe(draft, request.name, source.spec, request.to)
+        report = measure(request, source, draft, photographs, calibration)
+        if report.shortcomings() and not request.force:
+            kept = write_report(request.reports, request.target.name, report)
+            return Quantized(report, kept, is_installed=False)
         add_report(draft, report)
-        install(draft, order.target)
-    return Outcome(report, order.target / "report.md", is_installed=True)
+        install(draft, request.target)
+    return Quantized(report, request.target / "report.md", is_installed=True)
 
 
-def _calibrated(source: Source, target: Path, order: Order, evaluation: Photographs) -> Calibration:
-    if order.calibrate is None:
+def _calibrated(
+    source: Source, target: Path, request: QuantizeRequest, evaluation: Photographs
+) -> Calibration:
+    if request.calibrate is None:
         raise CannotQuantizeError("int8 needs --calibrate FOLDER: photographs of the usual kind")
-    sample = source.photographs(order.calibrate, order).sample(_MOST_TO_CALIBRATE)
+    sample = source.photographs(request.calibrate, request).sample(_MOST_TO_CALIBRATE)
     read = dict(sample.tensors())
     if not read:
         file, reason = next(iter(sample.skipped.items()))

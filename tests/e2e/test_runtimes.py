@@ -13,34 +13,34 @@ import pytest
 from common.settings.consumer import Runtime
 from engine.models.loading import load_model
 from engine.models.model import classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from tests.e2e.conftest import ROOT
 from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
+def paths(tmp_path: Path) -> ModelPaths:
     if not (FOLDER / "reference.json").exists():
         pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
     write_squeezenet(tmp_path / "models")
-    return Places(tmp_path / "models", tmp_path / "weights")
+    return ModelPaths(tmp_path / "models", tmp_path / "weights")
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
-def test_every_runtime_names_what_the_reference_names(places: Places, runtime: Runtime) -> None:
-    assert named_rightly("squeezenet", places, runtime) == 1
+def test_every_runtime_names_what_the_reference_names(paths: ModelPaths, runtime: Runtime) -> None:
+    assert named_rightly("squeezenet", paths, runtime) == 1
 
 
 @pytest.mark.parametrize("to", ["int8", "bf16"])
-def test_real_weights_are_quantized_for_real_photographs(places: Places, to: str) -> None:
+def test_real_weights_are_quantized_for_real_photographs(paths: ModelPaths, to: str) -> None:
     can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if to == "bf16" and "BF16" not in can:
         pytest.skip("this processor has no bfloat16")
     photographs = str(FOLDER / "images")
     folders = ["--calibrate", photographs, "--evaluate", photographs]
     folders_of_ours = {
-        "DARKROOM_MODELS_DIR": str(places.models),
-        "DARKROOM_WEIGHTS_DIR": str(places.weights),
+        "DARKROOM_MODELS_DIR": str(paths.models),
+        "DARKROOM_WEIGHTS_DIR": str(paths.weights),
     }
 
     command = [sys.executable, "-m", "modeltools", "quantize", "squeezenet", "--to", to]
@@ -49,15 +49,15 @@ def test_real_weights_are_quantized_for_real_photographs(places: Places, to: str
     )
 
     name = f"squeezenet-{to}"
-    report = json.loads((places.models / name / "report.json").read_text())
+    report = json.loads((paths.models / name / "report.json").read_text())
     assert report["photographs"] == 24
     assert report["top_1_agreement"] >= 0.9
-    assert named_rightly(name, places) >= 0.9
+    assert named_rightly(name, paths) >= 0.9
 
 
-def named_rightly(name: str, places: Places, runtime: Runtime = "onnx") -> float:
+def named_rightly(name: str, paths: ModelPaths, runtime: Runtime = "onnx") -> float:
     """Return the share of the photographs whose best label is that of the reference."""
-    model = load_model(name, places, runtime=runtime, threads=1)
+    model = load_model(name, paths, runtime=runtime, threads=1)
     assert not model.remark or model.precision != "float32", model.remark
     reference = json.loads((FOLDER / "reference.json").read_text())
     right = 0

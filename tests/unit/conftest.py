@@ -9,7 +9,7 @@ import pytest
 
 from common.settings.base import PREFIX
 from engine.models.loading import load_model
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from tests.service import Api
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits"
@@ -37,13 +37,13 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def _exported_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     shutil.copytree(DIGITS, folder / "models" / "digits")
-    places = Places(folder / "models", folder / "weights")
-    load_model("digits", places, runtime="onnx", threads=1)
+    paths = ModelPaths(folder / "models", folder / "weights")
+    load_model("digits", paths, runtime="onnx", threads=1)
     return folder
 
 
 @pytest.fixture
-def places(_exported_digits: Path, tmp_path: Path) -> Places:
+def paths(_exported_digits: Path, tmp_path: Path) -> ModelPaths:
     """The digits, to be changed, with their export, which takes some seconds to make."""
     shutil.copytree(_exported_digits, tmp_path, dirs_exist_ok=True)
-    return Places(tmp_path / "models", tmp_path / "weights")
+    return ModelPaths(tmp_path / "models", tmp_path / "weights")

@@ -10,7 +10,7 @@ from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports.queues import DeadLetter
 from common.problems.failures import ENGINE_DIED
-from courier.duties.dead_letters import DeadLetters, Outcome
+from courier.duties.dead_letters import DeadLetters, Settlement
 from tests.examples import OWNER, a_job
 from tests.fakes import InMemoryQueues, InMemoryStore
 
@@ -105,7 +105,7 @@ def test_a_dead_letter_of_a_job_that_moved_on_is_dropped(
 
     dead_letters.settle()
 
-    assert dead_letters.totals == {Outcome.DROPPED: 3}
+    assert dead_letters.totals == {Settlement.DROPPED: 3}
     assert store.jobs == {taken.job_id: processing, given_back.job_id: waiting_again}
 
 
@@ -118,7 +118,7 @@ def test_a_dead_letter_of_a_job_that_is_due_anyway_is_dropped(
 
     dead_letters.settle()
 
-    assert dead_letters.totals == {Outcome.DROPPED: 1}
+    assert dead_letters.totals == {Settlement.DROPPED: 1}
     assert store.jobs[job.job_id].republished == 0
 
 
@@ -137,7 +137,7 @@ def test_a_job_that_is_claimed_in_the_same_moment_does_not_fail(
 
     dead_letters.settle()
 
-    assert dead_letters.totals == {Outcome.DROPPED: 1}
+    assert dead_letters.totals == {Settlement.DROPPED: 1}
     assert store.jobs[job.job_id].state is JobState.PROCESSING
 
 
@@ -166,7 +166,7 @@ def test_what_is_counted_adds_up_over_the_rounds(
 
     assert [dead_letters.settle() for _ in range(3)] == [10, 5, 0]
 
-    assert dead_letters.totals == {Outcome.FAILED: 12, Outcome.PUBLISHED_AGAIN: 3}
+    assert dead_letters.totals == {Settlement.FAILED: 12, Settlement.PUBLISHED_AGAIN: 3}
 
 
 def test_without_the_store_rabbitmq_keeps_the_dead_letter(
@@ -201,5 +201,5 @@ def test_a_letter_whose_job_cannot_be_read_is_dropped_and_keeps_up_no_other(
 
     assert dead_letters.settle() == 2
 
-    assert dead_letters.totals == {Outcome.UNREADABLE: 1, Outcome.FAILED: 1}
+    assert dead_letters.totals == {Settlement.UNREADABLE: 1, Settlement.FAILED: 1}
     assert store.jobs[unreadable.job_id] == unreadable

@@ -12,7 +12,7 @@ import pytest
 from engine.decoding.decode import UndecodableImageError, decode
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 MODELS = Path(__file__).parents[2] / "models"
 IMAGES = Path(__file__).parent / "images"
@@ -33,8 +33,8 @@ def decoded(name: str) -> PIL.Image.Image:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    places = Places(MODELS, tmp_path_factory.mktemp("weights"))
-    return load_model("digits", places, runtime="torch", threads=1)
+    paths = ModelPaths(MODELS, tmp_path_factory.mktemp("weights"))
+    return load_model("digits", paths, runtime="torch", threads=1)
 
 
 @pytest.mark.parametrize("name", DIGITS)

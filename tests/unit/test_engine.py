@@ -21,8 +21,8 @@ import structlog
 
 from common.memory import MEBIBYTE
 from common.workers import ModelState, ServedModel
-from consumer.engines.keeper import Engine
-from consumer.engines.process import Child, Limits
+from consumer.engines.keeper import EngineKeeper
+from consumer.engines.process import EngineLimits, EngineProcess
 from consumer.errors import (
     EngineDiedError,
     EngineMemoryError,
@@ -299,7 +299,7 @@ on_linux = pytest.mark.skipif(
     sys.platform != "linux", reason="only /proc tells what a process takes"
 )
 
-Start = Callable[..., Engine]
+Start = Callable[..., EngineKeeper]
 
 
 @pytest.fixture
@@ -317,12 +317,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
             decode_s: float = 60,
             style: Literal["console", "json"] = "console",
             **limits: int,
-        ) -> Engine:
+        ) -> EngineKeeper:
             folder = tmp_path / "m"
             folder.mkdir()
             (folder / "predictor.py").write_text(source)
             (folder / "model.toml").write_text('predictor = "predictor:Predictor"')
-            engine = Engine(
+            engine = EngineKeeper(
                 EngineConfig(
                     models=("m",),
                     models_dir=tmp_path,
@@ -335,7 +335,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     log_format=style,
                     decode_limit_s=decode_s,
                 ),
-                limits=Limits(start_s=start_s, job_s=job_s, **limits),
+                limits=EngineLimits(start_s=start_s, job_s=job_s, **limits),
                 stopping=threading.Event(),
             )
             opened.enter_context(closing(engine))
@@ -347,7 +347,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         yield start_engine
 
 
-def ask(engine: Engine, asked: Question) -> Reply:
+def ask(engine: EngineKeeper, asked: Question) -> Reply:
     """Ask one question; raise the error that it meets."""
     [outcome] = engine.ask([asked])
     if isinstance(outcome, Exception):
@@ -355,7 +355,7 @@ def ask(engine: Engine, asked: Question) -> Reply:
     return outcome
 
 
-def wait_until_ready(engine: Engine) -> None:
+def wait_until_ready(engine: EngineKeeper) -> None:
     wait_for(lambda: engine.is_ready, within_s=180)
 
 
@@ -751,12 +751,12 @@ def test_an_engine_is_started_again_whatever_its_start_has_raised(
     engine = start(PREDICTOR)
     errors = [KeyError(64)]
 
-    def child(*arguments: Any) -> Child:
+    def child(*arguments: Any) -> EngineProcess:
         if errors:
             raise errors.pop()
-        return Child(*arguments)
+        return EngineProcess(*arguments)
 
-    monkeypatch.setattr("consumer.engines.keeper.Child", child)
+    monkeypatch.setattr("consumer.engines.keeper.EngineProcess", child)
     with pytest.raises(EngineDiedError):
         ask(engine, question(CRASH))
 
@@ -768,16 +768,16 @@ def test_an_engine_that_could_not_be_understood_ends_before_the_next_one_starts(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_up: list[int] = []
-    wait_until_ready = Child.wait_until_ready
+    wait_until_ready = EngineProcess.wait_until_ready
 
-    def misunderstand(child: Child) -> tuple[ServedModel, ...]:
+    def misunderstand(child: EngineProcess) -> tuple[ServedModel, ...]:
         models = wait_until_ready(child)
         if not given_up:
             given_up.append(child.pid)
             raise KeyError(64)
         return models
 
-    monkeypatch.setattr(Child, "wait_until_ready", misunderstand)
+    monkeypatch.setattr(EngineProcess, "wait_until_ready", misunderstand)
     engine = start(PREDICTOR, ready=False)
 
     assert isinstance(ask(engine, question(8)), Answer)
@@ -856,7 +856,7 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
     assert len(errors) == 1
 
 
-def outcomes(engine: Engine, *widths: int) -> list[str]:
+def outcomes(engine: EngineKeeper, *widths: int) -> list[str]:
     """Ask questions together, and name the kind of each outcome."""
     asked = [question(width) for width in widths]
     return [type(outcome).__name__ for outcome in engine.ask(asked)]

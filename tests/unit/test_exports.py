@@ -21,7 +21,7 @@ from engine.models.exports import Export, Exports, digests
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.origin import Origin
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.runtimes.computing import Computing
 from engine.runtimes.equivalence import NotEquivalentError, check_roughly, difference
 from engine.runtimes.network import Floats
@@ -56,10 +56,10 @@ std = [0.5, 0.5, 0.5]
 """
 FIXED, FREE = "resize = 16\ncrop = [12, 12]", ""
 
-Make = Callable[..., Places]
+Make = Callable[..., ModelPaths]
 
 
-def write_model(folder: Path, first: str = "", *, size: str = FIXED, seed: int = 0) -> Places:
+def write_model(folder: Path, first: str = "", *, size: str = FIXED, seed: int = 0) -> ModelPaths:
     """Write the model `m`, whose `forward` begins with a line of the test's."""
     home = folder / "models" / "m"
     home.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write_model(folder: Path, first: str = "", *, size: str = FIXED, seed: int =
     state["layers.1.running_var"] = torch.rand(4, generator=generator) + 0.5
     state["layers.1.num_batches_tracked"] = torch.tensor(1)
     save_file(state, home / "w.safetensors")
-    return Places(folder / "models", folder / "weights")
+    return ModelPaths(folder / "models", folder / "weights")
 
 
 @pytest.fixture
@@ -89,18 +89,18 @@ def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def exported(exported_folder: Path, tmp_path: Path) -> Places:
+def exported(exported_folder: Path, tmp_path: Path) -> ModelPaths:
     """The model `m`, exported, to be harmed."""
     shutil.copytree(exported_folder, tmp_path, dirs_exist_ok=True)
-    return Places(tmp_path / "models", tmp_path / "weights")
+    return ModelPaths(tmp_path / "models", tmp_path / "weights")
 
 
-def valid_export(places: Places, name: str) -> Export | None:
-    return Exports.below(places.weights).find(Origin.find(name, places))
+def valid_export(paths: ModelPaths, name: str) -> Export | None:
+    return Exports.below(paths.weights).find(Origin.find(name, paths))
 
 
-def load(places: Places, runtime: Runtime = "onnx") -> Model:
-    return load_model("m", places, runtime=runtime, threads=1)
+def load(paths: ModelPaths, runtime: Runtime = "onnx") -> Model:
+    return load_model("m", paths, runtime=runtime, threads=1)
 
 
 def some_images() -> list[PIL.Image.Image]:
@@ -118,14 +118,14 @@ def forbid_exporting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
-def test_every_runtime_answers_what_torch_answers(exported: Places, runtime: Runtime) -> None:
+def test_every_runtime_answers_what_torch_answers(exported: ModelPaths, runtime: Runtime) -> None:
     assert_same_answers(load(exported, runtime), load(exported, "torch"), runtime)
 
 
 def test_images_may_keep_their_own_sizes(make: Make) -> None:
-    places = make(size=FREE)
+    paths = make(size=FREE)
 
-    assert_same_answers(load(places), load(places, "torch"), "onnx")
+    assert_same_answers(load(paths), load(paths, "torch"), "onnx")
 
 
 def assert_same_answers(ours: Model, theirs: Model, runtime: Runtime) -> None:
@@ -139,7 +139,7 @@ def assert_same_answers(ours: Model, theirs: Model, runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino"])
-def test_what_only_torch_does_is_told_of_the_others(exported: Places, runtime: Runtime) -> None:
+def test_what_only_torch_does_is_told_of_the_others(exported: ModelPaths, runtime: Runtime) -> None:
     computing = Computing(precision="half")
 
     model = load_model("m", exported, runtime=runtime, threads=1, computing=computing)
@@ -149,7 +149,7 @@ def test_what_only_torch_does_is_told_of_the_others(exported: Places, runtime: R
 
 
 def test_torch_serves_where_a_gpu_is_wanted_whatever_the_runtime(
-    exported: Places, monkeypatch: pytest.MonkeyPatch
+    exported: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
@@ -159,7 +159,7 @@ def test_torch_serves_where_a_gpu_is_wanted_whatever_the_runtime(
 
 @pytest.mark.parametrize("harm", ["is not installed", "computes something else", "refuses it"])
 def test_onnxruntime_serves_what_openvino_does_not(
-    exported: Places, monkeypatch: pytest.MonkeyPatch, harm: str
+    exported: ModelPaths, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     if harm == "is not installed":
         monkeypatch.setitem(sys.modules, "engine.runtimes.on_openvino", None)
@@ -173,7 +173,7 @@ def test_onnxruntime_serves_what_openvino_does_not(
     assert (model.runtime, model.remark[:9]) == ("onnx", "OpenVINO:")
 
 
-def test_openvino_computes_in_bfloat16_where_the_processor_can(exported: Places) -> None:
+def test_openvino_computes_in_bfloat16_where_the_processor_can(exported: ModelPaths) -> None:
     [file] = (exported.weights / "exports").glob("*.onnx")
 
     can = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -196,14 +196,14 @@ def refuse(*_args: object, **_options: object) -> None:
     raise RuntimeError("no such operation")
 
 
-def test_a_network_is_exported_once(exported: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_is_exported_once(exported: ModelPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_exporting(monkeypatch)
 
     assert load(exported).runtime == "onnx"
 
 
 def test_a_document_in_the_folder_is_no_reason_to_export_anew(
-    exported: Places, monkeypatch: pytest.MonkeyPatch
+    exported: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forbid_exporting(monkeypatch)
     before = load(exported).version
@@ -213,7 +213,7 @@ def test_a_document_in_the_folder_is_no_reason_to_export_anew(
     assert load(exported).version == before
 
 
-def test_other_weights_are_exported_anew(exported: Places, make: Make) -> None:
+def test_other_weights_are_exported_anew(exported: ModelPaths, make: Make) -> None:
     before = load(exported)
     after = load(make(seed=1))
 
@@ -226,7 +226,7 @@ def test_other_weights_are_exported_anew(exported: Places, make: Make) -> None:
     ("installed", "is_valid"), [("0.1.0", False), (None, True)], ids=["another", "none"]
 )
 def test_an_export_serves_the_torchvision_that_it_was_made_with_and_where_there_is_none(
-    exported: Places, monkeypatch: pytest.MonkeyPatch, installed: str | None, *, is_valid: bool
+    exported: ModelPaths, monkeypatch: pytest.MonkeyPatch, installed: str | None, *, is_valid: bool
 ) -> None:
     monkeypatch.setattr(exports, "installed_torchvision", lambda: installed)
 
@@ -234,7 +234,7 @@ def test_an_export_serves_the_torchvision_that_it_was_made_with_and_where_there_
 
 
 @pytest.mark.parametrize("damage", ["{", '{"format": 3}', ""])
-def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
+def test_a_damaged_record_is_none(exported: ModelPaths, damage: str) -> None:
     (exported.weights / "exports" / "m.json").write_text(damage)
 
     assert valid_export(exported, "m") is None
@@ -244,33 +244,33 @@ def test_a_damaged_record_is_none(exported: Places, damage: str) -> None:
 def test_weights_that_lie_anywhere_are_exported_anew_when_they_change(
     make: Make, place: str
 ) -> None:
-    places = make()
-    folder = places.models / "m"
+    paths = make()
+    folder = paths.models / "m"
     (folder / "samples").mkdir()
     (folder / "w.safetensors").rename(folder / place)
     described = (folder / "model.toml").read_text()
     (folder / "model.toml").write_text(described.replace("w.safetensors", place))
-    before = load(places)
-    assert valid_export(places, "m") is not None
+    before = load(paths)
+    assert valid_export(paths, "m") is not None
 
     state = load_file(folder / place)
     save_file({name: value + 1 for name, value in state.items()}, folder / place)
 
-    assert valid_export(places, "m") is None
-    after = load(places)
+    assert valid_export(paths, "m") is None
+    after = load(paths)
     assert (before.runtime, after.runtime) == ("onnx", "onnx")
     assert after.version != before.version
 
 
 @pytest.mark.parametrize("pattern", ["exports/*.onnx", "../models/m/w.safetensors"])
-def test_an_export_without_its_files_is_none(exported: Places, pattern: str) -> None:
+def test_an_export_without_its_files_is_none(exported: ModelPaths, pattern: str) -> None:
     for file in exported.weights.glob(pattern):
         file.unlink()
 
     assert valid_export(exported, "m") is None
 
 
-def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: Places) -> None:
+def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: ModelPaths) -> None:
     described = Exports.below(exported.weights).recorded("m")
     assert described is not None
     download = exported.weights / "checkpoints" / "net-0123abcd.pth"
@@ -292,11 +292,11 @@ def test_an_export_of_a_download_outlives_it_but_serves_no_other(exported: Place
 def test_torch_serves_what_cannot_be_exported_and_says_why(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = make("images = images if float(images.mean()) > 5 else images * 2")
+    paths = make("images = images if float(images.mean()) > 5 else images * 2")
 
-    first = load(places)
+    first = load(paths)
     forbid_exporting(monkeypatch)  # once is enough
-    second = load(places)
+    second = load(paths)
 
     assert (first.runtime, second.runtime) == ("torch", "torch")
     assert first.remark == second.remark != ""
@@ -317,18 +317,18 @@ def test_torch_serves_a_network_whose_export_crashes(make: Make) -> None:
 
 
 def test_a_model_that_cannot_be_had_says_why_through_the_exporter(make: Make) -> None:
-    places = make()
-    (places.models / "m" / "w.safetensors").write_bytes(b"rubbish")
+    paths = make()
+    (paths.models / "m" / "w.safetensors").write_bytes(b"rubbish")
 
     with pytest.raises(ModelUnavailableError, match="SafetensorError"):
-        load(places)
+        load(paths)
 
 
 def test_weights_where_nothing_can_be_written_are_served_by_torch(make: Make) -> None:
-    places = make()
-    places.weights.write_text("a file, where a folder should be")
+    paths = make()
+    paths.weights.write_text("a file, where a folder should be")
 
-    assert load(places).runtime == "torch"
+    assert load(paths).runtime == "torch"
 
 
 LOGITS = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 2.0]], np.float32)

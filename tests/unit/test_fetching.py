@@ -12,7 +12,7 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.exported import export_of
 from engine.models.exports import Exports
 from engine.models.origin import Origin
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -35,7 +35,7 @@ def test_what_can_be_had_is_exported_and_the_rest_is_named(tmp_path: Path) -> No
     assert ended.returncode == 0
     assert ready == "digits: ready, computed by onnx"
     assert missing.startswith("no_such_model: NOT AVAILABLE: 'no_such_model' is neither a folder")
-    origin = Origin.find("digits", Places(ROOT / "models", tmp_path))
+    origin = Origin.find("digits", ModelPaths(ROOT / "models", tmp_path))
     assert Exports.below(tmp_path).find(origin) is not None
 
 
@@ -58,4 +58,4 @@ def test_a_consumer_without_torch_says_that_a_model_was_not_exported(
     monkeypatch.setattr("engine.models.exported.find_spec", lambda _name: None)
 
     with pytest.raises(ModelUnavailableError, match="no export of it, and no torch"):
-        export_of(Origin.find("digits", Places(ROOT / "models", tmp_path)))
+        export_of(Origin.find("digits", ModelPaths(ROOT / "models", tmp_path)))

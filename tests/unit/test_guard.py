@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from common.memory import MEBIBYTE, held_bytes
-from consumer.engines.keeper import Engine
-from consumer.engines.process import Limits
+from consumer.engines.keeper import EngineKeeper
+from consumer.engines.process import EngineLimits
 from consumer.errors import EngineDiedError, EngineLostError, EngineMemoryError, EngineTimeoutError
 from engine.protocol import Answer, EngineConfig, Question, Refusal, Reply
 from testbed.processes import children_of, is_gone
@@ -200,7 +200,7 @@ with running(Path(sys.argv[1]), None) as engine:
 
 
 @contextmanager
-def running(folder: Path, source: str | None, **limits: float) -> Iterator[Engine]:
+def running(folder: Path, source: str | None, **limits: float) -> Iterator[EngineKeeper]:
     """Start an engine with the model `m`, which is written there if there is a *source*."""
     home = folder / "m"
     if source is not None:
@@ -220,22 +220,22 @@ def running(folder: Path, source: str | None, **limits: float) -> Iterator[Engin
         log_format="console",
         decode_limit_s=limits.pop("decode_s", 60),
     )
-    held = Limits(
+    held = EngineLimits(
         start_s=200,
         job_s=limits.pop("job_s", 100),
         memory_bytes=int(limits.pop("memory_bytes", 0)),
         max_jobs=int(limits.pop("max_jobs", 0)),
     )
-    with closing(Engine(config, limits=held, stopping=threading.Event())) as engine:
+    with closing(EngineKeeper(config, limits=held, stopping=threading.Event())) as engine:
         engine.start()
         yield engine
 
 
-def wait_until_ready(engine: Engine) -> None:
+def wait_until_ready(engine: EngineKeeper) -> None:
     wait_for(lambda: engine.is_ready, within_s=180)
 
 
-def ask(engine: Engine, width: int = PLAIN) -> Reply:
+def ask(engine: EngineKeeper, width: int = PLAIN) -> Reply:
     """Ask about an image of some width; raise the error that it meets."""
     wait_until_ready(engine)
     [outcome] = engine.ask([Question(JOB_ID, an_image(size=(width, 1)), "m", top_k=1)])
@@ -259,12 +259,12 @@ def wait_until_gone(pids: list[int]) -> None:
     wait_for(lambda: all(map(is_gone, pids)), what=f"the end of {pids}")
 
 
-def guard_of(engine: Engine) -> int:
+def guard_of(engine: EngineKeeper) -> int:
     """Return the process above an engine."""
     return psutil.Process(engine.pid).ppid()
 
 
-def kill_and_wait_for_the_next(engine: Engine) -> None:
+def kill_and_wait_for_the_next(engine: EngineKeeper) -> None:
     first = engine.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)

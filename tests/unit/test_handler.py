@@ -22,7 +22,7 @@ from consumer.errors import (
 from consumer.handler import Handler
 from engine.protocol import Refusal
 from tests.examples import OWNER, TABBY, a_job
-from tests.fakes import CannedClassifier, InMemoryStore
+from tests.fakes import CannedEngines, InMemoryStore
 
 OTHER = OwnerId("there-2-deadbeef")
 
@@ -36,11 +36,11 @@ class Consumer:
 
     def __init__(self, *jobs: Job, store: InMemoryStore | None = None) -> None:
         self.store = store or InMemoryStore(*jobs)
-        self.classifier = CannedClassifier()
+        self.engines = CannedEngines()
         self.stopping = threading.Event()
         self.handler = Handler(
             store=self.store,
-            classifier=self.classifier,
+            engines=self.engines,
             owner=OWNER,
             max_attempts=3,
             patiently=until_stopped(self.stopping, StoreUnavailableError, StoreRefusedError),
@@ -124,7 +124,7 @@ def test_a_redelivery_of_a_finished_job_is_acked_without_classifying_again() -> 
     disposition = consumer.handle(body_of(job))
 
     assert disposition is Disposition.ACK
-    assert len(consumer.classifier.questions) == 1
+    assert len(consumer.engines.questions) == 1
 
 
 def test_a_delivery_of_an_unknown_job_is_acked() -> None:
@@ -172,7 +172,7 @@ def test_an_image_that_cannot_be_decoded_fails_the_job_at_once() -> None:
     job = a_job()
     consumer = Consumer(job)
     reason = IMAGE_UNDECODABLE.failure("truncated")
-    consumer.classifier.outcome = Refusal(reason)
+    consumer.engines.outcome = Refusal(reason)
 
     disposition = consumer.handle(body_of(job))
 
@@ -205,7 +205,7 @@ def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
 ) -> None:
     job = a_job()
     consumer = Consumer(job)
-    consumer.classifier.outcome = error
+    consumer.engines.outcome = error
 
     disposition = consumer.handle(body_of(job))
 
@@ -220,7 +220,7 @@ def test_a_job_that_an_engine_did_not_survive_is_given_back_with_the_reason(
 def test_a_job_that_no_engine_survives_fails_after_its_last_attempt() -> None:
     job = a_job(attempts=2)
     consumer = Consumer(job)
-    consumer.classifier.outcome = EngineDiedError("was killed by SIGSEGV")
+    consumer.engines.outcome = EngineDiedError("was killed by SIGSEGV")
 
     consumer.handle(body_of(job))
 
@@ -238,7 +238,7 @@ def test_a_result_is_held_while_the_store_is_away_and_computed_once() -> None:
 
     assert disposition is Disposition.ACK
     assert consumer.job(job.job_id).state is JobState.DONE
-    assert len(consumer.classifier.questions) == 1
+    assert len(consumer.engines.questions) == 1
 
 
 def test_a_delivery_in_hand_is_given_back_when_the_process_stops_without_a_store() -> None:
@@ -253,7 +253,7 @@ def test_a_delivery_in_hand_is_given_back_when_the_process_stops_without_a_store
 def test_a_result_that_somebody_forestalled_is_dropped() -> None:
     job = a_job()
     consumer = Consumer(job)
-    consumer.classifier.before_outcome = lambda: consumer.store.jobs.update(
+    consumer.engines.before_outcome = lambda: consumer.store.jobs.update(
         {job.job_id: consumer.job(job.job_id).fail(MODEL_FAILED.failure("by them"))}
     )
 
@@ -271,7 +271,7 @@ def test_the_message_of_a_cancelled_job_is_acked_and_costs_no_attempt() -> None:
 
     assert disposition is Disposition.ACK
     assert consumer.job(job.job_id) == job.cancel()
-    assert consumer.classifier.questions == []
+    assert consumer.engines.questions == []
 
 
 def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped() -> None:
@@ -283,7 +283,7 @@ def test_the_result_of_a_job_that_was_cancelled_meanwhile_is_dropped() -> None:
         consumer.store.save(claimed.cancel(), previous=claimed)
         consumer.store.delete_image(job.job_id)
 
-    consumer.classifier.before_outcome = cancel
+    consumer.engines.before_outcome = cancel
 
     disposition = consumer.handle(body_of(job))
 
@@ -358,21 +358,21 @@ def test_a_job_whose_image_cannot_be_read_gets_another_attempt_but_not_for_ever(
     assert (failed.state, len(failed.setbacks)) == (JobState.FAILED, 3)
     assert failed.error is not None
     assert failed.error.type == IMAGE_GONE.type
-    assert consumer.classifier.questions == []
+    assert consumer.engines.questions == []
 
 
 def test_a_batch_is_asked_at_once_and_each_job_is_saved_by_itself() -> None:
     jobs = [a_job(JobId(f"job-{number}")) for number in range(3)]
     consumer = Consumer(*jobs)
     states: list[list[JobState]] = []
-    consumer.classifier.before_outcome = lambda: states.append(
+    consumer.engines.before_outcome = lambda: states.append(
         [consumer.job(job.job_id).state for job in jobs]
     )
 
     dispositions = consumer.handle_batch(*map(body_of, jobs))
 
     assert dispositions == [Disposition.ACK] * 3
-    assert [len(batch) for batch in consumer.classifier.batches] == [3]
+    assert [len(batch) for batch in consumer.engines.batches] == [3]
     done, held = JobState.DONE, JobState.PROCESSING
     assert states == [[held, held, held], [done, held, held], [done, done, held]]
     assert all(consumer.job(job.job_id).state is done for job in jobs)
@@ -385,7 +385,7 @@ def test_what_is_not_to_be_asked_hinders_no_other_of_its_batch() -> None:
     dispositions = consumer.handle_batch(b"rubbish", body_of(cancelled), body_of(good))
 
     assert dispositions == [Disposition.DEAD_LETTER, Disposition.ACK, Disposition.ACK]
-    assert [question.job_id for question in consumer.classifier.questions] == [good.job_id]
+    assert [question.job_id for question in consumer.engines.questions] == [good.job_id]
     assert consumer.job(good.job_id).state is JobState.DONE
 
 
@@ -395,7 +395,7 @@ def test_a_message_that_is_twice_in_a_batch_is_asked_once() -> None:
 
     assert consumer.handle_batch(body_of(job), body_of(job)) == [Disposition.ACK] * 2
 
-    assert len(consumer.classifier.questions) == 1
+    assert len(consumer.engines.questions) == 1
     assert consumer.job(job.job_id).state is JobState.DONE
 
 
@@ -403,17 +403,17 @@ def test_a_message_that_another_lane_works_on_is_dropped() -> None:
     job = a_job()
     consumer = Consumer(job)
     meanwhile: list[Disposition] = []
-    consumer.classifier.before_outcome = lambda: meanwhile.append(consumer.handle(body_of(job)))
+    consumer.engines.before_outcome = lambda: meanwhile.append(consumer.handle(body_of(job)))
 
     assert consumer.handle(body_of(job)) is Disposition.ACK
 
     assert meanwhile == [Disposition.ACK]
-    assert len(consumer.classifier.questions) == 1
+    assert len(consumer.engines.questions) == 1
 
 
 def test_a_job_that_no_engine_will_answer_is_given_back_to_the_broker() -> None:
     job = a_job()
     consumer = Consumer(job)
-    consumer.classifier.outcome = EngineNotReadyError("the process is stopping")
+    consumer.engines.outcome = EngineNotReadyError("the process is stopping")
 
     assert consumer.handle(body_of(job)) is Disposition.REQUEUE

@@ -1,7 +1,7 @@
 """A consumer tells that it lives, and says goodbye."""
 
 from common.errors import StoreRefusedError
-from common.workers import ModelState, Worker
+from common.workers import ModelState, WorkerRecord
 from consumer.heartbeat import Heartbeat
 from testbed.waiting import wait_for
 from tests.examples import OWNER, a_model, a_worker
@@ -31,9 +31,9 @@ def test_what_changes_is_told_at_once() -> None:
 def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
     registry = InMemoryRegistry()
     registry.is_down = True
-    tries: list[Worker] = []
+    tries: list[WorkerRecord] = []
 
-    def describe() -> Worker:
+    def describe() -> WorkerRecord:
         tries.append(a_worker())
         return tries[-1]
 
@@ -46,7 +46,7 @@ def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
 class PickyRegistry(InMemoryRegistry):
     """Refuses a worker whose models are described, as text that it cannot encode."""
 
-    def beat(self, worker: Worker) -> None:
+    def beat(self, worker: WorkerRecord) -> None:
         if any(model.description for model in worker.models):
             raise StoreRefusedError("MongoDB: InvalidStringData")
         super().beat(worker)
@@ -67,7 +67,7 @@ def test_a_beat_that_fails_for_a_reason_of_its_own_is_not_the_last() -> None:
     registry = InMemoryRegistry()
     errors = [KeyError(64), RecursionError()]
 
-    def describe() -> Worker:
+    def describe() -> WorkerRecord:
         if errors:
             raise errors.pop()
         return a_worker()

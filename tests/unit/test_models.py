@@ -15,7 +15,7 @@ from engine.models.classifier import top_k_predictions
 from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 NETWORK = """
 import torch
@@ -67,8 +67,8 @@ def write(tmp_path: Path) -> Write:
 
 
 def load(models_dir: Path, name: str = "m") -> Model:
-    places = Places(models_dir, models_dir / "weights")
-    return load_model(name, places, runtime="torch", threads=1)
+    paths = ModelPaths(models_dir, models_dir / "weights")
+    return load_model(name, paths, runtime="torch", threads=1)
 
 
 def light_weights() -> dict[str, torch.Tensor]:

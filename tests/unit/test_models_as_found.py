@@ -17,7 +17,7 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.output import probabilities_of
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 CASES = Path(__file__).parent / "models"
 PREPROCESSING = '[preprocessing]\nmode="RGB"\nresize=[8,8]\nmean=[0.0,0.0,0.0]\nstd=[1.0,1.0,1.0]\n'
@@ -46,32 +46,32 @@ STATE = {"fc.weight": torch.tensor([[20.0], [-20.0]]), "fc.bias": torch.tensor([
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(tmp_path / "models", tmp_path / "weights")
+def paths(tmp_path: Path) -> ModelPaths:
+    return ModelPaths(tmp_path / "models", tmp_path / "weights")
 
 
-def copied(places: Places, name: str) -> Path:
+def copied(paths: ModelPaths, name: str) -> Path:
     """Copy a case, so that a test may change it."""
-    folder = places.models / name
+    folder = paths.models / name
     shutil.copytree(CASES / name, folder)
     return folder
 
 
-def told(places: Places, name: str, *lines: str) -> Path:
+def told(paths: ModelPaths, name: str, *lines: str) -> Path:
     """Copy a case and say more in its model.toml."""
-    folder = copied(places, name)
+    folder = copied(paths, name)
     toml = folder / "model.toml"
     toml.write_text("\n".join([*lines, toml.read_text()]))
     return folder
 
 
-def load(places: Places, name: str) -> Model:
-    return load_model(name, places, runtime="onnx", threads=1)
+def load(paths: ModelPaths, name: str) -> Model:
+    return load_model(name, paths, runtime="onnx", threads=1)
 
 
-def refusal(places: Places, name: str) -> str:
+def refusal(paths: ModelPaths, name: str) -> str:
     with pytest.raises(ModelUnavailableError) as refused:
-        load(places, name)
+        load(paths, name)
     return str(refused.value)
 
 
@@ -87,34 +87,34 @@ def seen(model: Model, level: int) -> dict[str, float]:
 # What the outputs mean
 
 
-def test_a_softmax_inside_is_noticed_and_named(places: Places) -> None:
-    copied(places, "o-softmax")
+def test_a_softmax_inside_is_noticed_and_named(paths: ModelPaths) -> None:
+    copied(paths, "o-softmax")
 
-    assert 'set output = "probabilities"' in refusal(places, "o-softmax")
-
-
-def test_probabilities_are_taken_as_they_are(places: Places) -> None:
-    told(places, "o-softmax", 'output = "probabilities"')
-
-    assert seen(load(places, "o-softmax"), 230)["light"] > 0.95
+    assert 'set output = "probabilities"' in refusal(paths, "o-softmax")
 
 
-def test_logits_that_are_called_so_are_taken_at_their_word(places: Places) -> None:
-    told(places, "o-softmax", 'output = "logits"')
+def test_probabilities_are_taken_as_they_are(paths: ModelPaths) -> None:
+    told(paths, "o-softmax", 'output = "probabilities"')
 
-    assert seen(load(places, "o-softmax"), 230)["light"] == pytest.approx(0.73, abs=0.01)
-
-
-def test_one_output_needs_a_sigmoid(places: Places) -> None:
-    copied(places, "o-sigmoid-1-label")
-
-    assert 'needs output = "sigmoid"' in refusal(places, "o-sigmoid-1-label")
+    assert seen(load(paths, "o-softmax"), 230)["light"] > 0.95
 
 
-def test_what_is_called_probabilities_and_is_none_is_refused(places: Places) -> None:
-    told(places, "o-batch1", 'output = "probabilities"')
+def test_logits_that_are_called_so_are_taken_at_their_word(paths: ModelPaths) -> None:
+    told(paths, "o-softmax", 'output = "logits"')
 
-    assert "do not sum to 1" in refusal(places, "o-batch1")
+    assert seen(load(paths, "o-softmax"), 230)["light"] == pytest.approx(0.73, abs=0.01)
+
+
+def test_one_output_needs_a_sigmoid(paths: ModelPaths) -> None:
+    copied(paths, "o-sigmoid-1-label")
+
+    assert 'needs output = "sigmoid"' in refusal(paths, "o-sigmoid-1-label")
+
+
+def test_what_is_called_probabilities_and_is_none_is_refused(paths: ModelPaths) -> None:
+    told(paths, "o-batch1", 'output = "probabilities"')
+
+    assert "do not sum to 1" in refusal(paths, "o-batch1")
 
 
 def test_sigmoids_are_independent_of_each_other() -> None:
@@ -123,18 +123,18 @@ def test_sigmoids_are_independent_of_each_other() -> None:
     assert probabilities_of(numbers, "sigmoid").tolist() == [1.0, 0.5, 0.0]
 
 
-def test_an_output_that_is_none_of_the_three_is_refused_by_name(places: Places) -> None:
-    told(places, "o-softmax", 'output = "scores"')
+def test_an_output_that_is_none_of_the_three_is_refused_by_name(paths: ModelPaths) -> None:
+    told(paths, "o-softmax", 'output = "scores"')
 
-    assert "output" in refusal(places, "o-softmax")
+    assert "output" in refusal(paths, "o-softmax")
 
 
 # ONNX files
 
 
-def test_a_fixed_batch_of_one_is_served_one_by_one_with_a_remark(places: Places) -> None:
-    copied(places, "o-batch1")
-    model = load(places, "o-batch1")
+def test_a_fixed_batch_of_one_is_served_one_by_one_with_a_remark(paths: ModelPaths) -> None:
+    copied(paths, "o-batch1")
+    model = load(paths, "o-batch1")
 
     image = PIL.Image.new("RGB", (16, 16), (230, 230, 230))
     answers = classify(model, [image] * 3, top_k=1)
@@ -172,8 +172,8 @@ def a_network(
     onnx.save(made, path)
 
 
-def an_onnx_folder(places: Places, *lines: str, **form: object) -> None:
-    folder = places.models / "m"
+def an_onnx_folder(paths: ModelPaths, *lines: str, **form: object) -> None:
+    folder = paths.models / "m"
     folder.mkdir(parents=True)
     a_network(folder / "n.onnx", **form)  # type: ignore[arg-type]  # by their names
     text = "\n".join(['network = "n.onnx"', 'labels = ["light", "dark"]', *lines, PREPROCESSING])
@@ -184,54 +184,56 @@ def an_onnx_folder(places: Places, *lines: str, **form: object) -> None:
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.FLOAT16])
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_every_form_of_input_gives_the_same_answer(
-    places: Places, layout: str, kind: int, batch: int | str
+    paths: ModelPaths, layout: str, kind: int, batch: int | str
 ) -> None:
-    an_onnx_folder(places, f'layout = "{layout}"', layout=layout, kind=kind, batch=batch)
-    model = load(places, "m")
+    an_onnx_folder(paths, f'layout = "{layout}"', layout=layout, kind=kind, batch=batch)
+    model = load(paths, "m")
 
     assert seen(model, 230)["light"] > 0.95
     assert seen(model, 20)["dark"] > 0.95
 
 
-def test_channels_last_are_noticed_and_named(places: Places) -> None:
-    an_onnx_folder(places, layout="NHWC")
+def test_channels_last_are_noticed_and_named(paths: ModelPaths) -> None:
+    an_onnx_folder(paths, layout="NHWC")
 
-    reason = refusal(places, "m")
+    reason = refusal(paths, "m")
 
     assert 'set layout = "NHWC"' in reason
     assert "n.onnx" in reason
 
 
-def test_a_fixed_batch_of_more_is_refused_with_what_to_do(places: Places) -> None:
-    an_onnx_folder(places, batch=4)
+def test_a_fixed_batch_of_more_is_refused_with_what_to_do(paths: ModelPaths) -> None:
+    an_onnx_folder(paths, batch=4)
 
-    assert "export it with a batch of 1, or a free one" in refusal(places, "m")
+    assert "export it with a batch of 1, or a free one" in refusal(paths, "m")
 
 
 # Text files
 
 
-def test_labels_from_windows_have_neither_a_mark_nor_carriage_returns(places: Places) -> None:
-    folder = copied(places, "o-labels-bom-crlf")
+def test_labels_from_windows_have_neither_a_mark_nor_carriage_returns(paths: ModelPaths) -> None:
+    folder = copied(paths, "o-labels-bom-crlf")
     toml = folder / "model.toml"
     toml.write_bytes(b"\xef\xbb\xbf" + toml.read_bytes().replace(b"\n", b"\r\n"))
     (folder / "labels.txt").write_bytes((folder / "labels.txt").read_bytes() + b"\r\n\r\n")
 
-    assert set(seen(load(places, "o-labels-bom-crlf"), 230)) == {"light", "dark"}
+    assert set(seen(load(paths, "o-labels-bom-crlf"), 230)) == {"light", "dark"}
 
 
-def test_labels_that_are_not_there_are_named(places: Places) -> None:
-    (copied(places, "o-labels-bom-crlf") / "labels.txt").unlink()
+def test_labels_that_are_not_there_are_named(paths: ModelPaths) -> None:
+    (copied(paths, "o-labels-bom-crlf") / "labels.txt").unlink()
 
-    assert "labels.txt, the file of labels, cannot be read" in refusal(places, "o-labels-bom-crlf")
+    assert "labels.txt, the file of labels, cannot be read" in refusal(paths, "o-labels-bom-crlf")
 
 
 # Checkpoints
 
 
-def weights(places: Places, content: object, *, file: str = "w.pth", network: str = NETWORK) -> str:
+def weights(
+    paths: ModelPaths, content: object, *, file: str = "w.pth", network: str = NETWORK
+) -> str:
     """Make a folder with these weights; return its name."""
-    folder = places.models / "m"
+    folder = paths.models / "m"
     folder.mkdir(parents=True)
     (folder / "network.py").write_text(network)
     text = f'architecture="network:Net"\nweights="{file}"\nlabels=["light","dark"]\n{PREPROCESSING}'
@@ -260,65 +262,65 @@ def prefixed(prefix: str) -> dict[str, torch.Tensor]:
     ],
 )
 def test_weights_are_found_however_they_were_saved(
-    places: Places, content: object, remark: str
+    paths: ModelPaths, content: object, remark: str
 ) -> None:
-    model = load_model(weights(places, content), places, runtime="torch", threads=1)
+    model = load_model(weights(paths, content), paths, runtime="torch", threads=1)
 
     assert seen(model, 230)["light"] > 0.95
     assert remark in model.remark
 
 
-def test_safetensors_have_prefixes_too_and_an_export_keeps_the_remark(places: Places) -> None:
-    model = load(places, weights(places, prefixed("module."), file="w.safetensors"))
+def test_safetensors_have_prefixes_too_and_an_export_keeps_the_remark(paths: ModelPaths) -> None:
+    model = load(paths, weights(paths, prefixed("module."), file="w.safetensors"))
 
     assert seen(model, 20)["dark"] > 0.95
     assert "'module.' was taken off" in model.remark
 
 
-def test_a_whole_pickled_network_is_refused_with_what_to_do(places: Places) -> None:
-    name = weights(places, torch.nn.Linear(1, 2))
+def test_a_whole_pickled_network_is_refused_with_what_to_do(paths: ModelPaths) -> None:
+    name = weights(paths, torch.nn.Linear(1, 2))
 
-    reason = refusal_by_torch(places, name)
+    reason = refusal_by_torch(paths, name)
 
     assert "whole pickled network" in reason
     assert "torch.save(network.state_dict(), PATH)" in reason
 
 
-def test_torchscript_is_refused_with_what_to_do(places: Places) -> None:
-    name = weights(places, STATE)
-    with zipfile.ZipFile(places.models / name / "w.pth", "w") as archive:
+def test_torchscript_is_refused_with_what_to_do(paths: ModelPaths) -> None:
+    name = weights(paths, STATE)
+    with zipfile.ZipFile(paths.models / name / "w.pth", "w") as archive:
         archive.writestr("w/code/__torch__.py", "class Module: ...")
 
-    reason = refusal_by_torch(places, name)
+    reason = refusal_by_torch(paths, name)
 
     assert "w.pth is a TorchScript program" in reason
     assert "torch.save(network.state_dict(), PATH)" in reason
 
 
-def test_a_checkpoint_without_weights_is_refused_with_what_it_has(places: Places) -> None:
-    reason = refusal_by_torch(places, weights(places, {"epoch": 3, "lr": 0.1}))
+def test_a_checkpoint_without_weights_is_refused_with_what_it_has(paths: ModelPaths) -> None:
+    reason = refusal_by_torch(paths, weights(paths, {"epoch": 3, "lr": 0.1}))
 
     assert "w.pth has no state dict" in reason
     assert "'epoch', 'lr'" in reason
 
 
-def test_weights_that_do_not_fit_are_named_with_what_does_not(places: Places) -> None:
+def test_weights_that_do_not_fit_are_named_with_what_does_not(paths: ModelPaths) -> None:
     state = STATE | {"fc.weight": torch.zeros(3, 1)}
 
-    reason = refusal_by_torch(places, weights(places, state))
+    reason = refusal_by_torch(paths, weights(paths, state))
 
     assert "w.pth does not fit its architecture" in reason
     assert "size mismatch for fc.weight" in reason
 
 
-def refusal_by_torch(places: Places, name: str) -> str:
+def refusal_by_torch(paths: ModelPaths, name: str) -> str:
     with pytest.raises(ModelUnavailableError) as refused:
-        load_model(name, places, runtime="torch", threads=1)
+        load_model(name, paths, runtime="torch", threads=1)
     return str(refused.value)
 
 
-def test_a_fine_tuned_torchvision_network_has_the_classes_of_its_labels(places: Places) -> None:
-    folder = places.models / "m"
+def test_a_fine_tuned_torchvision_network_has_the_classes_of_its_labels(paths: ModelPaths) -> None:
+    folder = paths.models / "m"
     folder.mkdir(parents=True)
     network = torchvision_zoo.architecture("squeezenet1_1", classes=2)
     torch.save(network.state_dict(), folder / "w.pth")
@@ -328,7 +330,7 @@ def test_a_fine_tuned_torchvision_network_has_the_classes_of_its_labels(places: 
     )
     (folder / "model.toml").write_text(text)
 
-    model = load_model("m", places, runtime="torch", threads=1)
+    model = load_model("m", paths, runtime="torch", threads=1)
 
     assert set(seen(model, 128)) == {"cat", "dog"}
     assert "squeezenet1_1 with 2 classes instead of 1000" in model.remark
@@ -337,44 +339,44 @@ def test_a_fine_tuned_torchvision_network_has_the_classes_of_its_labels(places: 
 # Predictors
 
 
-def test_probabilities_of_a_predictor_may_be_off_by_rounding(places: Places) -> None:
-    folder = places.models / "p"
+def test_probabilities_of_a_predictor_may_be_off_by_rounding(paths: ModelPaths) -> None:
+    folder = paths.models / "p"
     folder.mkdir(parents=True)
     (folder / "rounding.py").write_text(ROUNDING)
     (folder / "model.toml").write_text('predictor = "rounding:Predictor"')
 
-    assert seen(load(places, "p"), 230) == {"light": 1.0, "dark": 0.0}
+    assert seen(load(paths, "p"), 230) == {"light": 1.0, "dark": 0.0}
 
 
-def test_what_rounding_does_not_explain_is_no_probability(places: Places) -> None:
-    folder = places.models / "p"
+def test_what_rounding_does_not_explain_is_no_probability(paths: ModelPaths) -> None:
+    folder = paths.models / "p"
     folder.mkdir(parents=True)
     (folder / "rounding.py").write_text(ROUNDING.replace("1.0000001192", "1.01"))
     (folder / "model.toml").write_text('predictor = "rounding:Predictor"')
 
     with pytest.raises(ValueError, match=r"not in 0\.\.1"):
-        seen(load(places, "p"), 230)
+        seen(load(paths, "p"), 230)
 
 
 # Folders that are gone
 
 
-def test_a_folder_that_was_removed_serves_no_more(places: Places) -> None:
-    load(places, weights(places, STATE))
-    shutil.rmtree(places.models / "m")
+def test_a_folder_that_was_removed_serves_no_more(paths: ModelPaths) -> None:
+    load(paths, weights(paths, STATE))
+    shutil.rmtree(paths.models / "m")
 
-    assert "'m' is neither a folder" in refusal(places, "m")
+    assert "'m' is neither a folder" in refusal(paths, "m")
 
 
 def test_where_there_is_no_torch_an_export_travels_alone_and_says_so(
-    places: Places, monkeypatch: pytest.MonkeyPatch
+    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(places, weights(places, STATE))
-    shutil.rmtree(places.models / "m")
+    load(paths, weights(paths, STATE))
+    shutil.rmtree(paths.models / "m")
     for module in ("engine.models.exports", "engine.models.exported"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "torch" else name)
 
-    model = load(places, "m")
+    model = load(paths, "m")
 
     assert seen(model, 230)["light"] > 0.95
     assert "its folder is not here" in model.remark

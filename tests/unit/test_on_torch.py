@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from engine.models.by_torch import served_by_torch
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 from engine.models.errors import ModelUnavailableError
 from engine.models.pretrained import Pretrained
 from engine.preprocessing import Preprocessing
@@ -44,8 +44,8 @@ def a_pretrained(*, resize: tuple[int, int] | None = (8, 8), scale: float = 1.0)
         ).eval()
     else:
         module = a_module(scale=scale)
-    kit = Kit(labels=LABELS, preprocessing=preprocessing, version="v")
-    return Pretrained(module=module, kit=kit, sources=())
+    spec = ModelSpec(labels=LABELS, preprocessing=preprocessing, version="v")
+    return Pretrained(module=module, spec=spec, sources=())
 
 
 def images(count: int) -> Floats:

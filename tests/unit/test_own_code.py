@@ -19,7 +19,7 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.own_code import by_name
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 # Says what the function `label` of the same file returns, which a test puts before it.
 PREDICTOR = """
@@ -52,8 +52,8 @@ def write(tmp_path: Path) -> Write:
 
 
 def load(folder: Path) -> Model:
-    places = Places(folder.parent, folder.parent / "weights")
-    return load_model(folder.name, places, runtime="torch", threads=1)
+    paths = ModelPaths(folder.parent, folder.parent / "weights")
+    return load_model(folder.name, paths, runtime="torch", threads=1)
 
 
 def told(model: Model) -> str:

@@ -17,7 +17,7 @@ from engine.models.exports import Exports
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.packaged import name_of
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 PACKAGE = "weights_of_a_test"
 NETWORK = """
@@ -44,7 +44,7 @@ std = [1.0]
 """
 IN_THE_PACKAGE = f"package:{PACKAGE}/files/tiny.safetensors"
 
-Write = Callable[[str], Places]
+Write = Callable[[str], ModelPaths]
 
 
 def save_weights(file: Path, light: float = 1.0) -> None:
@@ -72,18 +72,18 @@ def packaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(tmp_path: Path) -> Write:
     """Write the model `m` with the weights that are named."""
 
-    def write_model(weights: str) -> Places:
+    def write_model(weights: str) -> ModelPaths:
         home = tmp_path / "models" / "m"
         home.mkdir(parents=True, exist_ok=True)
         (home / "network.py").write_text(NETWORK)
         (home / "model.toml").write_text(DESCRIPTION.format(weights=weights))
-        return Places(tmp_path / "models", tmp_path / "weights")
+        return ModelPaths(tmp_path / "models", tmp_path / "weights")
 
     return write_model
 
 
-def load(places: Places, runtime: Runtime = "torch") -> Model:
-    return load_model("m", places, runtime=runtime, threads=1)
+def load(paths: ModelPaths, runtime: Runtime = "torch") -> Model:
+    return load_model("m", paths, runtime=runtime, threads=1)
 
 
 def best_label(model: Model, brightness: int) -> str:
@@ -114,11 +114,11 @@ def test_the_version_counts_weights_in_a_package_like_those_in_the_folder(
 def test_an_export_is_made_anew_when_weights_in_a_package_change(
     write: Write, packaged_weights: Path
 ) -> None:
-    places = write(IN_THE_PACKAGE)
-    before = load(places, "onnx")
+    paths = write(IN_THE_PACKAGE)
+    before = load(paths, "onnx")
     save_weights(packaged_weights, light=-1.0)
 
-    after = load(places, "onnx")
+    after = load(paths, "onnx")
 
     assert (before.runtime, after.runtime) == ("onnx", "onnx")
     assert after.version != before.version
@@ -129,10 +129,10 @@ def test_an_export_is_made_anew_when_weights_in_a_package_change(
 def test_a_missing_package_is_named_with_the_command_that_installs_it(
     write: Write, runtime: Runtime
 ) -> None:
-    places = write("package:no_such_weights/w.safetensors")
+    paths = write("package:no_such_weights/w.safetensors")
 
     with pytest.raises(ModelUnavailableError, match=r": pip install no-such-weights$"):
-        load(places, runtime)
+        load(paths, runtime)
 
 
 def test_a_file_that_its_package_lacks_is_missed_by_its_path(
@@ -148,9 +148,9 @@ def test_a_file_that_its_package_lacks_is_missed_by_its_path(
 def test_an_export_serves_where_the_package_of_its_weights_is_not_installed(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = write(IN_THE_PACKAGE)
-    before = load(places, "onnx")
-    exports = Exports.below(places.weights)
+    paths = write(IN_THE_PACKAGE)
+    before = load(paths, "onnx")
+    exports = Exports.below(paths.weights)
     export = exports.recorded("m")
     assert export is not None
     # What is recorded if the package is where pip installs it.
@@ -161,7 +161,7 @@ def test_an_export_serves_where_the_package_of_its_weights_is_not_installed(
     exports.put("m", export.model_copy(update={"sources": recorded}))
     monkeypatch.setitem(sys.modules, PACKAGE, None)
 
-    after = load(places, "onnx")
+    after = load(paths, "onnx")
 
     assert (after.runtime, after.version) == ("onnx", before.version)
 

@@ -16,7 +16,7 @@ from engine.models.folder import read
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.packaged import place_of
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 MODELS: Final = Path(__file__).parents[2] / "models"
 FOLDER: Final = MODELS / "photos"
@@ -62,8 +62,8 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    places = Places(MODELS, tmp_path_factory.mktemp("weights"))
-    return load_model("photos", places, runtime="torch", threads=1)
+    paths = ModelPaths(MODELS, tmp_path_factory.mktemp("weights"))
+    return load_model("photos", paths, runtime="torch", threads=1)
 
 
 def test_the_network_gives_the_logits_of_the_package_that_defines_it(network: nn.Module) -> None:

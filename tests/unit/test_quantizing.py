@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 from common.settings.consumer import Runtime
 from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 from engine.preprocessing import Preprocessing
 from engine.runtimes.network import Floats, Precision
 from engine.runtimes.on_onnx import OnnxNetwork
@@ -31,16 +31,16 @@ from modeltools.quantizing import measuring, speed
 from modeltools.quantizing.comparison import Accuracy, compare
 from modeltools.quantizing.errors import CannotQuantizeError
 from modeltools.quantizing.int8 import write_int8
-from modeltools.quantizing.order import Order
 from modeltools.quantizing.photographs import Photographs
-from modeltools.quantizing.quantize import Outcome, quantize
+from modeltools.quantizing.quantize import Quantized, quantize
 from modeltools.quantizing.report import Report
+from modeltools.quantizing.request import QuantizeRequest
 from tests.unit.conftest import DIGITS
 from tests.unit.test_onnx_folder import bring_along
 
 ROOT = Path(__file__).parents[2]
 
-Make = Callable[..., Outcome]
+Make = Callable[..., Quantized]
 
 
 @pytest.fixture(scope="module")
@@ -64,21 +64,21 @@ def _any_machine_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(places: Places, photographs: Path) -> Make:
-    def make_one(**changes: Any) -> Outcome:
+def make(paths: ModelPaths, photographs: Path) -> Make:
+    def make_one(**changes: Any) -> Quantized:
         fields = {
             "name": "digits",
             "to": "int8",
             "calibrate": photographs / "usual",
             "evaluate": photographs / "many",
             "force": False,
-            "places": places,
-            "reports": places.weights / "reports",
+            "paths": paths,
+            "reports": paths.weights / "reports",
             "runtime": "onnx",
             "threads": 1,
             "max_pixels": 10**6,
         }
-        return quantize(Order(**{**fields, **changes}))
+        return quantize(QuantizeRequest(**{**fields, **changes}))
 
     return make_one
 
@@ -89,11 +89,11 @@ def names_in(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(("to", "share"), [("int8", 0.4), ("bf16", 0.6)])
 def test_digits_in_fewer_bits_agree_and_are_installed_with_a_report(
-    make: Make, places: Places, to: str, share: float
+    make: Make, paths: ModelPaths, to: str, share: float
 ) -> None:
     outcome = make(to=to)
 
-    folder, report = places.models / f"digits-{to}", outcome.report
+    folder, report = paths.models / f"digits-{to}", outcome.report
     assert outcome.is_installed
     assert report.photographs == report.labelled > 300
     assert 0.99 <= report.top_1_agreement <= 1
@@ -106,7 +106,7 @@ def test_digits_in_fewer_bits_agree_and_are_installed_with_a_report(
     assert (folder / "report.md").read_text() == report.as_markdown()
     measured = tomllib.loads((folder / "model.toml").read_text())["measured"]
     assert measured["top_1_agreement"] == round(report.top_1_agreement, 4)
-    assert names_in(places.models) == ["digits", f"digits-{to}"]
+    assert names_in(paths.models) == ["digits", f"digits-{to}"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_digits_in_fewer_bits_agree_and_are_installed_with_a_report(
     ],
 )
 def test_it_is_served_without_torch(
-    make: Make, places: Places, to: str, runtime: Runtime, served_by: str
+    make: Make, paths: ModelPaths, to: str, runtime: Runtime, served_by: str
 ) -> None:
     make(to=to)
 
@@ -129,9 +129,9 @@ import sys, PIL.Image
 from pathlib import Path
 from engine.models.loading import load_model
 from engine.models.model import classify
-from engine.models.places import Places
-places = Places(Path({str(places.models)!r}), Path({str(places.weights)!r}))
-model = load_model("digits-{to}", places, runtime={runtime!r}, threads=1)
+from engine.models.paths import ModelPaths
+paths = ModelPaths(Path({str(paths.models)!r}), Path({str(paths.weights)!r}))
+model = load_model("digits-{to}", paths, runtime={runtime!r}, threads=1)
 image = PIL.Image.open({str(DIGITS / "samples" / "7.png")!r}).convert("RGB")
 [[best]] = classify(model, [image], top_k=1)
 print(best.label, model.runtime, model.precision, model.version)
@@ -141,7 +141,7 @@ print({{"torch", "onnx", "tqdm"}} & set(sys.modules))
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
     )
 
-    model = load_model(f"digits-{to}", places, runtime=runtime, threads=1)
+    model = load_model(f"digits-{to}", paths, runtime=runtime, threads=1)
     told, loaded = ended.stdout.splitlines()
     label, by, precision, version = told.split()
     assert (label, by, version) == ("7", served_by, model.version)
@@ -152,7 +152,7 @@ print({{"torch", "onnx", "tqdm"}} & set(sys.modules))
 
 
 def test_what_falls_short_is_not_installed_and_its_report_kept(
-    make: Make, places: Places, tmp_path: Path
+    make: Make, paths: ModelPaths, tmp_path: Path
 ) -> None:
     white = tmp_path / "white"
     white.mkdir()
@@ -163,13 +163,13 @@ def test_what_falls_short_is_not_installed_and_its_report_kept(
     assert not outcome.is_installed
     assert outcome.report.top_1_agreement < 0.99
     assert ["99%" in reason for reason in outcome.report.shortcomings()] == [True]
-    assert outcome.file == places.weights / "reports" / "digits-int8.md"
+    assert outcome.file == paths.weights / "reports" / "digits-int8.md"
     assert "**Falls short**" in outcome.file.read_text()
-    assert names_in(places.models) == ["digits"]
+    assert names_in(paths.models) == ["digits"]
 
 
 def test_few_photographs_are_not_enough_to_judge_by_unless_forced(
-    make: Make, places: Places, photographs: Path
+    make: Make, paths: ModelPaths, photographs: Path
 ) -> None:
     refused = make(evaluate=photographs / "few")
     forced = make(evaluate=photographs / "few", force=True)
@@ -177,7 +177,7 @@ def test_few_photographs_are_not_enough_to_judge_by_unless_forced(
     assert (refused.is_installed, forced.is_installed) == (False, True)
     assert ["too few" in reason for reason in refused.report.shortcomings()] == [True]
     assert (refused.report.labelled, refused.report.after.accuracy) == (0, None)
-    assert "digits-int8" in names_in(places.models)
+    assert "digits-int8" in names_in(paths.models)
 
 
 def test_what_cannot_be_read_is_named_and_skipped(
@@ -196,9 +196,9 @@ def test_what_cannot_be_read_is_named_and_skipped(
 
 
 def test_layers_stay_in_float32_until_the_rest_agrees(
-    places: Places, photographs: Path, tmp_path: Path
+    paths: ModelPaths, photographs: Path, tmp_path: Path
 ) -> None:
-    [source] = (places.weights / "exports").glob("*.onnx")
+    [source] = (paths.weights / "exports").glob("*.onnx")
     images = [
         np.asarray(PIL.Image.open(path), np.float32).reshape(1, 1, 8, 8) / np.float32(255)
         for path in sorted((photographs / "usual").iterdir())[:50]
@@ -244,12 +244,12 @@ ERRORS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(("changes", "reason"), ERRORS.values(), ids=ERRORS)
 def test_an_error_says_what_is_wrong_and_leaves_nothing(
-    make: Make, places: Places, changes: dict[str, Any], reason: str
+    make: Make, paths: ModelPaths, changes: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises((CannotQuantizeError, ModelUnavailableError), match=reason):
         make(**changes)
 
-    assert names_in(places.models) == ["digits"]
+    assert names_in(paths.models) == ["digits"]
 
 
 @pytest.mark.parametrize(
@@ -275,17 +275,17 @@ def test_a_folder_that_cannot_be_used_is_refused(
         make(**{role: folder})
 
 
-def test_a_model_that_is_there_is_not_replaced(make: Make, places: Places) -> None:
-    (places.models / "digits-int8").mkdir()
+def test_a_model_that_is_there_is_not_replaced(make: Make, paths: ModelPaths) -> None:
+    (paths.models / "digits-int8").mkdir()
 
     with pytest.raises(CannotQuantizeError, match=r"there is a .*digits-int8 already"):
         make(force=True)
 
 
-def test_only_a_network_in_float32_is_quantized(make: Make, places: Places) -> None:
+def test_only_a_network_in_float32_is_quantized(make: Make, paths: ModelPaths) -> None:
     make()
-    (places.models / "mine").mkdir()
-    (places.models / "mine" / "model.toml").write_text('predictor = "mine:Mine"')
+    (paths.models / "mine").mkdir()
+    (paths.models / "mine" / "model.toml").write_text('predictor = "mine:Mine"')
 
     with pytest.raises(CannotQuantizeError, match="is in int8 already"):
         make(name="digits-int8", to="bf16")
@@ -293,38 +293,38 @@ def test_only_a_network_in_float32_is_quantized(make: Make, places: Places) -> N
         make(name="mine")
 
 
-def test_a_network_that_was_brought_along_is_quantized_too(make: Make, places: Places) -> None:
-    bring_along(places)
+def test_a_network_that_was_brought_along_is_quantized_too(make: Make, paths: ModelPaths) -> None:
+    bring_along(paths)
 
     outcome = make(name="brought")
 
     assert outcome.is_installed
     assert outcome.report.after.file_bytes < 0.4 * outcome.report.before.file_bytes
     source, made = (
-        load_model(name, places, runtime="onnx", threads=1) for name in ("brought", "brought-int8")
+        load_model(name, paths, runtime="onnx", threads=1) for name in ("brought", "brought-int8")
     )
     assert outcome.report.source_version == source.version != made.version
     assert outcome.report.version == made.version
 
 
 def test_bfloat16_is_unavailable_without_openvino(
-    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+    make: Make, paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(to="bf16")
     monkeypatch.setitem(sys.modules, "engine.runtimes.on_openvino", None)
 
     with pytest.raises(ModelUnavailableError, match="pip install openvino"):
-        load_model("digits-bf16", places, runtime="onnx", threads=1)
+        load_model("digits-bf16", paths, runtime="onnx", threads=1)
 
 
 def test_a_processor_without_bfloat16_is_told_of(
-    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+    make: Make, paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(to="bf16")
     monkeypatch.setattr(OpenVinoNetwork, "is_bf16", False)
 
-    model = load_model("digits-bf16", places, runtime="openvino", threads=1)
-    shutil.rmtree(places.models / "digits-bf16")
+    model = load_model("digits-bf16", paths, runtime="openvino", threads=1)
+    shutil.rmtree(paths.models / "digits-bf16")
 
     assert model.remark == "this processor has no bfloat16: computed in float32"
     with pytest.raises(CannotQuantizeError, match="nothing to gain"):
@@ -332,12 +332,12 @@ def test_a_processor_without_bfloat16_is_told_of(
 
 
 def test_onnxruntime_serves_8_bits_that_openvino_computes_wrongly(
-    make: Make, places: Places, monkeypatch: pytest.MonkeyPatch
+    make: Make, paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make()
     monkeypatch.setattr(OpenVinoNetwork, "__call__", lambda _self, images: -images[:, 0, 0, :5])
 
-    model = load_model("digits-int8", places, runtime="openvino", threads=1)
+    model = load_model("digits-int8", paths, runtime="openvino", threads=1)
 
     assert (model.runtime, model.remark[:9]) == ("onnx", "OpenVINO:")
 
@@ -402,16 +402,16 @@ def test_logits_that_are_not_finite_agree_with_nothing_and_are_never_right(tmp_p
 
 
 @pytest.fixture
-def _set(monkeypatch: pytest.MonkeyPatch, places: Places, no_settings: None) -> None:
-    monkeypatch.setenv("DARKROOM_MODELS_DIR", str(places.models))
-    monkeypatch.setenv("DARKROOM_WEIGHTS_DIR", str(places.weights))
-    monkeypatch.setenv("DARKROOM_STATE_DIR", str(places.weights.parent))
+def _set(monkeypatch: pytest.MonkeyPatch, paths: ModelPaths, no_settings: None) -> None:
+    monkeypatch.setenv("DARKROOM_MODELS_DIR", str(paths.models))
+    monkeypatch.setenv("DARKROOM_WEIGHTS_DIR", str(paths.weights))
+    monkeypatch.setenv("DARKROOM_STATE_DIR", str(paths.weights.parent))
 
 
 @pytest.mark.usefixtures("_set")
 def test_the_command_tells_what_it_did(
     photographs: Path,
-    places: Places,
+    paths: ModelPaths,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -423,7 +423,7 @@ def test_the_command_tells_what_it_did(
     monkeypatch.setattr(sys, "argv", [*words, "--force"])
     installed = command_line.main()
 
-    kept = places.weights.parent / "reports" / "digits-int8.md"
+    kept = paths.weights.parent / "reports" / "digits-int8.md"
     assert (refused, installed) == (1, 0)
     assert told.out.startswith("# digits-int8")
     assert f"The report is kept in {kept}" in told.err

@@ -19,7 +19,7 @@ from engine.models import digests
 from engine.models.digests import sha256_of, version_of
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 KINDS = ("network", "code", "torchvision", "predictor")
 DESCRIBED = """
@@ -128,8 +128,8 @@ def write_squeezenet(folder: Path) -> None:
 
 
 def load(folder: Path) -> Model:
-    places = Places(folder.parent, folder.parent / "weights")
-    return load_model(folder.name, places, runtime="torch", threads=1)
+    paths = ModelPaths(folder.parent, folder.parent / "weights")
+    return load_model(folder.name, paths, runtime="torch", threads=1)
 
 
 def replace(file: Path, old: str, new: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 
-def plain(value: Any) -> dict[str, Any]:
+def as_dict(value: Any) -> dict[str, Any]:
     """Return the fields of a dataclass, and of those in it, by name; other values as they are.
 
     For what is done for every job: ``dataclasses.asdict`` copies each value, and takes over ten

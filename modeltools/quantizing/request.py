@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from common.settings.consumer import Runtime
-from engine.models.places import Places
+from engine.models.paths import ModelPaths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class QuantizeRequest:
     """The request to quantize a model.
 
     Args:
@@ -18,7 +18,7 @@ class Order:
         calibrate: A folder of photographs to measure the ranges of activations with; int8 needs it.
         evaluate: A folder of photographs to compare the two models on.
         force: Whether to install it even if the agreement is too low.
-        places: Where models and exports are.
+        paths: Where models and exports are.
         reports: The folder for the report of a model that is not installed.
         runtime: The runtime to measure with.
         threads: The number of threads to measure with.
@@ -30,7 +30,7 @@ class Order:
     calibrate: Path | None
     evaluate: Path
     force: bool
-    places: Places
+    paths: ModelPaths
     reports: Path
     runtime: Runtime
     threads: int
@@ -38,4 +38,4 @@ class Order:
 
     @property
     def target(self) -> Path:
-        return self.places.models / f"{self.name}-{self.to}"
+        return self.paths.models / f"{self.name}-{self.to}"

@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
+from common.as_dict import as_dict
 from common.jobs import Result
-from common.plain import plain
 from tests.examples import OWNER, TABBY, a_job
 
 
@@ -13,4 +13,4 @@ def test_it_says_what_the_standard_library_says() -> None:
     )
     job = a_job(metadata={"shelf": 3, "tags": "a,b"}).claim(OWNER).succeed(result)
 
-    assert plain(job) == asdict(job)
+    assert as_dict(job) == asdict(job)

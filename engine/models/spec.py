@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine.models import versions
-from engine.models.classifier import Kit
+from engine.models.classifier import ModelSpec
 from engine.models.errors import ModelUnavailableError
 from engine.models.folder import (
     DESCRIPTION_FILE,
@@ -15,11 +15,11 @@ from engine.models.folder import (
 from engine.preprocessing import Preprocessing
 
 
-def kit_of(folder: Path, described: ModelFile) -> Kit:
+def spec_of(folder: Path, described: ModelFile) -> ModelSpec:
     """Gather the labels, the preprocessing and the version of the network in *folder*."""
     labels = labels_of(folder, described)
     preprocessing = _preprocessing(described.preprocessing)
-    return Kit(
+    return ModelSpec(
         labels=labels,
         preprocessing=preprocessing,
         version=versions.of_network(folder, described, labels, preprocessing),

@@ -7,7 +7,7 @@ from engine.models.folder import DESCRIPTION_FILE
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class ModelPaths:
     """Where models, weights and exports lie.
 
     Args:
