@@ -68,7 +68,11 @@ Work = Callable[[Order, bytes], Report]
 @contextmanager
 def at_work(*orders: Order) -> Iterator[Callable[[], Report]]:
     """Start a process for each order; yield what waits for them and tells what they saw."""
-    with get_context("spawn").Pool(len(orders), _leave_signals_to_the_parent) as pool:
+    # Ctrl-C reaches all processes of a terminal; these inherit that they pass it over.
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pool = get_context("spawn").Pool(len(orders))
+    signal.signal(signal.SIGINT, interrupted)
+    with pool:
         working = pool.map_async(_carry_out, orders, chunksize=1)
         yield lambda: _together(working.get(_LIMIT_S))
 
@@ -77,11 +81,6 @@ def do(*orders: Order) -> Report:
     """Have the orders done, at the same time, each by a process."""
     with at_work(*orders) as reported:
         return reported()
-
-
-def _leave_signals_to_the_parent() -> None:
-    """Pass over Ctrl-C, which reaches all processes of a terminal: the parent ends this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _carry_out(order: Order) -> Report:
