@@ -33,6 +33,7 @@ _AT_ONCE: Final = 10_000
 _APART_MS: Final = 100
 _ROUNDS: Final = 200
 _LEASE_S: Final = 1
+_ROUND_WITHIN_S: Final = 10
 _QUEUED_WITHIN_S: Final = 600
 _ENDED_WITHIN_S: Final = 400
 _HELD: Final = 10
@@ -91,8 +92,14 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
         name.removeprefix("DARKROOM_").lower(): value
         for name, value in run.system.environment.items()
     }
-    # The jobs that are held end with the drill only, however long that takes.
-    own = {"mongo_database": database_name, "lease_s": _LEASE_S, "job_time_limit_s": 3600}
+    own = {
+        "mongo_database": database_name,
+        "lease_s": _LEASE_S,
+        # The jobs that are held end with the drill only, however long that takes.
+        "job_time_limit_s": 3600,
+        # On a busy machine a round among so many jobs may take longer than drills wait elsewhere.
+        "store_timeout_s": _ROUND_WITHIN_S,
+    }
     settings = CourierSettings(**fields | own)
     connection = parameters(run.system.broker.url, heartbeat_s=60, name="drill")
     with (
