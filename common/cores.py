@@ -1,4 +1,4 @@
-"""How many cores there are for this process."""
+"""The number of cores that this process may use."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def available_cores(
 ) -> int:
     """Return the cores of the machine, or of the container if it is given fewer; at least 1.
 
-    A part of a core does not count: a thread more than there are cores waits for the others.
+    A fraction of a core does not count: with more threads than cores, threads wait for each other.
     """
     shares = [_cores_of_the_machine(), *_limits(cgroups, own)]
     return max(1, int(min(shares)))

@@ -14,7 +14,7 @@ class PermanentError(DarkroomError):
 
 
 class BrokerUnavailableError(TransientError):
-    """RabbitMQ cannot be reached, does not answer in time, or takes no messages now."""
+    """RabbitMQ cannot be reached, does not answer in time, or accepts no messages now."""
 
 
 class StoreUnavailableError(TransientError):
@@ -22,7 +22,7 @@ class StoreUnavailableError(TransientError):
 
 
 class StoreFullError(StoreUnavailableError):
-    """MongoDB has no space left to write to; it can still be read."""
+    """MongoDB has no space left; it can still be read."""
 
 
 class StoreRefusedError(PermanentError):
@@ -34,7 +34,7 @@ class StoreForbiddenError(StoreRefusedError):
 
 
 class RepeatedSubmissionError(PermanentError):
-    """A job with the same idempotency key is there already; this one was not recorded."""
+    """There is already a job with the same idempotency key; this one was not recorded."""
 
 
 class StaleJobError(PermanentError):
@@ -48,5 +48,5 @@ class MalformedMessageError(PermanentError):
 class UnreadableRecordError(PermanentError):
     """The store has a record that this version cannot read: a later one wrote it, or it is damaged.
 
-    Nothing is known of it, so it stays as it is.
+    It is left unchanged.
     """

@@ -1,7 +1,7 @@
-"""The image formats that the api lets in and the engine decodes, by Pillow's names.
+"""The image formats that the API accepts and the engine decodes, by Pillow's names.
 
-HEIF is what phones call HEIC. A consumer without the extra ``heic`` says that it lacks it, and the
-api refuses it.
+HEIF is what phones call HEIC. A consumer without the extra ``heic`` reports that it lacks it, and
+the API refuses it.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""From bytes to an accepted image, by its header alone, or a refusal that says why not."""
+"""Accept or refuse an image by its header alone."""
 
 import hashlib
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class RefusedImageError(PermanentError):
 def accept(image: bytes, *, source: str, limits: Limits) -> Image:
     """Check the size and the header of *image*, and describe it.
 
-    The pixels are not decoded here: the engine does that, a process that may die.
+    The pixels are decoded in the engine, a process that may die.
 
     Raises:
         RefusedImageError: The image is empty, too large, or in no accepted format.

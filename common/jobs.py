@@ -16,12 +16,12 @@ class JobState(StrEnum):
     PROCESSING = "processing"  # claimed by a consumer, its owner
     DONE = "done"
     FAILED = "failed"
-    CANCELLED = "cancelled"  # its client wants it no more
+    CANCELLED = "cancelled"  # its client has cancelled it
 
 
 LEGAL_MOVES: Final[Mapping[JobState, frozenset[JobState]]] = {
     JobState.PENDING: frozenset({JobState.PROCESSING, JobState.FAILED, JobState.CANCELLED}),
-    # Back to PENDING: the owner died or lost its engine, and another shall try.
+    # Back to PENDING: the owner died or lost its engine, so that another consumer tries.
     JobState.PROCESSING: frozenset(
         {JobState.PENDING, JobState.DONE, JobState.FAILED, JobState.CANCELLED}
     ),
@@ -45,7 +45,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """What the header of a submitted image says; its bytes are stored apart."""
+    """A submitted image, as its header describes it; the bytes are stored separately."""
 
     sha256: str
     bytes: int
@@ -57,7 +57,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a model said of an image, and how long that took."""
+    """The answer of a model about an image, and how long it took."""
 
     predictions: tuple[Prediction, ...]
     model: str
@@ -77,7 +77,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setback:
-    """An attempt that came to nothing."""
+    """An attempt that ended without a result."""
 
     attempt: int
     owner: OwnerId | None
@@ -86,18 +86,20 @@ class Setback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idempotency:
-    """What tells a repeated submission from a new one."""
+    """What distinguishes a repeated submission from a new one."""
 
     key: str
-    fingerprint: str  # of everything that was asked for; the same key for another is a mistake
+    fingerprint: (
+        str  # of everything that was asked for; the same key with another fingerprint is a mistake
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One image on its way to a result.
 
-    ``fence`` rises with every claim, giving back, retry and cancelling and never falls; a
-    write that names an old fence changes nothing. ``attempts`` counts the claims.
+    ``fence`` rises with every claim, return, retry and cancellation and never falls; a write with
+    an old fence changes nothing. ``attempts`` counts the claims.
     """
 
     job_id: JobId
@@ -117,7 +119,7 @@ class Job:
     error: Failure | None = None
     setbacks: tuple[Setback, ...] = ()  # of the attempts since the submission, or the retry
     idempotency: Idempotency | None = None
-    republished: int = 0  # how often its message was lost, and published again
+    republished: int = 0  # how often its message was lost and published again
 
     @property
     def is_finished(self) -> bool:
@@ -125,13 +127,13 @@ class Job:
 
     @property
     def queue_ms(self) -> float:
-        """How long the job waited for its claim; 0 while it waits, or if clocks disagree."""
+        """How long the job waited for its claim; 0 while it waits or if clocks disagree."""
         if self.started_at is None:
             return 0.0
         return max(0.0, (self.started_at - self.created_at).total_seconds() * 1000)
 
     def claim(self, owner: OwnerId) -> "Job":
-        """Take the job to work on it: one more attempt."""
+        """Claim the job: one more attempt."""
         moved = self._moved_to(JobState.PROCESSING)
         return replace(moved, owner=owner, fence=self.fence + 1, attempts=self.attempts + 1)
 
@@ -142,7 +144,7 @@ class Job:
         return replace(self._moved_to(JobState.FAILED), error=error, owner=None)
 
     def give_back(self, reason: Failure, *, max_attempts: int) -> "Job":
-        """Let another attempt follow, or fail with *reason* if this was the last."""
+        """Return the job for another attempt, or fail it with *reason* if this was the last."""
         setback = Setback(attempt=self.attempts, owner=self.owner, reason=reason)
         job = replace(self, setbacks=(*self.setbacks, setback))
         if self.attempts >= max_attempts:
@@ -151,12 +153,12 @@ class Job:
         return job._waiting_again(JobState.PROCESSING)
 
     def retry(self) -> "Job":
-        """Give a failed job a new start under its id, with all its attempts before it."""
+        """Retry a failed job under the same id, with a fresh set of attempts."""
         waiting = self._waiting_again(JobState.FAILED)
         return replace(waiting, attempts=0, setbacks=(), error=None)
 
     def cancel(self) -> "Job":
-        """End a job that nobody waits for; who has it in hand cannot save it any more."""
+        """Cancel the job; its owner, if there is one, cannot save it any more."""
         return replace(self._moved_to(JobState.CANCELLED), owner=None, fence=self.fence + 1)
 
     def _waiting_again(self, origin: JobState) -> "Job":

@@ -39,13 +39,13 @@ def configure(*, role: str, level: str, style: Literal["console", "json"]) -> No
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    # pika tells every step of every handshake, and every failed one in full, at these levels;
+    # pika logs every step of every handshake, and every failure in full, at these levels;
     # what matters of it is logged by our own adapters.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def _as_json(event: object, **options: Any) -> str:
-    """Write JSON, which has neither NaN nor infinity: a reader of the log would stumble."""
+    """Write JSON, which has neither NaN nor infinity: parsers of the log would fail."""
     try:
         return json.dumps(event, allow_nan=False, **options)
     except ValueError:
@@ -68,7 +68,7 @@ def _in_text(value: object) -> object:
 def _traceback(
     logger: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Add the traceback, if the error lets itself be shown: user code may raise anything there."""
+    """Add the traceback, if the error can be formatted: user code may raise anything there."""
     try:
         return structlog.processors.dict_tracebacks(logger, method, event)
     except BaseException as exc:  # noqa: BLE001 (of user code, and a log line must not end us)

@@ -1,4 +1,4 @@
-"""How much memory there is, how much a process takes of it, and of how many heaps."""
+"""The memory of the machine and of processes, and the number of their heaps."""
 
 import ctypes
 import os
@@ -31,7 +31,7 @@ def total_bytes(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 def resident_bytes(pid: int) -> int:
     """Return what a process and its descendants hold in memory: Linux only, elsewhere 0.
 
-    What they share counts for each of them.
+    Shared pages count for each of them.
     """
     return _own_resident_bytes(pid) + sum(map(_own_resident_bytes, descendants_of(pid)))
 
@@ -41,8 +41,8 @@ def held_bytes(pids: Sequence[int], *, enough: int) -> int:
 
     Args:
         pids: The processes.
-        enough: More is looked at closely: then what they share, as those do that were forked,
-            counts once. That takes the kernel some milliseconds for each GiB.
+        enough: Above this size, shared pages (as forked processes have) are counted once. That
+            takes the kernel some milliseconds per GiB.
     """
     resident = sum(map(_own_resident_bytes, pids))
     if resident <= enough or len(pids) == 1:
@@ -62,7 +62,7 @@ def _own_resident_bytes(pid: int) -> int:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Return what a process holds, of shared pages its part only."""
+    """Return what a process holds, with its share of shared pages only."""
     with suppress(OSError):
         for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
             if line.startswith(_PROPORTIONAL):
@@ -71,10 +71,10 @@ def _proportional_bytes(pid: int) -> int:
 
 
 def share_one_heap() -> None:
-    """Have the threads of this process take their memory from one heap.
+    """Make the threads of this process share one heap.
 
-    By default glibc gives each thread a heap of its own, which keeps most of what that thread's
-    largest piece of work took. Python's threads take turns anyway.
+    By default glibc gives each thread its own heap, which keeps most of the memory of that thread's
+    largest task. Python's threads take turns anyway.
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 1)
@@ -88,7 +88,7 @@ def _children(pid: int) -> Iterator[int]:
 
 
 def _read(path: str) -> bytes:
-    """Read a small file as cheaply as possible: every engine is looked at 20 times a second."""
+    """Read a small file as cheaply as possible: every engine is measured 20 times a second."""
     file = os.open(path, os.O_RDONLY)
     try:
         return os.read(file, _ENOUGH_BYTES)

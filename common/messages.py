@@ -11,14 +11,14 @@ from common.jobs import Job, JobId
 
 MESSAGE_TYPE: Final = "classify.v1"
 
-# MongoDB has no larger integers, and no text that is not Unicode, which JSON can tell of: who
-# asked it for the job would get an error again and again.
+# MongoDB has neither larger integers nor text that is not Unicode, both of which JSON can hold:
+# a query for such a job would fail again and again.
 _LARGEST_FENCE: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifyMessage:
-    """Asks for one job to be classified. Never the image: large messages hurt RabbitMQ."""
+    """Asks for one job to be classified. It has no image: large messages slow RabbitMQ down."""
 
     id: JobId
     model: str

@@ -1,4 +1,4 @@
-"""A file that is touched while a role does its work, for those who watch from outside."""
+"""A file that a role touches while it works, for health checks."""
 
 import time
 from contextlib import suppress
@@ -20,9 +20,9 @@ class Pulse:
         self._rests_until_s = 0.0
 
     def beat(self) -> None:
-        """Say that the work goes on."""
+        """Touch the file: the work goes on."""
         now_s = time.monotonic()
         if self._file is not None and now_s >= self._rests_until_s:
-            with suppress(OSError):  # then it looks dead, and its log tells that it lives
+            with suppress(OSError):  # then the role looks dead, and its log shows that it is not
                 self._file.touch()
             self._rests_until_s = now_s + _EVERY_S

@@ -1,4 +1,4 @@
-"""Try again, ever more slowly, until it works or the process shall stop."""
+"""Repeat a call with growing pauses until it works or the process stops."""
 
 import threading
 
@@ -16,7 +16,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
-_JITTER_S = 0.2  # so that many processes do not come back in the same instant
+_JITTER_S = 0.2  # so that many processes do not come back at the same moment
 
 
 def until_stopped(stopping: threading.Event, *errors: type[Exception]) -> Retrying:
@@ -38,6 +38,6 @@ def until_stopped(stopping: threading.Event, *errors: type[Exception]) -> Retryi
 
 def _log_failure(state: RetryCallState) -> None:
     error = None if state.outcome is None else state.outcome.exception()
-    # The first failure is news; then one line in ten is enough to see that it goes on.
+    # After the first failure, one line in ten is enough to show that it continues.
     if state.attempt_number % 10 == 1:
         log.warning("waiting until it works again", error=repr(error), tries=state.attempt_number)

@@ -1,4 +1,4 @@
-"""Variables of ours that nobody reads: most likely misspelt settings."""
+"""``DARKROOM_`` variables that nothing reads: most likely misspelt settings."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches

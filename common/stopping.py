@@ -8,28 +8,28 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-# What a hurried process may still take to say goodbye and to close its connections.
+# The time of a hurried process to leave the registry and to close its connections.
 _CLOSING_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Whether the process shall stop, and in a hurry: at a second signal, or out of time."""
+    """Whether the process must stop, and whether in a hurry: at a second signal, or out of time."""
 
     asked: threading.Event = field(default_factory=threading.Event)
     hurried: threading.Event = field(default_factory=threading.Event)
 
 
 def hold_signals() -> None:
-    """Let the signals wait until somebody hears them; before that they kill.
+    """Block the signals until somebody handles them; before that they kill.
 
-    To be called before anything slow is imported. Children hold them, too.
+    Call this before anything slow is imported. Children block them, too.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
 
 def stop_on_signals(*, grace_s: float) -> Stop:
-    """Hear the signals, and end the process soon after *grace_s* whatever hangs then.
+    """Handle the signals, and end the process soon after *grace_s* whatever hangs then.
 
     In threads, not in a handler: that would run while the main thread holds the lock of the
     very event it sets.

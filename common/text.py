@@ -1,10 +1,10 @@
-"""Text of others, made fit to be stored, logged and shown."""
+"""Clean text from others, so that it can be stored, logged and shown."""
 
 from typing import Final
 
 _CUT: Final = "…"
 _UNFIT: Final = "\N{REPLACEMENT CHARACTER}"
-# What is not printable is replaced, but for these.
+# The only unprintable characters that are kept.
 _LAYOUT: Final = frozenset("\n\t")
 
 
@@ -21,7 +21,7 @@ def cleaned(text: str, *, most: int) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """Return kind and message of an error of user code, which may have no message to give."""
+    """Return the type and message of an error of user code, whose message may itself fail."""
     try:
         message = str(error)
     except BaseException as exc:  # noqa: BLE001 (user code may raise anything, here too)
@@ -30,7 +30,7 @@ def text_of(error: BaseException) -> str:
 
 
 def joined(*remarks: str) -> str:
-    """Return all of *remarks* that are not empty, as one."""
+    """Join the *remarks* that are not empty."""
     return "; ".join(filter(None, remarks))
 
 

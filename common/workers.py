@@ -1,4 +1,4 @@
-"""What a consumer tells of itself: that it lives, and which models it serves."""
+"""The record of a consumer: that it is alive, and which models it serves."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from common.jobs import OwnerId
 
-# A worker may miss two heartbeats and still count as alive.
+# A consumer may miss two heartbeats and still count as alive.
 HEARTBEATS_A_LEASE: Final = 3
 
 
@@ -22,17 +22,17 @@ class ServedModel:
     """One model as one consumer sees it.
 
     Args:
-        name: As ``DARKROOM_MODELS`` has it.
-        state: Whether it can be asked.
+        name: As in ``DARKROOM_MODELS``.
+        state: Whether it can be used.
         reason: Why it is unavailable.
-        version: A digest of all that decides its answers.
-        labels: How many it tells apart; 0 if it does not say.
+        version: A digest of everything that affects its answers.
+        labels: The number of labels; 0 if unknown.
         description: One line for people.
-        precision: What it computes in: float32, bf16 or int8.
-        runtime: What computes it.
-        remark: What is not as it was asked for, or not exact.
-        threads: How many compute one image.
-        engines: How many processes of a consumer serve it.
+        precision: The type that most of its arithmetic uses: float32, half, bfloat16 or int8.
+        runtime: The runtime that computes it.
+        remark: What differs from what was asked for, or is not exact.
+        threads: The number of threads that compute one image.
+        engines: The number of engines of a consumer.
     """
 
     name: str
@@ -57,13 +57,13 @@ class WorkerRecord:
     """One consumer process. Its id is new at every start, so a restart is a new owner.
 
     Args:
-        worker_id: What it holds jobs under.
+        worker_id: The owner of its jobs.
         host: Its machine.
         pid: Its process there.
-        models: What it serves.
-        trouble: Why it does not consume; empty if RabbitMQ has confirmed that it does, and of
-            a worker of an earlier version, which does not say.
-        lacks: Which of the accepted image formats it cannot decode.
+        models: The models that it serves.
+        trouble: Why it does not consume; empty if RabbitMQ has confirmed that it does, and for
+            consumers of an earlier version, which do not report it.
+        lacks: The accepted image formats that it cannot decode.
     """
 
     worker_id: OwnerId
@@ -79,7 +79,7 @@ class WorkerRecord:
 
 
 def lacked_formats(workers: Iterable[WorkerRecord]) -> frozenset[str]:
-    """Return the image formats that some worker cannot decode: any of them may get the next job."""
+    """Return the image formats that some consumer cannot decode: any may get the next job."""
     return frozenset(name for worker in workers for name in worker.lacks)
 
 
@@ -87,12 +87,12 @@ _PREFERENCE = (ModelState.READY, ModelState.LOADING, ModelState.UNAVAILABLE)
 
 
 def merge_models(workers: Iterable[WorkerRecord]) -> dict[str, ServedModel]:
-    """Combine what several workers say of each model."""
+    """Combine the models of several consumers."""
     return best_of(model for worker in workers for model in worker.models)
 
 
 def best_of(models: Iterable[ServedModel]) -> dict[str, ServedModel]:
-    """Combine what is said of each model, by its name: the best state counts."""
+    """Combine models by name: the best state counts."""
     best: dict[str, ServedModel] = {}
     for model in models:
         known = best.get(model.name)

@@ -1,4 +1,4 @@
-"""How MongoDB is reached, how sure its writes are, and what its errors mean to us."""
+"""Connect to MongoDB, with durable writes and our own errors."""
 
 import time
 from collections.abc import Iterator
@@ -21,23 +21,23 @@ _NOT_ENCODED: Final = (BSONError, OverflowError, UnicodeError, RecursionError)
 
 
 def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
-    """Make a client, which connects at first use; to be closed by the caller.
+    """Make a client, which connects at first use. The caller closes it.
 
-    Not to be carried across a fork: pymongo's threads and locks do not survive one.
+    It must not be used across a fork: pymongo's threads and locks do not survive one.
     """
     timeout_ms = int(timeout_s * 1000)
     return MongoClient(
         url,
         appname="darkroom",
         tz_aware=True,
-        # One date or text that Python cannot hold must not spoil all that is read with it.
+        # One date or text that Python cannot hold must not prevent reading the rest.
         datetime_conversion="DATETIME_AUTO",
         unicode_decode_error_handler="replace",
         serverSelectionTimeoutMS=timeout_ms,
         connectTimeoutMS=timeout_ms,
-        # For a call as a whole: each of its tries may take as long as a socket may be silent.
+        # The limit of a whole call: each of its tries may take as long as a socket may be silent.
         timeoutMS=timeout_ms,
-        # For what pymongo does on its own, such as its goodbye.
+        # For pymongo's own calls, such as the one that ends its sessions.
         socketTimeoutMS=timeout_ms,
     )
 
@@ -45,8 +45,8 @@ def connect(url: str, *, timeout_s: float) -> MongoClient[Document]:
 def open_database(client: MongoClient[Document], name: str) -> Database[Document]:
     """Open a database whose acknowledged writes survive the loss of its primary.
 
-    Set here, not in the URL: an accepted job must not depend on how somebody wrote a
-    connection string. Reads go to the primary, since a move decided on old data is lost work.
+    Set here, not in the URL: an accepted job must not depend on a connection string. Reads go to
+    the primary, since a move that was decided on old data fails.
     """
     return client.get_database(
         name,
@@ -57,11 +57,11 @@ def open_database(client: MongoClient[Document], name: str) -> Database[Document
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise our own errors instead of the driver's: an outage, or a refusal.
+    """Raise our own errors instead of the driver's: outages or refusals.
 
     Raises:
         StoreUnavailableError: The call may succeed later.
-        StoreRefusedError: It cannot; what it was to store could not be encoded, say.
+        StoreRefusedError: It cannot, for example because its data cannot be encoded.
     """
     try:
         yield
@@ -86,7 +86,7 @@ class ServerClock:
             with translated_errors():
                 server = self._database.client.admin.command("hello")["localTime"]
             checked_s = time.monotonic()
-            # In this order: another thread must not meet a time that has no offset yet.
+            # In this order: another thread must not read a time that has no offset yet.
             self._offset_ms = server.timestamp() * 1000 - checked_s * 1000
             self._checked_s = checked_s
         return int(time.monotonic() * 1000 + self._offset_ms)

@@ -1,4 +1,4 @@
-"""How a job looks as a document."""
+"""Jobs as documents."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from common.mongo.reading import present
 
 
 def to_document(job: Job) -> Document:
-    """Write a job as a document; what it does not have yet is absent."""
+    """Convert a job to a document; members without a value are absent."""
     fields = as_dict(job)
     fields["_id"] = fields.pop("job_id")
     fields["state"] = job.state.value
@@ -22,17 +22,17 @@ def to_document(job: Job) -> Document:
 
 
 def from_document(document: Mapping[str, Any]) -> Job:
-    """Read a job; members that other versions add are ignored, at every depth.
+    """Convert a document to a job; members of other versions are ignored at every depth.
 
     Raises:
-        ValidationError: It is no job that this version knows.
+        ValidationError: It is not a job that this version can read.
     """
     fields: Document = {"metadata": {}} | present(document)
     return _JOB.validate_python(fields | {"job_id": document["_id"]})
 
 
 def _check_stored(fields: Document) -> Document:
-    """Refuse what could be read, but no query finds: a number as text, or a default."""
+    """Refuse values that could be read, but that no query finds: a number as text, or a default."""
     for name in ("state", "fence", "attempts"):
         if name not in fields:
             raise ValueError(f"{name} is missing")
@@ -44,7 +44,7 @@ def _check_stored(fields: Document) -> Document:
 
 
 def _check_values(job: Job) -> Job:
-    """Refuse what has the right type, but can be neither compared nor written as JSON."""
+    """Refuse values of the right type that can be neither compared nor written as JSON."""
     times = (job.created_at, job.published_at, job.started_at, job.finished_at)
     if any(time is not None and time.tzinfo is None for time in times):
         raise ValueError("a time has no time zone")

@@ -1,4 +1,4 @@
-"""What the errors of MongoDB's driver mean to us: an outage, or a refusal."""
+"""Translate the errors of MongoDB's driver: outages or refusals."""
 
 import re
 from collections.abc import Iterator
@@ -61,15 +61,15 @@ _FORBIDDEN: Final = frozenset(
         18,  # AuthenticationFailed
         31,  # RoleNotFound
         33,  # AuthSchemaIncompatible
-        8000,  # AtlasError: its proxy says so of a wrong password
+        8000,  # AtlasError: its proxy's code for a wrong password
     }
 )
-# The driver's word for an error that the same write, sent again, need not meet.
+# The driver's label for errors that a repeated write may not meet.
 _RETRYABLE: Final = ("RetryableWriteError", "TransientTransactionError")
 
 _FULL: Final = re.compile("disk is full|no space left|space quota|quota exceeded", re.IGNORECASE)
-# What these have happened to, only the text says; under any other code the text is not looked
-# at, since it may quote what a client sent. nx-27017 gives 8 or none for everything.
+# For these codes only the text tells what happened. Under other codes the text is not searched,
+# since it may quote a client. nx-27017 uses 8 or none for everything.
 _SAY_NOTHING: Final = frozenset(
     {
         None,
@@ -80,7 +80,7 @@ _SAY_NOTHING: Final = frozenset(
         8000,  # AtlasError
     }
 )
-# In the words of SQLite and of Python's module for it.
+# In the words of SQLite and of Python's module sqlite3.
 # https://github.com/sqlite/sqlite/blob/master/src/main.c, sqlite3ErrStr
 _OUTAGES_OF_SQLITE: Final = re.compile(
     "is locked|disk i/o error|unable to open database|readonly database|schema has changed"
@@ -93,8 +93,8 @@ _OUTAGES_OF_SQLITE: Final = re.compile(
 def meaning_of(error: Exception) -> DarkroomError:
     """Return our own error for what the driver raised.
 
-    What the driver could not make a document of, or a document too large, never reaches
-    MongoDB; it is a refusal, too.
+    Data that the driver cannot encode, and documents that are too large, never reach MongoDB.
+    They are refusals, too.
     """
     if isinstance(error, BulkWriteError):
         return _worst(list(_of_each(error)), error)
@@ -130,7 +130,7 @@ def _of_each(error: BulkWriteError) -> Iterator[DarkroomError]:
 
 
 def _worst(found: list[DarkroomError], error: Exception) -> DarkroomError:
-    """Choose a refusal before an outage: the outage shows again, the refusal might not."""
+    """Prefer a refusal to an outage: the outage will show again, the refusal might not."""
     refusals = [one for one in found if isinstance(one, StoreRefusedError)]
     return next(iter(refusals or found), StoreUnavailableError(_described(error)))
 

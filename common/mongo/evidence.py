@@ -12,12 +12,12 @@ _LONGEST_CHARACTERS: Final = 2000
 
 
 class MongoBrokerEvidence:
-    """One record, which every courier overwrites, since all look at the same RabbitMQ.
+    """One record, which every courier overwrites, since all check the same RabbitMQ.
 
     Args:
-        database: Where it is recorded.
+        database: The database with the collection.
         now_ms: The clock that all processes share, in milliseconds since 1970.
-        lease_s: How long it counts.
+        lease_s: How long it is valid.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class MongoBrokerEvidence:
             self._evidence.update_one({"_id": _BROKER}, {"$set": fields}, upsert=True)
 
     def latest(self) -> str | None:
-        """Return what was noted within the last lease; None if nothing was."""
+        """Return what was recorded within the last lease; None if nothing was."""
         with translated_errors():
             document = self._evidence.find_one({"_id": _BROKER})
         match document:

@@ -1,4 +1,4 @@
-"""The images that nobody will ever ask for: those without a job."""
+"""Images without a job."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from pymongo.database import Database
 from common.mongo.connection import Document, translated_errors
 from common.ports.images import Sweep
 
-# nx-27017 reads whole documents, whatever is asked for: 60 kB take it half a millisecond.
+# nx-27017 reads whole documents, even for a projection: 60 kB take half a millisecond.
 _SWEEP_AT_ONCE: Final = 50
 
 
@@ -24,9 +24,9 @@ class MongoImages:
             self._images.create_index("stored_ms", sparse=True)
 
     def delete_orphans(self, *, from_ms: int, until_ms: int) -> Sweep:
-        """Delete those without a job among the first images stored from *from_ms* on.
+        """Delete images without a job among the first ones stored from *from_ms* on.
 
-        Only such as were stored before *until_ms*.
+        Only images stored before *until_ms* are considered.
         """
         stored = {"stored_ms": {"$gte": from_ms, "$lt": until_ms}}
         with translated_errors():
@@ -37,7 +37,7 @@ class MongoImages:
                 self._images.delete_many({"_id": {"$in": orphans}})
         if len(images) < _SWEEP_AT_ONCE:
             return Sweep(len(orphans), until_ms)
-        # More may have been stored in that same millisecond.
+        # More may have been stored in the same millisecond.
         return Sweep(len(orphans), max(from_ms + 1, *(image["stored_ms"] for image in images)))
 
     def _without_a_job(self, image_ids: list[Any]) -> list[Any]:
@@ -45,5 +45,5 @@ class MongoImages:
             return []
         jobs = self._jobs.find({"_id": {"$in": image_ids}}, {"_id": True})
         with_a_job = [job["_id"] for job in jobs]
-        # Lists: whatever MongoDB takes for an id may be there, also what has no hash.
+        # Lists, since an id may be anything that MongoDB accepts, even values without a hash.
         return [image_id for image_id in image_ids if image_id not in with_a_job]

@@ -24,22 +24,22 @@ class MongoJobStore(MongoOutbox):
     def ensure_indexes(self) -> None:
         """Make the indexes that the queries below need.
 
-        No TTL index: it could expire an image before its job or long after it, and nx-27017
-        runs through a collection that has one at every read.
+        No TTL index: it could expire an image before its job or long after it, and nx-27017 scans
+        a collection that has one at every read.
         """
         with translated_errors():
             self._jobs.create_index("state")
             self._jobs.create_index("publish_due_ms", sparse=True)
             self._jobs.create_index("waiting_ms", sparse=True)
             self._jobs.create_index("finished_ms", sparse=True)
-            # Of two submissions with one key that arrive in the same moment, one wins here.
+            # Of two submissions with one key that arrive at the same moment, one wins here.
             self._jobs.create_index("idempotency.key", unique=True, sparse=True)
 
     def add(self, job: Job, image: bytes) -> None:
         """Record a new pending job and its image.
 
-        The image comes first, so that no consumer meets a job without one. Until
-        ``mark_published`` the record is its own outbox: the courier publishes it.
+        The image is written first, so that no consumer meets a job without one. Until
+        ``mark_published`` the record is in the outbox: the courier publishes it.
 
         Raises:
             RepeatedSubmissionError: There is a job with its idempotency key; nothing is kept.
@@ -98,12 +98,12 @@ class MongoJobStore(MongoOutbox):
         return image
 
     def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
-        """Take a pending job that still stands at *fence*; None if there is none.
+        """Claim a pending job that is still at *fence*; None if there is none.
 
-        One round trip for what ``Job.claim`` and ``save`` do in two.
+        One round trip, where ``Job.claim`` and ``save`` need two.
 
         Raises:
-            UnreadableRecordError: It is taken, but this version cannot read it: put it back.
+            UnreadableRecordError: The job is claimed, but this version cannot read it: put it back.
         """
         with translated_errors():
             document = self._jobs.find_one_and_update(
@@ -117,7 +117,7 @@ class MongoJobStore(MongoOutbox):
                     "$set": {"state": JobState.PROCESSING.value, "owner": owner},
                     "$inc": {"fence": 1, "attempts": 1},
                     "$currentDate": {"started_at": True},
-                    # Published it was, noted or not: there is a delivery to claim it for.
+                    # It was published, whether or not we recorded it: there is a delivery.
                     "$unset": {"publish_due_ms": "", "waiting_ms": ""},
                 },
                 return_document=ReturnDocument.AFTER,
@@ -127,7 +127,7 @@ class MongoJobStore(MongoOutbox):
     def put_back(self, job_id: JobId, *, fence: int, owner: OwnerId) -> None:
         """Undo the claim of *owner* that led to *fence*, if it still holds. It costs no attempt.
 
-        For a record that cannot be read. A courier that can read it publishes it again.
+        For a record that this version cannot read. A courier that can read it publishes it again.
         """
         now_ms = self._now_ms()
         due = {"publish_due_ms": now_ms + LEFT_ALONE_MS, "pending_since_ms": now_ms}
@@ -166,7 +166,7 @@ class MongoJobStore(MongoOutbox):
             raise StaleJobError(f"job {job.job_id} is no longer {previous.state} at its fence")
 
     def _setbacks_before(self, job: Job, previous: Job) -> Sequence[Document]:
-        """Return the stored setbacks that *job* adds to: also with unknown members."""
+        """Return the stored setbacks that *job* adds to, including unknown members."""
         if not previous.setbacks or len(job.setbacks) <= len(previous.setbacks):
             return ()
         document = self._jobs.find_one(unmoved(previous), {"setbacks": True})
@@ -192,10 +192,10 @@ class MongoJobStore(MongoOutbox):
             self._images.delete_one({"_id": job_id})
 
     def mark_published(self, *jobs: Job) -> None:
-        """Note that the messages of *jobs* reached the queue, but not of those that moved on.
+        """Record that the messages of *jobs* reached the queue; jobs that moved on are skipped.
 
-        A consumer may have claimed one before its publisher gets here. And a publisher that is
-        late by minutes must not note the message that was lost since, instead of the next one.
+        A consumer may have claimed a job before its publisher gets here. And a publisher that is
+        minutes late must not record a message that was lost and published again meanwhile.
         """
         with translated_errors():
             published = {

@@ -1,12 +1,12 @@
-"""A move of a job as an update of its document, which only fits where nobody moved it first.
+"""A move of a job as an update of its document, which matches only if nobody moved it first.
 
-Some fields exist for the queries of the courier alone. They are whole numbers of milliseconds,
-absent where nothing is due, so that a sparse index finds what is due among any number of
-records (nx-27017 finds dates only slowly):
+Some fields exist only for the courier's queries. They are milliseconds as integers, and absent if
+nothing is due, so that a sparse index finds what is due among any number of records (nx-27017 is
+slow with dates):
 
 * ``publish_due_ms``: when the courier shall publish the job.
-* ``waiting_ms``: when it was published, at the latest. Of a pending job's record exactly one of
-  these two is there, of any other's neither.
+* ``waiting_ms``: when it was published, at the latest. The record of a pending job has exactly
+  one of these two, any other record neither.
 * ``pending_since_ms``: when the job became pending; no message of its fence is older. It stays
   while the job is processed.
 * ``finished_ms``: when it finished.
@@ -29,19 +29,19 @@ _STAMP_OF_STATE: Final = {
 
 
 def unmoved(job: Job) -> Document:
-    """Select the document of *job*, if it is still what the caller knows."""
+    """Match the document of *job*, if it is still what the caller knows."""
     return {"_id": job.job_id, "state": job.state.value, "fence": job.fence}
 
 
 def moved_to(job: Job, *, previous: Job, setbacks: Sequence[Document], now_ms: int) -> Document:
-    """Write what the move from *previous* to *job* changes in the document.
+    """Return the update for the move from *previous* to *job*.
 
-    Nothing else is written: what is there may have members that only a later version knows.
+    It writes only what changes: the document may have members that only a later version knows.
 
     Args:
-        job: What the job becomes.
-        previous: What it was.
-        setbacks: Those of *previous* as they are stored; needed if *job* has more.
+        job: The job after the move.
+        previous: The job before it.
+        setbacks: The setbacks of *previous* as they are stored; needed if *job* has more.
         now_ms: The store's clock.
     """
     is_pending = job.state is JobState.PENDING
@@ -73,8 +73,8 @@ def _changed(job: Job, previous: Job, setbacks: Sequence[Document]) -> Document:
     if job.error != previous.error:
         fields["error"] = None if job.error is None else as_dict(job.error)
     if new := job.setbacks[len(previous.setbacks) :]:
-        # Not by $push: nx-27017 stores what that appends as text.
+        # Not $push: nx-27017 stores the appended document as text.
         fields["setbacks"] = [*setbacks, *map(as_dict, new)]
     elif not job.setbacks:
-        fields["setbacks"] = None  # a retry begins with none
+        fields["setbacks"] = None  # a retry begins without any
     return fields

@@ -1,4 +1,4 @@
-"""What the courier looks for among the jobs: what is due, being worked on, waiting, expired."""
+"""The courier's queries: jobs that are due, processing, waiting or expired."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -15,19 +15,19 @@ from common.mongo.reading import Reader
 
 # Deleting more at once would keep the store busy for too long.
 _EXPIRE_AT_ONCE: Final = 200
-# How long a record that cannot be read is left to the processes of another version.
+# How long an unreadable record is left to processes of another version.
 LEFT_ALONE_MS: Final = 30_000
-# So that a round ends, however many records there are that cannot be read.
+# So that a round ends, however many unreadable records there are.
 _PASS_OVER_AT_ONCE: Final = 100
 
 
 class MongoOutbox:
     """The jobs of one database as the courier sees them.
 
-    Records that cannot be read are passed over, so that they keep nobody from the others.
+    Unreadable records are skipped, so that they do not hide the others.
 
     Args:
-        database: Where they lie.
+        database: The database of the jobs.
         now_ms: The clock that all processes share, in milliseconds since 1970.
         publish_after_s: How long a job may stay unpublished before its publishing is due.
     """
@@ -48,7 +48,7 @@ class MongoOutbox:
     def take_unpublished(self, *, lease_s: float) -> Job | None:
         """Take a job whose publishing is due, so that no other courier does for *lease_s*.
 
-        Records that cannot be read are passed over, and not met again for a while.
+        Unreadable records are skipped, and not met again for a while.
         """
         for _ in range(_PASS_OVER_AT_ONCE):
             document = self._take_due(lease_ms=int(lease_s * 1000))
@@ -77,13 +77,13 @@ class MongoOutbox:
             self._jobs.update_one(taken, later)
 
     def processing(self) -> Iterable[Job]:
-        """Return the jobs that are being worked on, or seem to be."""
+        """Return the jobs whose state is processing."""
         with translated_errors():
             documents = list(self._jobs.find({"state": JobState.PROCESSING.value}))
         return list(self._reader.readable(documents))
 
     def newest_claim_ms(self) -> int | None:
-        """Return since when the youngest of the jobs being worked on had waited; None without."""
+        """Return the latest ``pending_since_ms`` among the processing jobs, or None."""
         fields = {"_id": False, "pending_since_ms": True}
         with translated_errors():
             documents = list(self._jobs.find({"state": JobState.PROCESSING.value}, fields))
@@ -91,7 +91,7 @@ class MongoOutbox:
         return max((each for each in since_ms if isinstance(each, int)), default=None)
 
     def oldest_waiting_ms(self) -> int | None:
-        """Return since when the oldest pending job has been pending, or None if there is none.
+        """Return the earliest ``pending_since_ms`` among the pending jobs, or None.
 
         The first of those that are published, or of those that are not: each has an index.
         """
@@ -114,14 +114,14 @@ class MongoOutbox:
             jobs = list(self._reader.readable(documents))
             if jobs or len(documents) < at_most:
                 return jobs
-            # None of them can be read: they must not take the places of others.
+            # None of them can be read: they must not displace others.
             passed_over += [document["_id"] for document in documents]
             queued["_id"] = {"$nin": passed_over}
 
     def publish_again(
         self, job: Job, *, after_s: float, queued_before_ms: int | None = None
     ) -> bool:
-        """Let a published job's publishing be due again after *after_s*.
+        """Make the publishing of a published job due again after *after_s*.
 
         Not if somebody moved the job, or its publishing is due already, or if its last message
         was queued at *queued_before_ms* or later. Returns whether it is.
@@ -150,7 +150,7 @@ class MongoOutbox:
             if job_ids:
                 # The images first: a kill in between leaves jobs, which the next round finds.
                 self._images.delete_many({"_id": {"$in": job_ids}})
-                # One that was retried just now stays; without its image, it will say so.
+                # A job that was retried just now stays; without its image it will fail and say so.
                 old = {"finished_ms": {"$lte": oldest_ms}}
                 self._jobs.delete_many({"_id": {"$in": job_ids}} | old)
         return len(job_ids)

@@ -1,7 +1,7 @@
-"""Read records that another version may have written, or that were damaged.
+"""Read records that another version may have written, or that are damaged.
 
-Members that this version does not know are ignored at every depth. A record that makes no sense
-here stays as it is: it is logged, counted, and never keeps the others from being read.
+Members that this version does not know are ignored at every depth. A record that this
+version cannot read is logged and counted, stays unchanged, and never prevents reading the others.
 """
 
 import threading
@@ -20,7 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 T = TypeVar("T")
 
-# Of one kind of record, in one process, until all is forgotten and logged anew.
+# Per kind of record and process; beyond it, all are forgotten and logged again.
 _FORGET_AFTER_S: Final = 3600.0
 _MOST_REMEMBERED: Final = 10_000
 _LOGGED_ONE_BY_ONE: Final = 100
@@ -33,8 +33,8 @@ class Reader(Generic[T]):
     """Reads documents of one kind.
 
     Args:
-        kind: What a document of this kind is called in the log.
-        read: Makes an object of a document, or raises pydantic's ``ValidationError``.
+        kind: The name of such documents in the log.
+        read: Converts a document, or raises pydantic's ``ValidationError``.
     """
 
     def __init__(self, kind: str, read: Callable[[Document], T]) -> None:
@@ -46,30 +46,30 @@ class Reader(Generic[T]):
         """Read *document*.
 
         Raises:
-            UnreadableRecordError: This version cannot.
+            UnreadableRecordError: This version cannot read it.
         """
         try:
             return self._read(document)
         except ValidationError as exc:
             record_id, reason = repr(document.get("_id"))[:_LONGEST_TEXT], _reason(exc)
             self._unreadable.note(record_id, reason)
-            # Without its cause, which quotes the record.
+            # Without the cause, which quotes the record.
             raise UnreadableRecordError(f"{self._kind} {record_id}: {reason}") from None
 
     def readable(self, documents: Iterable[Document]) -> Iterator[T]:
-        """Read those of *documents* that this version can read."""
+        """Read the *documents* that this version can read."""
         for document in documents:
             with suppress(UnreadableRecordError):
                 yield self.one(document)
 
 
 def present(fields: Mapping[str, Any]) -> Document:
-    """Leave out what is null: it means the same as what is absent."""
+    """Remove null members: they mean the same as absent ones."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
 class _Unreadable:
-    """The records that could not be read lately. Each is logged once, however often it is met."""
+    """The records that could not be read lately. Each is logged once."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -90,7 +90,7 @@ class _Unreadable:
             )
 
     def _count(self, record_id: str) -> int | None:
-        """Return how many there are now, or None if this one adds nothing."""
+        """Return how many there are now, or None if this one is known already."""
         now_s = time.monotonic()
         if now_s - self._since_s >= _FORGET_AFTER_S:
             self._ids.clear()
@@ -102,7 +102,7 @@ class _Unreadable:
 
 
 def _reason(error: ValidationError) -> str:
-    """Name the members that are wrong, without what they hold."""
+    """Name the invalid members, without their values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     reasons = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:_MOST_REASONS])
     return "; ".join(reason.removeprefix(": ")[:_LONGEST_TEXT] for reason in reasons)

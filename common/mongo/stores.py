@@ -15,7 +15,7 @@ from common.settings.base import RoleSettings
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What one database holds, on one client and by one clock."""
+    """The stores of one database, with one client and one clock."""
 
     jobs: MongoJobStore
     images: MongoImages
@@ -33,7 +33,7 @@ class Stores:
 
 @contextmanager
 def opened_stores(settings: RoleSettings) -> Iterator[Stores]:
-    """Open the stores until the end of the block. They connect at first use."""
+    """Open the stores for the block. They connect at first use."""
     url = settings.mongo_url.get_secret_value()
     with connect(url, timeout_s=settings.store_timeout_s) as client:
         database = open_database(client, settings.mongo_database)

@@ -1,4 +1,4 @@
-"""How much the database takes, as the server itself keeps count: nothing is read for it."""
+"""The size of the database, from the server's own counters."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ _COMMAND_NOT_FOUND = 59
 
 
 class MongoUsage:
-    """Asks for the usage of one database: a round trip to MongoDB, three to nx-27017."""
+    """Measures one database: one round trip to MongoDB, three to nx-27017."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
 
     def measure(self) -> StoreUsage:
-        """Return what the database takes, and what its server has left where it says so."""
+        """Return the space that the database takes, and the free space if its server reports it."""
         with translated_errors():
             try:
-                # A pragma of SQLite, which nx-27017 hands on. Its own dbStats reads every page.
+                # A pragma of SQLite, which nx-27017 passes on. Its own dbStats reads every page.
                 unused_pages = self._pragma("freelist_count")
             except OperationFailure as exc:
                 if exc.code != _COMMAND_NOT_FOUND:
@@ -41,7 +41,7 @@ class MongoUsage:
 def _usage(stats: dict[str, Any]) -> StoreUsage:
     """Read MongoDB's own count.
 
-    Of documents, not of files: those follow up to a minute later, with a checkpoint.
+    It counts documents, not files, which follow up to a minute later at a checkpoint.
 
     Source: https://www.mongodb.com/docs/manual/reference/command/dbStats/
     """

@@ -1,4 +1,4 @@
-"""The consumers that live, in the collection ``workers``."""
+"""The registry of consumers, in the collection ``workers``."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -15,16 +15,16 @@ from common.workers import ServedModel, WorkerRecord
 
 _ID: Final = TypeAdapter(OwnerId)
 _MODEL: Final = TypeAdapter(ServedModel)
-_DEAD_RETENTION_MS = 86_400_000  # a day, for people who look what died
+_DEAD_RETENTION_MS = 86_400_000  # a day, for people who look for dead consumers
 
 
 class MongoWorkerRegistry:
-    """Who consumes from the queue, by heartbeat.
+    """The consumers, by their heartbeats.
 
     Args:
-        database: Where the workers are recorded.
+        database: The database with the collection.
         now_ms: The clock that all processes share, in milliseconds since 1970.
-        lease_s: How long a heartbeat proves life.
+        lease_s: How long a heartbeat proves that a consumer is alive.
     """
 
     def __init__(
@@ -37,12 +37,12 @@ class MongoWorkerRegistry:
         self._lease_ms = int(lease_s * 1000)
 
     def ensure_indexes(self) -> None:
-        """Make the index that the query for the living needs."""
+        """Make the index for the query for living consumers."""
         with translated_errors():
             self._workers.create_index("heartbeat_ms")
 
     def beat(self, worker: WorkerRecord) -> None:
-        """Record that *worker* lives now, and what it serves."""
+        """Record that *worker* is alive now, and what it serves."""
         fields = asdict(worker)
         del fields["worker_id"]
         with translated_errors():
@@ -53,25 +53,25 @@ class MongoWorkerRegistry:
             )
 
     def forget(self, worker_id: OwnerId) -> None:
-        """Remove a worker that stopped cleanly."""
+        """Remove a consumer that stopped cleanly."""
         with translated_errors():
             self._workers.delete_one({"_id": worker_id})
 
     def forget_long_dead(self) -> None:
-        """Remove the workers that died more than a day ago."""
+        """Remove the consumers that died more than a day ago."""
         oldest_ms = self._now_ms() - _DEAD_RETENTION_MS
         with translated_errors():
             self._workers.delete_many({"heartbeat_ms": {"$lt": oldest_ms}})
 
     def living(self) -> tuple[WorkerRecord, ...]:
-        """Return the workers whose heartbeat is younger than the lease."""
+        """Return the consumers whose heartbeat is younger than the lease."""
         oldest_ms = self._now_ms() - self._lease_ms
         with translated_errors():
             documents = list(self._workers.find({"heartbeat_ms": {"$gt": oldest_ms}}))
         return tuple(self._worker_reader.readable(documents))
 
     def _from_document(self, document: Document) -> WorkerRecord:
-        """Read a worker, of which the id is enough: it owns jobs, whatever else it says."""
+        """Read a consumer. Its id is enough: it owns jobs, whatever else the record has."""
         host, pid, trouble = (document.get(name) for name in ("host", "pid", "trouble"))
         return WorkerRecord(
             worker_id=_ID.validate_python(document["_id"]),
@@ -84,12 +84,12 @@ class MongoWorkerRegistry:
 
 
 def _stated_lacks(document: Document) -> tuple[str, ...]:
-    names = document.get("lacks")  # an earlier version says nothing of it
+    names = document.get("lacks")  # earlier versions do not report it
     return tuple(name for name in (names if isinstance(names, list) else ()) if name in FORMATS)
 
 
 def _stated_models(document: Document) -> Iterator[Document]:
-    """Return the models of a worker, each with an id for the log."""
+    """Return the models of a consumer, each with an id for the log."""
     models = document.get("models")
     for place, model in enumerate(models if isinstance(models, list) else ()):
         fields = model if isinstance(model, Mapping) else {}

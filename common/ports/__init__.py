@@ -1,1 +1,1 @@
-"""What the roles ask of the outside world, in their own words; a module a use."""
+"""What the roles need from the outside world, one module per use."""

@@ -14,5 +14,5 @@ class BrokerEvidence(Protocol):
         ...
 
     def latest(self) -> str | None:
-        """Return what was noted lately; None if nothing was."""
+        """Return what was recorded lately; None if nothing was."""
         ...

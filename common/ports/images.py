@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What was deleted, and the time from which on to sweep next."""
+    """The number of deleted images, and the time to continue from."""
 
     deleted: int
     next_ms: int
@@ -19,8 +19,8 @@ class Images(Protocol):
     """
 
     def delete_orphans(self, *, from_ms: int, until_ms: int) -> Sweep:
-        """Delete those without a job among the first images stored from *from_ms* on.
+        """Delete images without a job among the first ones stored from *from_ms* on.
 
-        Only such as were stored before *until_ms*.
+        Only images stored before *until_ms* are considered.
         """
         ...

@@ -33,7 +33,7 @@ class JobStore(Protocol):
         ...
 
     def claim(self, job_id: JobId, *, fence: int, owner: OwnerId) -> Job | None:
-        """Take a pending job that still stands at *fence*; None if there is none."""
+        """Claim a pending job that is still at *fence*; None if there is none."""
         ...
 
     def put_back(self, job_id: JobId, *, fence: int, owner: OwnerId) -> None:
@@ -60,9 +60,9 @@ class JobStore(Protocol):
         ...
 
     def delete_image(self, job_id: JobId) -> None:
-        """Delete the image of a job that will need it no more."""
+        """Delete the image of a job that no longer needs it."""
         ...
 
     def mark_published(self, *jobs: Job) -> None:
-        """Note that the messages of *jobs* reached the queue, but not of those that moved on."""
+        """Record that the messages of *jobs* reached the queue; jobs that moved on are skipped."""
         ...

@@ -10,7 +10,7 @@ class Outbox(Protocol):
     """The courier's view of the store.
 
     Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``. Methods that look
-    for jobs pass over records that this version cannot read; ``get`` raises
+    for jobs skip records that this version cannot read; ``get`` raises
     ``UnreadableRecordError``.
     """
 
@@ -19,11 +19,11 @@ class Outbox(Protocol):
         ...
 
     def mark_published(self, *jobs: Job) -> None:
-        """Note that the messages of *jobs* reached the queue, but not of those that moved on."""
+        """Record that the messages of *jobs* reached the queue; jobs that moved on are skipped."""
         ...
 
     def processing(self) -> Iterable[Job]:
-        """Return the jobs that are being worked on, or seem to be."""
+        """Return the jobs whose state is processing."""
         ...
 
     def save(self, job: Job, *, previous: Job) -> None:
@@ -35,11 +35,11 @@ class Outbox(Protocol):
         ...
 
     def newest_claim_ms(self) -> int | None:
-        """Return since when the youngest of the jobs being worked on had waited; None without."""
+        """Return the latest ``pending_since_ms`` among the processing jobs, or None."""
         ...
 
     def oldest_waiting_ms(self) -> int | None:
-        """Return since when the oldest pending job has been pending, or None if there is none."""
+        """Return the earliest ``pending_since_ms`` among the pending jobs, or None."""
         ...
 
     def waiting(self, *, queued_before_ms: int, at_most: int) -> Sequence[Job]:
@@ -49,7 +49,7 @@ class Outbox(Protocol):
     def publish_again(
         self, job: Job, *, after_s: float, queued_before_ms: int | None = None
     ) -> bool:
-        """Let a published job's publishing be due again after *after_s*.
+        """Make the publishing of a published job due again after *after_s*.
 
         Not if somebody moved the job, or its publishing is due already, or if its last message
         was queued at *queued_before_ms* or later. Returns whether it is.

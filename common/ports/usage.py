@@ -6,12 +6,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUsage:
-    """What the jobs and images take.
+    """The space that jobs and images take.
 
     Args:
-        used_bytes: What they take now.
-        reusable_bytes: What others took that are gone: space for new ones, but no other files.
-        free_bytes: What the store's disk has left; None where the store does not say.
+        used_bytes: The space in use.
+        reusable_bytes: The space of deleted ones: free for new ones, but not for other files.
+        free_bytes: The free space of the store's disk; None if the store does not report it.
     """
 
     used_bytes: int
@@ -20,8 +20,8 @@ class StoreUsage:
 
 
 class UsageMeter(Protocol):
-    """Counts for the store. May raise ``StoreUnavailableError`` and ``StoreRefusedError``."""
+    """Measures the store. May raise ``StoreUnavailableError`` and ``StoreRefusedError``."""
 
     def measure(self) -> StoreUsage:
-        """Return what the jobs and images take; cheap, however many there are."""
+        """Return the space that jobs and images take; the cost does not grow with their number."""
         ...

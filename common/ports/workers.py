@@ -7,19 +7,19 @@ from common.workers import WorkerRecord
 
 
 class WorkerRegistry(Protocol):
-    """Who consumes.
+    """The registry of consumers.
 
     Every method may raise ``StoreUnavailableError`` and ``StoreRefusedError``.
     """
 
     def beat(self, worker: WorkerRecord) -> None:
-        """Record that *worker* lives now, and what it serves."""
+        """Record that *worker* is alive now, and what it serves."""
         ...
 
     def forget(self, worker_id: OwnerId) -> None:
-        """Remove a worker that stopped cleanly."""
+        """Remove a consumer that stopped cleanly."""
         ...
 
     def living(self) -> tuple[WorkerRecord, ...]:
-        """Return the workers whose heartbeat is younger than the lease."""
+        """Return the consumers whose heartbeat is younger than the lease."""
         ...
