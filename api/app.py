@@ -1,4 +1,4 @@
-"""The Flask application, made of parts that are handed in."""
+"""The Flask application."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -29,23 +29,23 @@ from common.settings.api import ApiSettings
 
 
 class OpenPublisher(Publisher, Protocol):
-    """A publisher that knows whether RabbitMQ takes messages."""
+    """A publisher that knows whether RabbitMQ accepts messages."""
 
     @property
     def trouble(self) -> str:
-        """Why a message sent now would not arrive, as far as is known; empty if it would."""
+        """Why a message sent now would not arrive, as far as known; empty if it would."""
         ...
 
 
 class _Request(Request):
-    """Answers a query that is no text with a problem."""
+    """Answers a query that is not text with a problem."""
 
     @cached_property
     def args(self) -> MultiDict[str, str]:
         """Return the parameters of the query.
 
         Raises:
-            ProblemError: The query has bytes that are no text (400).
+            ProblemError: The query has bytes that are not UTF-8 (400).
         """
         try:
             return super().args
@@ -71,9 +71,9 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
     """Make the application. It connects to nothing by itself."""
     app = Flask(__name__, static_folder=None)
     app.request_class = _Request
-    app.url_map.merge_slashes = False  # else `//` is answered with a redirect, in HTML
+    app.url_map.merge_slashes = False  # otherwise `//` is answered with a redirect in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # The id first, as the schemas have it: people read these answers too.
+    # In the order of the schemas, the id first: people read these answers, too.
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     catalog = ModelCatalog(registry, configured=settings.models, default=settings.model)
     submission = Submission(

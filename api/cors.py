@@ -1,4 +1,4 @@
-"""Which web pages' scripts may call the API from a browser (CORS, the Fetch standard)."""
+"""Allow scripts of other web pages to call the API from a browser (CORS, the Fetch standard)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ from api.jobs.payload import content_coding
 
 _METHODS: Final = ("GET", "POST", "DELETE")
 _REQUEST_HEADERS: Final = ("Content-Type", content_coding.HEADER, idempotency.HEADER, "Prefer")
-# Scripts see no others of our headers.
+# Scripts see only these of our headers.
 _ANSWER_HEADERS: Final = (
     "Location",
     "Retry-After",

@@ -1,7 +1,7 @@
-"""Requests that nginx has given up: what comes too late records nothing.
+"""Requests that nginx has given up record nothing.
 
-nginx answers 503 when the api takes too long, and the client sends its request again. The api may
-still have the first one in its queue. Recorded then, it would be a job that nobody asks for.
+nginx answers 503 if the API takes too long, and the client repeats its request. The API may still
+have the first one in its queue; recorded then, it would be a job that nobody asks for.
 """
 
 import math
@@ -24,16 +24,16 @@ def unlimited() -> None:
 
 
 def left_s(environ: Mapping[str, Any], *, margin_s: float) -> float:
-    """Return how long the client of this request still waits; without nginx in front for ever.
+    """Return how long the client of this request still waits; for ever without nginx in front.
 
     Args:
         environ: The WSGI environment of the request.
-        margin_s: What to leave of that for what comes afterwards.
+        margin_s: The time to reserve for what comes afterwards.
     """
     sent_at, limit_s = environ.get(SENT_AT), environ.get(LIMIT_S)
     if not sent_at or not limit_s:
         return math.inf
-    # A store that may take as long as nginx waits must not have every request refused.
+    # If the store may take as long as nginx waits, requests must not all be refused.
     margin_s = min(margin_s, float(limit_s) / 2)
     # The time of day: nginx is another process, perhaps on another machine.
     return float(sent_at) + float(limit_s) - margin_s - time.time()

@@ -26,7 +26,7 @@ _STORE_RETRY_AFTER_S = 2
 _UNREADABLE_RETRY_AFTER_S = 30
 _REFUSED_RETRY_AFTER_S = 30
 
-# What a client has to know of its request while the store is away, by its method.
+# What a client must know about its request while the store is down, by method.
 _NOTHING_READ = "Nothing was looked up or changed."
 _UNANSWERED = {
     "POST": "Nothing confirms that the request was recorded. With an Idempotency-Key, sending it "
@@ -34,7 +34,7 @@ _UNANSWERED = {
     "DELETE": "Whether the job was removed is unknown. Sending the request again is safe.",
 }
 
-# Where werkzeug would speak of URLs that were entered manually.
+# Instead of werkzeug's text about URLs that were entered manually.
 _HTTP_WORDS: dict[int, Callable[[], str]] = {
     400: lambda: "The server cannot read this request. GET /openapi.json describes what it takes.",
     404: lambda: f"There is nothing at {_shown_path()}. GET /openapi.json lists all paths.",
@@ -106,7 +106,7 @@ def _store_refused(error: StoreRefusedError) -> Response:
 
 
 def _http_error(error: HTTPException) -> Response:
-    """Keep the status and the headers (``Allow``, say) of an error of HTTP itself."""
+    """Keep the status and headers (such as ``Allow``) of an HTTP error."""
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     kept = {name: value for name, value in error.get_headers() if name != "Content-Type"}
     return ProblemError(

@@ -1,6 +1,6 @@
 """The description of the API (OpenAPI 3.1), made from the schemas that the code validates with.
 
-Each resource describes its own operations; here they are put together.
+Each resource describes its own operations; this module assembles them.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""What the descriptions of the resources' operations have in common (OpenAPI 3.1)."""
+"""Common parts of the descriptions of operations (OpenAPI 3.1)."""
 
 from typing import Any, Final
 

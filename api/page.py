@@ -1,4 +1,4 @@
-"""The web page: hand in an image, see what is in it."""
+"""The web page: submit an image, see what is in it."""
 
 from pathlib import Path
 

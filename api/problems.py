@@ -1,4 +1,4 @@
-"""Ends of requests as problem details (RFC 9457)."""
+"""Errors that end a request with problem details (RFC 9457)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,12 +12,12 @@ from common.problems import answers
 from common.problems.types import HttpProblem
 
 MEDIA_TYPE = "application/problem+json"
-# Space comes back when jobs expire, or when somebody makes some.
+# There is space again when jobs expire or somebody frees some.
 _FULL_RETRY_AFTER_S = 10
 _MAX_ERRORS = 20
 MAX_NAME_CHARACTERS = 100
 
-# Where pydantic speaks of Python.
+# Instead of pydantic's words about Python.
 _WORDS = {
     "extra_forbidden": "there is no such field",
     "dict_type": "must be an object",
@@ -64,13 +64,13 @@ class ProblemError(Exception):
 
 
 def invalid_fields(error: ValidationError) -> ProblemError:
-    """Say which fields are wrong, and what each may be."""
+    """Name the fields that are wrong, and what each may be."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return _invalid([(_name(one["loc"]), _in_words(one)) for one in found[:_MAX_ERRORS]])
 
 
 def invalid_field(name: str, message: str) -> ProblemError:
-    """Say what the one field that is wrong may be."""
+    """Say what a wrong field may be."""
     return _invalid([(name, message)])
 
 
@@ -93,7 +93,7 @@ def body_too_large(limit_bytes: int) -> ProblemError:
 
 
 def storage_full(what: str) -> ProblemError:
-    """Say that there is no space to write to, and *what* that keeps from being done."""
+    """Say that there is no space, and *what* cannot be done because of that."""
     return ProblemError(
         answers.STORAGE_FULL,
         f"{what} Try again after the number of seconds in Retry-After.",

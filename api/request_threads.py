@@ -1,4 +1,4 @@
-"""The threads of uWSGI that answer requests, in the process that asks."""
+"""The threads of this process in which uWSGI answers requests."""
 
 import threading
 from pathlib import Path
@@ -14,9 +14,9 @@ def count() -> int:
 
 
 def are_ending() -> bool:
-    """Tell whether uWSGI stops: the idle ones end at once then, the others after their requests.
+    """Return whether uWSGI stops: then its idle threads end at once, others after their requests.
 
-    It tells the app in no other way. Where there is no ``/proc``, nobody learns of it.
+    uWSGI reports it in no other way. Without ``/proc`` the answer is always False.
     """
     return _THREADS.exists() and not all(
         (_THREADS / str(thread.native_id)).exists() for thread in _all()
@@ -24,5 +24,5 @@ def are_ending() -> bool:
 
 
 def _all() -> list[threading.Thread]:
-    # What uWSGI started, threading lists for ever, alive or not.
+    # threading lists the threads that uWSGI started for ever, alive or not.
     return [thread for thread in threading.enumerate() if thread.name.startswith(_NAMES)]

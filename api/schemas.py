@@ -1,4 +1,4 @@
-"""What all resources answer with; the OpenAPI description is made of the schemas."""
+"""Schemas that all resources share."""
 
 from typing import Any
 

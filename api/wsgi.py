@@ -22,7 +22,7 @@ from common.settings.loading import load_or_exit
 
 log = structlog.stdlib.get_logger(__name__)
 
-# uWSGI ends when a worker ends with this status; after any other it starts another worker.
+# uWSGI exits if a worker exits with this status; after any other it starts a new worker.
 _FAILED_APP = 22
 
 
@@ -37,7 +37,7 @@ def compose(settings: ApiSettings) -> Flask:
     try:
         stores.ensure_indexes()
     except (StoreUnavailableError, StoreRefusedError) as exc:
-        # The courier makes the indexes once the store lets it.
+        # The courier creates the indexes as soon as the store allows it.
         log.warning("starting without the store", error=str(exc))
     marks = opened.enter_context(closing(PublishedMarks(stores.jobs)))
     return create_app(

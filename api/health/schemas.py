@@ -1,4 +1,4 @@
-"""What the API says of its health, as schemas."""
+"""The schemas of health."""
 
 from typing import Literal
 

@@ -26,21 +26,21 @@ def create_health(
     """Make the resource.
 
     Args:
-        registry: The living consumers.
-        broker_trouble: Says why a message sent now would not arrive; empty if it would.
-        evidence: What the courier has found out about RabbitMQ.
-        shortage: Says why no new image would be accepted; empty if one would.
+        registry: The registry of consumers.
+        broker_trouble: Returns why a message sent now would not arrive; empty if it would.
+        evidence: What the couriers report about RabbitMQ.
+        shortage: Returns why no new image would be accepted; empty if one would.
     """
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
     def alive() -> Response:
-        """Say that this process answers."""
+        """Answer: this process is alive."""
         return jsonify(as_json(HealthView()))
 
     @health.get("/readyz")
     def ready() -> Response:
-        """Say whether a job handed in now would be classified soon."""
+        """Report whether a job submitted now would be classified soon."""
         store, consumer = _store_and_consumer(registry)
         checks = {"store": store, "broker": broker_trouble() or OK, "consumer": consumer}
         if store == OK:
@@ -63,14 +63,14 @@ def _report(checks: Mapping[str, str]) -> Response:
 
 
 def _found(**questions: Callable[[], str | None]) -> dict[str, str]:
-    """Return what is wrong, by the check that found it; a check that is content is left out."""
+    """Return what is wrong by check, without the checks that pass."""
     answers = {name: _asked(question) for name, question in questions.items()}
     return {name: wrong for name, wrong in answers.items() if wrong}
 
 
 def _asked(question: Callable[[], str | None]) -> str:
-    """Say what is wrong; empty if nothing is, or nobody knows."""
-    # It answered a moment ago, and will again; what it refuses, the log says.
+    """Return what is wrong; empty if nothing is known to be."""
+    # It answered a moment ago and will again; the log has what it refuses.
     with suppress(StoreUnavailableError, StoreRefusedError):
         return question() or ""
     return ""

@@ -1,4 +1,4 @@
-"""Repeated submissions: ``Idempotency-Key``, as the IETF draft has it.
+"""Repeated submissions: ``Idempotency-Key``, as in the IETF draft.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -16,7 +16,7 @@ from common.jobs import Idempotency, Image, Job
 from common.problems import answers
 
 HEADER: Final = "Idempotency-Key"
-# The draft names no way to say it. This header is what Stripe answers with.
+# The draft defines no header for it. This one is Stripe's.
 # Source: https://docs.stripe.com/api/idempotent_requests
 REPLAYED: Final = "Idempotent-Replayed"
 # The draft asks for a quoted string (RFC 9651); many clients send the bare key.
@@ -27,7 +27,7 @@ def read_key(request: Request) -> str | None:
     """Return the key that the request carries, or None.
 
     Raises:
-        ProblemError: It carries something that is no key.
+        ProblemError: Its value is not a key.
     """
     given = request.headers.get(HEADER)
     if given is None:
@@ -42,9 +42,9 @@ def read_key(request: Request) -> str | None:
 
 
 def identify(key: str, *, model: str, options: JobOptions, image: Image) -> Idempotency:
-    """Tie *key* to what is asked for: the parsed fields and the image's digest.
+    """Tie *key* to the parsed fields and the image's digest.
 
-    Not to the body: its multipart boundary differs from one attempt to the next.
+    The body does not count: its multipart boundary differs from one attempt to the next.
     """
     asked = [model, options.top_k, options.metadata, image.sha256]
     fingerprint = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -52,10 +52,10 @@ def identify(key: str, *, model: str, options: JobOptions, image: Image) -> Idem
 
 
 def check_same(job: Job, repeated: Idempotency) -> Job:
-    """Return *job*, if it is what the repeated submission asks for.
+    """Return *job* if the repeated submission asks for the same.
 
     Raises:
-        ProblemError: The key was used for something else (422).
+        ProblemError: The key was used for a different request (422).
     """
     if job.idempotency == repeated:
         return job

@@ -156,7 +156,7 @@ def _option(name: str, schema: dict[str, Any]) -> Description:
     described = {"name": name, "in": "query", "description": schema["description"]}
     if schema.get("type") == "object":  # in a query, as JSON
         return described | {"content": {"application/json": {"schema": schema}}}
-    if "anyOf" in schema:  # or null, which a query cannot say
+    if "anyOf" in schema:  # or null, which a query cannot express
         return described | {"schema": schema["anyOf"][0]}
-    # Generated clients send a default with each request, and it would contradict the body.
+    # Generated clients send defaults with each request, which would contradict the body.
     return described | {"schema": {k: v for k, v in schema.items() if k != "default"}}

@@ -1,4 +1,4 @@
-"""Note in the records which messages reached the queue, after the answers were given."""
+"""Record which messages reached the queue, after the requests were answered."""
 
 import threading
 import time
@@ -19,10 +19,10 @@ _END_WITHIN_S: Final = 1.0
 
 
 class PublishedMarks:
-    """Notes what was published, in a thread of its own; jobs that come together share a write.
+    """Records what was published, in a thread of its own; jobs that come together share a write.
 
-    No client waits for it: the record is its own outbox, and says until then that it is to be
-    published. If this process or the store dies first, the courier publishes again.
+    No client waits for it. Until then the job is in the outbox: if this process or the store dies
+    first, the courier publishes again.
     """
 
     def __init__(self, store: JobStore) -> None:
@@ -32,11 +32,11 @@ class PublishedMarks:
         self._thread.start()
 
     def note(self, job: Job) -> None:
-        """Have it noted soon that the message of *job* reached the queue."""
+        """Record soon that the message of *job* reached the queue."""
         self._published.put(job)
 
     def close(self) -> None:
-        """Note what is left, and end the thread; a silent store is not waited for."""
+        """Record what is left, and end the thread without waiting for a silent store."""
         self._published.put(None)
         self._thread.join(_END_WITHIN_S)
 

@@ -1,4 +1,4 @@
-"""Take a job back: cancel it while it is unfinished, delete it once it has ended."""
+"""Cancel an unfinished job; delete a finished one."""
 
 from typing import Final
 
@@ -14,16 +14,16 @@ from common.problems import answers
 
 log = structlog.stdlib.get_logger(__name__)
 
-# A job makes few moves, and hardly two in the time between a read and a write.
+# A job moves rarely, hardly ever twice between a read and a write.
 _TRIES: Final = 5
 _RETRY_AFTER_S: Final = 1
 
 
 def remove(store: JobStore, job_id: JobId, *, check_in_time: Check = unlimited) -> Job | None:
-    """Cancel an unfinished job; delete one that has ended, with its image.
+    """Cancel an unfinished job; delete a finished one with its image.
 
     Returns:
-        The cancelled job, whose record stays for other pollers; None if it was deleted.
+        The cancelled job, whose record stays for other clients; None if it was deleted.
 
     Raises:
         ProblemError: There is no such job (404), nobody waits any more (503), or others kept
@@ -35,7 +35,7 @@ def remove(store: JobStore, job_id: JobId, *, check_in_time: Check = unlimited) 
         check_in_time()
         try:
             return _take_back(store, job)
-        except StaleJobError:  # claimed, finished, given back or retried meanwhile: look again
+        except StaleJobError:  # claimed, finished, returned or retried meanwhile: read it again
             continue
     raise ProblemError(
         answers.JOB_BUSY,

@@ -1,4 +1,4 @@
-"""Whether there is room for another image: on the disks, and within the operator's bound."""
+"""Whether there is space for another image: on the disks, and within the operator's bound."""
 
 import shutil
 import threading
@@ -15,21 +15,21 @@ from common.ports.usage import StoreUsage, UsageMeter
 
 log = structlog.stdlib.get_logger(__name__)
 
-# The counts are cheap, but the store is asked by every process.
+# A measurement is cheap, but every process makes them.
 _COUNTS_FOR_S: Final = 1.0
 
 
 class Room:
-    """Refuses images in time: accepted jobs, and the servers, still need space to write to.
+    """Refuses images in time: accepted jobs and the servers still need space.
 
-    Space that the store has in its own files counts as free, since they do not shrink when
-    images expire. But of each disk half of what must be free has to be free for all.
+    Unused space in the store's own files counts as free, since they do not shrink when images
+    expire. But half of what must be free on each disk must be free for all programs.
 
     Args:
-        usage: The store's own counts.
-        folders: Folders on the disks to watch; without any, that of the store, if it tells.
-        min_free_bytes: What must be left on each; 0: nothing.
-        max_stored_bytes: What images and records may take; 0: no limit.
+        usage: Measures the store.
+        folders: Folders on the disks to watch; without any, the store's disk, if it reports that.
+        min_free_bytes: What must be free on each; 0: nothing.
+        max_stored_bytes: The largest size of images and records; 0: no limit.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Room:
         self._stored_since_bytes = 0
 
     def shortage(self, more_bytes: int = 0) -> str:
-        """Say why an image of *more_bytes* cannot be taken now; empty if it can.
+        """Return why an image of *more_bytes* cannot be accepted now; empty if it can.
 
         Raises:
             StoreUnavailableError: The store does not answer.
@@ -85,14 +85,14 @@ class Room:
         if not most:
             return ""
         more = _as_stored(more_bytes)
-        # Other processes store images, too: the closer the bound, the less may be guessed.
+        # Other processes store images, too: the closer the bound, the fewer may be estimated.
         usage = self._usage(or_measure_above=most // 2 - more)
         if usage is None or usage.used_bytes + more <= most:
             return ""
         return f"stored images and records may take {most} bytes, and take {usage.used_bytes}"
 
     def _usage(self, *, or_measure_above: int | None = None) -> StoreUsage | None:
-        """Return the store's counts, with what was stored since; None where it gives none."""
+        """Return the store's usage, with what was stored since; None if it reports none."""
         with self._lock:
             is_old = time.monotonic() - self._measured_s > _COUNTS_FOR_S
             if is_old or (or_measure_above is not None and self._estimate() > or_measure_above):
@@ -119,5 +119,5 @@ class Room:
 
 
 def _as_stored(image_bytes: int) -> int:
-    """Return what an image takes in the embedded store, which keeps it as base64."""
+    """Return the size of an image in the embedded store, which keeps it as base64."""
     return -(-image_bytes * 4 // 3)

@@ -1,4 +1,4 @@
-"""What goes in and out over HTTP of jobs, as schemas."""
+"""The schemas of jobs."""
 
 import json
 import math
@@ -44,7 +44,7 @@ def _is_scalar(value: object) -> object:
 _KEY = r"^[A-Za-z0-9_-]{1,64}$"
 MetadataKey = Annotated[str, Field(pattern=_KEY)]
 MetadataValue = Annotated[bool | int | float | str | None, BeforeValidator(_is_scalar)]
-# In these words, since generators of clients pass over `patternProperties`, pydantic's own.
+# Described so, since client generators ignore `patternProperties`, pydantic's own form.
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
     WithJsonSchema(
@@ -66,7 +66,7 @@ Metadata = Annotated[
 
 
 class JobOptions(BaseModel):
-    """What may be asked for beside the image."""
+    """The options of a submission."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -96,7 +96,7 @@ class JobOptions(BaseModel):
 
 
 class FormOptions(JobOptions):
-    """The same as fields of a form or a query, where everything is text."""
+    """The options as fields of a form or a query, where every value is text."""
 
     @field_validator("metadata", mode="before")
     @classmethod
@@ -104,7 +104,7 @@ class FormOptions(JobOptions):
         if not isinstance(value, str):
             return value
         try:
-            # Unlike json.loads it takes no half of a surrogate pair, which MongoDB cannot hold.
+            # Unlike json.loads it refuses half a surrogate pair, which MongoDB cannot hold.
             return from_json(value)
         except ValueError:
             raise ValueError("must be a JSON object, as text") from None
@@ -124,7 +124,7 @@ class JsonSubmission(JobOptions):
     )
 
     def options(self) -> JobOptions:
-        """Return what was asked for, without the image."""
+        """Return the options, without the image."""
         given = {name: getattr(self, name) for name in self.model_fields_set - {"base64"}}
         return JobOptions.model_construct(_fields_set=set(given), **given)
 
@@ -135,7 +135,7 @@ class ImageView(BaseModel):
     format: str = Field(examples=["JPEG"])
     width: int
     height: int
-    # Whatever the record says: a later version may know more ways.
+    # Any value in the record: a later version may know more sources.
     source: str = Field(
         description="how it was handed in", examples=["multipart", "body", "base64"]
     )
@@ -145,7 +145,7 @@ class PredictionView(BaseModel):
     label: str
     probability: float = Field(
         description="softmax over all labels of the model",
-        # Described, not enforced: a model's own code may be off by its rounding.
+        # Described, not enforced: rounding in a predictor may exceed it.
         json_schema_extra={"minimum": 0, "maximum": 1},
     )
 

@@ -1,4 +1,4 @@
-"""Accept an image, or a failed job once more: record it, then hand it to the consumers."""
+"""Accept an image, or retry a failed job: record it, then publish it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What clients may do with jobs, with what that needs.
+    """Accepts and retries jobs.
 
     Args:
-        note_published: Told of each job whose message reached the queue.
+        note_published: Called with each job whose message reached the queue.
     """
 
     store: JobStore
@@ -64,13 +64,13 @@ class Submission:
         Recording comes first, so that no consumer meets a job that the store does not know.
 
         Args:
-            payload: The image, and what is asked for.
-            idempotency_key: A submission that repeats an earlier one's gets that one's job.
+            payload: The image and the options.
+            idempotency_key: A submission with the key of an earlier one returns that job.
             check_in_time: Called right before the job is recorded.
 
         Raises:
             RefusedImageError: The image is not acceptable.
-            ProblemError: A field is not acceptable, or nobody waits any more.
+            ProblemError: A field is not acceptable, or the client no longer waits.
             StoreUnavailableError: Nothing was accepted.
         """
         image = accept(payload.image, source=payload.source, limits=self.limits)
@@ -85,7 +85,7 @@ class Submission:
         check_in_time()
         try:
             self.store.add(job, payload.image)
-        except RepeatedSubmissionError:  # it came in the same moment, and was first
+        except RepeatedSubmissionError:  # it came at the same moment and won
             if (earlier := self._find_repeated(idempotency)) is not None:
                 return Submitted(earlier, is_replayed=True)
             raise StoreUnavailableError("the job with this key has just expired") from None
@@ -94,7 +94,7 @@ class Submission:
         return Submitted(job, is_replayed=False)
 
     def retry(self, job_id: JobId, *, check_in_time: Check = unlimited) -> Job:
-        """Give a failed job a new start.
+        """Retry a failed job.
 
         Raises:
             ProblemError: There is no such job (404), it has not failed (409), or nobody waits

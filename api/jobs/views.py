@@ -1,4 +1,4 @@
-"""The views of jobs: what HTTP asks for, and how it is answered."""
+"""The views of jobs."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,10 +21,10 @@ from common.jobs import Job, JobId
 from common.ports.jobs import JobStore
 from common.settings.api import ApiSettings
 
-# A job seldom takes longer, and whoever is in a hurry may ask sooner.
+# A job seldom takes longer; clients in a hurry may ask sooner.
 _RETRY_AFTER_S: Final = 1
 
-# How often the store is asked once it is decided that a request is in time.
+# The calls to the store after a request was found to be in time.
 _CALLS_TO_ADD: Final = 2  # the image, the record
 _CALLS_TO_REMOVE: Final = 3  # the record, the image, and what has become of the record
 
@@ -44,7 +44,7 @@ def create_jobs(
 
 @dataclass(frozen=True, slots=True)
 class JobViews:
-    """One method a request, each with what all of them need."""
+    """A method for each request."""
 
     settings: ApiSettings
     store: JobStore
@@ -52,7 +52,7 @@ class JobViews:
     waits: Waits
 
     def submit(self) -> Response:
-        """Accept an image and say where its result will appear, or what it is."""
+        """Accept an image; answer with the job, or with its result if that is there in time."""
         wait = self._asked_wait()
         submitted = self.submission.submit(
             read_payload(
@@ -76,7 +76,7 @@ class JobViews:
         return response
 
     def show(self, job_id: str) -> Response:
-        """Report one job, with its predictions once it has them."""
+        """Show one job, with its predictions once it has them."""
         wait = self._asked_wait()
         job = find_job(self.store, JobId(job_id))
         wait_s = self._shortened(wait.seconds)
@@ -87,13 +87,13 @@ class JobViews:
         return response
 
     def take_back(self, job_id: str) -> Response:
-        """Cancel a job, or delete one that has ended."""
+        """Cancel an unfinished job, or delete a finished one."""
         check = self._in_time(store_calls=_CALLS_TO_REMOVE)
         cancelled = remove(self.store, JobId(job_id), check_in_time=check)
         return _deleted(job_id) if cancelled is None else _respond(cancelled, HTTPStatus.OK)
 
     def retry(self, job_id: str) -> Response:
-        """Give a failed job a new start, under the same id."""
+        """Retry a failed job under the same id."""
         check = self._in_time(store_calls=1, publishes=True)
         retried = self.submission.retry(JobId(job_id), check_in_time=check)
         response = _respond(retried, HTTPStatus.ACCEPTED)
@@ -109,7 +109,7 @@ class JobViews:
         try:
             return self.waits.until_finished(job, at_most_s=wait_s)
         except (ProblemError, StoreUnavailableError, StoreRefusedError, UnreadableRecordError):
-            return None  # it was accepted, whatever became of it, or of the store, since
+            return None  # the job was accepted, whatever happened to it or the store since
 
     def _in_time(self, *, store_calls: int, publishes: bool = False) -> Check:
         margin_s = store_calls * self.settings.store_timeout_s
@@ -118,7 +118,7 @@ class JobViews:
         return in_time(request.environ, margin_s=margin_s)
 
     def _shortened(self, wait_s: int | None) -> int | None:
-        """Have a wait end before nginx gives the request up, with a last look at the store."""
+        """End a wait before nginx gives up the request, with a last read of the store."""
         if wait_s is None:
             return None
         still_s = left_s(request.environ, margin_s=self.settings.store_timeout_s)

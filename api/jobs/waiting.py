@@ -18,9 +18,9 @@ from common.ports.jobs import JobStore
 
 PREFERENCE: Final = "wait"
 
-# A look costs a millisecond of processor time, most of it the store's, which the engine could
-# use. So the first comes when a job can be done, by what the last ones took; and then whoever
-# has waited for long is told a little later, but never later than by a tenth of that.
+# A read costs a millisecond of processor time, most of it the store's, which the engine could
+# use. So the first read comes when the job may be done, judging by the last ones. Later reads
+# delay an answer by at most a tenth of the time that the client has waited.
 _LAST_ONES: Final = 8
 _SHARE_OF_SHORTEST: Final = 0.9
 _SHORTEST_PAUSE_S: Final = 0.005
@@ -31,15 +31,15 @@ _SECONDS: Final = re.compile("[0-9]{1,9}")
 
 
 class Waits:
-    """Has requests wait for jobs, at most half of what a process can answer at once.
+    """Lets requests wait for jobs: at most half of those that a process can answer at once.
 
-    A request that waits keeps a thread from all others, so the rest stay free for them.
+    A waiting request occupies a thread; the other half stays free for other requests.
 
     Args:
-        store: Is looked into again and again.
+        store: Read again and again.
         longest_s: No request waits longer.
-        threads: Tells how many requests this process answers at once.
-        is_stopping: Tells whether it shall end; then nobody waits any longer.
+        threads: Returns how many requests this process answers at once.
+        is_stopping: Returns whether the process stops; then waits end.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Waits:
         self._took_s = deque[float](maxlen=_LAST_ONES)
 
     def until_finished(self, job: Job, *, at_most_s: int | None) -> Job | None:
-        """Return the job once it has ended, or after *at_most_s* as it is then.
+        """Return the job once it has ended, at the latest after *at_most_s*.
 
-        None if nobody asked to wait, or if there is no room to.
+        None if the request does not ask to wait, or too many others wait.
 
         Raises:
             ProblemError: It was deleted meanwhile (404).
-            StoreUnavailableError: Nobody knows what has become of it.
+            StoreUnavailableError: Its state is unknown.
         """
         if at_most_s is None:
             return None
@@ -110,11 +110,11 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class AskedWait:
-    """How long a request asks to wait.
+    """How long a request wants to wait.
 
     Args:
         seconds: None if it does not ask.
-        is_preferred: It only prefers that, with ``Prefer``; the answer says what was applied.
+        is_preferred: Whether it asks with ``Prefer``; the answer shows what was applied.
     """
 
     seconds: int | None
@@ -122,12 +122,12 @@ class AskedWait:
 
 
 def asked_wait(request: Request, *, most_s: int, most_preferred_s: int) -> AskedWait:
-    """Return how long *request* asks to wait; the query counts before the preference.
+    """Return how long *request* wants to wait; the query overrides the preference.
 
     Args:
         request: With ``?wait=n``, or with ``Prefer: wait=n``.
-        most_s: What the query may ask for.
-        most_preferred_s: What a preference is shortened to.
+        most_s: The most that the query may ask for.
+        most_preferred_s: The limit that a longer preference is shortened to.
 
     Raises:
         ProblemError: The query does not have a number of seconds from 0 to *most_s* (422).
@@ -149,7 +149,7 @@ def _in_query_s(request: Request, most_s: int) -> int | None:
 
 
 def _preferred_s(request: Request, most_s: int) -> int | None:
-    """Return what the client prefers; None if it does not say so clearly, as RFC 7240 has it."""
+    """Return the client's preference; None if it is not clear, as in RFC 7240."""
     preferences = parse_list_header(",".join(request.headers.getlist("Prefer")))
     for preference in preferences:
         name, _, value = preference.partition(";")[0].partition("=")

@@ -1,1 +1,1 @@
-"""The resource ``/models``: what can be asked for."""
+"""The resource ``/models``."""

@@ -1,4 +1,4 @@
-"""Which models can be asked for, and with which images, by what the living consumers tell."""
+"""The models and image formats that can be used, as the living consumers report them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _UNAVAILABLE_RETRY_AFTER_S: Final = 30
 class ModelCatalog:
     """The models that are configured, and those that any consumer serves.
 
-    What the consumers told is kept for a second, so that submissions do not ask each time.
+    The consumers' records are cached for a second, so that submissions do not query each time.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class ModelCatalog:
         self._lacked: frozenset[str] = frozenset()
 
     def models(self) -> Mapping[str, ServedModel]:
-        """Return the models by name. One that no consumer told of yet counts as loading."""
+        """Return the models by name. One that no consumer has reported yet counts as loading."""
         self._read()
         return self._models
 

@@ -1,4 +1,4 @@
-"""What the API says of models, as schemas."""
+"""The schemas of models."""
 
 from typing import Self
 

@@ -1,4 +1,4 @@
-"""Images to try: those in the folder ``samples`` of each model that is served."""
+"""Sample images: those in the folder ``samples`` of each served model."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -16,11 +16,11 @@ def create_samples(models_dir: Path, models: Sequence[str]) -> Blueprint:
     """Make the views of samples.
 
     Args:
-        models_dir: The folders of models; one that is not there has no samples.
-        models: The names of those that are served.
+        models_dir: The folders of models; a missing one has no samples.
+        models: The names of the served models.
     """
     samples = Blueprint("samples", __name__, url_prefix="/samples")
-    # They ship with the models, so they stay as they are while this process runs.
+    # They ship with the models, so they do not change while this process runs.
     names = {model: _names_in(models_dir / model / _FOLDER) for model in models}
 
     @samples.get("")

@@ -1,6 +1,6 @@
 """Base64 as clients write it: in lines, without padding, in either alphabet, as a data: URL.
 
-Piece by piece, at a few nanoseconds a digit, whatever the text is.
+It is decoded piece by piece, at a few nanoseconds per digit, whatever the text is.
 """
 
 import binascii
@@ -24,7 +24,7 @@ _DIGITS_A_GROUP: Final = 4
 def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Decode the text that *pieces* make up.
 
-    No piece has more bytes than what was taken of the text by then.
+    The decoded bytes never exceed the text that was consumed by then.
 
     Raises:
         ValueError: It is not base64; the message is a sentence without its full stop.
@@ -85,7 +85,7 @@ def _without_percents(text: bytes) -> bytes:
         return text
     decoded_text = binascii.a2b_qp(text.translate(_TO_QUOTED_PRINTABLE))
     percents = len(text) - len(text.translate(None, b"%"))
-    # What is no escape stays longer; and the sign itself, encoded, would be taken for padding.
+    # Text without escapes stays longer; and an escaped sign would be read as padding.
     if len(text) - len(decoded_text) != 2 * percents or b"%25" in text:
         raise ValueError("The data: URL has a percent sign that encodes no base64 digit")
     return decoded_text.translate(_PADDING_FROM_QUOTED_PRINTABLE)

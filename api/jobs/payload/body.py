@@ -1,4 +1,4 @@
-"""The body of a request in memory, once: the image takes the place of what it came in.
+"""The body of a request, once in memory: the image overwrites the body that it came in.
 
 A body and the image inside it, side by side, would be twice the memory. So the body is kept in a
 buffer that is written to, and in the end the buffer is the image.
@@ -31,18 +31,18 @@ def read_body(request: Request, *, limit_bytes: int) -> BytesIO:
 
 
 def cut_out(body: BytesIO, start: int, end: int) -> bytes:
-    """Return what *body* has from *start* to *end*, and give it up for that."""
+    """Return the bytes of *body* from *start* to *end*; *body* is consumed."""
     with body.getbuffer() as whole:
         whole[: end - start] = whole[start:end]
     return _first(end - start, body)
 
 
 def rewrite(body: BytesIO, make: Callable[[memoryview], Iterator[bytes]]) -> bytes:
-    """Return what is made of *body*, and give it up for that.
+    """Return what *make* makes of *body*, which is consumed.
 
     Args:
-        body: Nobody else holds its value, or it is copied.
-        make: Makes pieces, and never more than it has read by then.
+        body: Copied if others hold its value, too.
+        make: Yields pieces, and never more bytes than it has read by then.
     """
     size = 0
     with body.getbuffer() as whole:

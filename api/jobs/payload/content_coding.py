@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from flask import Request
-from isal import isal_zlib  # inflates twice as fast as zlib
+from isal import isal_zlib  # decompresses twice as fast as zlib
 
 from api.problems import ProblemError, body_too_large
 from common.problems import answers
@@ -15,7 +15,7 @@ ACCEPTED: Final = "gzip"
 
 Decode = Callable[[Iterator[bytes]], Iterator[bytes]]
 
-_GZIP: Final = {"gzip", "x-gzip"}  # RFC 9110, 8.4.1.3: a recipient takes both for the same
+_GZIP: Final = {"gzip", "x-gzip"}  # RFC 9110, 8.4.1.3: both names mean the same
 _IDENTITY: Final = {"", "identity"}
 _GZIP_WINDOW: Final = 16 + isal_zlib.MAX_WBITS
 _PIECE_BYTES: Final = 65_536
@@ -30,7 +30,7 @@ _ALLOWED_S_A_BYTE: Final = 2e-9
 
 
 def decoder(request: Request, *, limit_bytes: int) -> Decode:
-    """Return what makes the body of *request* of its pieces.
+    """Return the decoder for the body of *request*.
 
     Raises:
         ProblemError: The content coding is not accepted (415).
@@ -66,9 +66,9 @@ def _decompressed(pieces: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
 
 
 def _parts(member: isal_zlib.Decompress, piece: bytes) -> Iterator[bytes]:
-    """Decompress *piece*, and return control to the caller now and then."""
+    """Decompress *piece* in parts."""
     part = b"x" * _PIECE_BYTES
-    # A full part may not be all that there is.
+    # After a full part there may be more.
     while (piece or len(part) == _PIECE_BYTES) and not member.eof:
         try:
             part = member.decompress(piece, _PIECE_BYTES)

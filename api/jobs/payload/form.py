@@ -1,6 +1,6 @@
 """The parts of a form (``multipart/form-data``, RFC 7578), found where they lie in the body.
 
-Werkzeug's parser copies all files, and searches again and again what looks like the boundary.
+Werkzeug's parser copies all files, and searches text that looks like the boundary again and again.
 """
 
 import re
@@ -32,12 +32,12 @@ _CHARSETS: Final = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: where its content is, and what its header says.
+    """One part: the position of its content, and its header.
 
     Args:
-        name: That of its field.
-        is_file: It has a file name.
-        charset: Of its text.
+        name: The name of its field.
+        is_file: Whether it has a file name.
+        charset: The charset of its text.
         start: Where its content begins in the body.
         end: Where that ends.
     """
@@ -84,7 +84,7 @@ def _delimiters(body: bytes, boundary: str) -> Iterator[_Delimiter]:
         if start < 0:
             return
         after = _AFTER_BOUNDARY.match(body, start + len(text))
-        # The first may follow anything: there are clients that begin with an odd line.
+        # The first may follow anything: some clients begin with an odd line.
         if after and (is_first or body[start - 1 : start] in _LINE_ENDS):
             yield _Delimiter(start, after.end(), is_last=after["last"] is not None)
             if after["last"]:
@@ -113,7 +113,7 @@ def _part(body: bytes, before: _Delimiter, after: _Delimiter) -> Part:
 
 
 def _header(text: bytes) -> dict[str, str]:
-    """Return the fields by their names in small letters; of two the first."""
+    """Return the fields by their lower-case names; of two with one name, the first."""
     lines = [line.partition(":") for line in _LINES.split(text.decode("utf-8", "replace"))]
     return {name.strip().lower(): value.strip() for name, _, value in reversed(lines)}
 

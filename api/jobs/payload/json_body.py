@@ -1,7 +1,7 @@
-"""A submission as JSON: a text of megabytes, and a little beside it.
+"""A submission as JSON: an image of megabytes as text, and little else.
 
-A parser would make objects of it all, some of them fifty times as large as their text. So the
-text of the image is taken out before anything is parsed, and what is left must be small.
+A parser would turn all of it into objects, some of them fifty times as large as their text. So
+the text of the image is cut out before parsing, and the rest must be small.
 """
 
 import re
@@ -43,13 +43,13 @@ class _Span(NamedTuple):
 def read_submission(
     body: BytesIO, *, max_other_bytes: int = MAX_OTHER_BYTES
 ) -> tuple[bytes, JobOptions]:
-    """Return the image and what is asked for; *body* is given up.
+    """Return the image and the options; *body* is consumed.
 
-    Both are what parsing the whole body would give.
+    Both equal the result of parsing the whole body.
 
     Args:
         body: The JSON.
-        max_other_bytes: How much there may be beside the text of the image.
+        max_other_bytes: The largest size of the rest.
 
     Raises:
         ProblemError: 400, 413 or 422, with what is wrong.

@@ -1,6 +1,6 @@
 """The three forms in which a submission may come: multipart, raw body, JSON.
 
-Each takes its options from the query too, so that the same URL asks for the same thing.
+Each also takes options from the query, so that the same URL asks for the same thing.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -21,7 +21,7 @@ from common.problems import answers
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The image as it came, and what was asked for."""
+    """The image as submitted, and the options."""
 
     image: bytes
     source: str
@@ -34,9 +34,9 @@ def read_payload(
     """Read a submission in whichever form the request has.
 
     Args:
-        request: Whose body nobody has read yet.
+        request: Its body must not have been read yet.
         limit_bytes: The largest body, once it is decompressed.
-        other_parameters: Those of the query that say nothing about the job.
+        other_parameters: Parameters of the query that are not options of the job.
 
     Raises:
         ProblemError: 400, 413, 415 or 422, with what is wrong.
@@ -96,7 +96,7 @@ def _listed(files: Iterable[Part]) -> str:
 
 def _form_options(fields: MultiDict[str, str], *, but: Collection[str] = ()) -> FormOptions:
     """Read the options among the fields of a form or a query, all but those named in *but*."""
-    # A field that is left empty in a form means the default.
+    # An empty field of a form means the default.
     given = {
         name: [value for value in values if value != ""]
         for name, values in fields.lists()
@@ -112,7 +112,7 @@ def _form_options(fields: MultiDict[str, str], *, but: Collection[str] = ()) -> 
 
 
 def _agreed(body: JobOptions, query: JobOptions) -> JobOptions:
-    """Return the options of the body, with those that only the query has.
+    """Return the options of the body, and those that only the query has.
 
     Raises:
         ProblemError: Both have an option, and disagree (422).
