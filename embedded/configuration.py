@@ -1,4 +1,4 @@
-"""What supervisord reads: its own settings, and what it is to know of each program."""
+"""The configuration of supervisord: its own settings, and those of each program."""
 
 import os
 from collections.abc import Iterable

@@ -4,6 +4,6 @@ import sys
 
 
 def say(line: str) -> None:
-    """Print *line* at once, also into a pipe."""
+    """Print *line* and flush."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

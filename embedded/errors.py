@@ -1,5 +1,5 @@
-"""What keeps the system from starting, as one line for the person who started it."""
+"""Why the system cannot start, as one line for the person who started it."""
 
 
 class CannotStartError(Exception):
-    """The system cannot start; the message says why and what helps."""
+    """The system cannot start; the message says why and what to do."""

@@ -1,4 +1,4 @@
-"""What a running system does now: asked of the system itself, not read from its settings."""
+"""The state of the running system, asked from the system itself rather than read from settings."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ _QUEUE: Final = "/api/queues/%2F/darkroom.classify"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The state of the system; None where nobody says.
+    """The state of the system; None where unknown.
 
     Args:
-        obstacle: Why a job handed in now would not be classified; empty if it would.
-        models: As ``GET /models`` has them.
+        obstacle: Why a job submitted now would not be classified; empty if it would.
+        models: As in ``GET /models``.
         queue_depth: Messages that wait in the queue.
-        oldest_waiting_s: How long the oldest job that nobody has claimed has waited.
+        oldest_waiting_s: How long the oldest unclaimed job has waited.
         uptime_s: Since the start of the supervisor.
     """
 
@@ -42,7 +42,7 @@ class Facts:
 
     @property
     def is_loading(self) -> bool:
-        """Whether some model may be served in a moment."""
+        """Whether some model may be ready in a moment."""
         return any(model["state"] == "loading" for model in self.models)
 
     @classmethod

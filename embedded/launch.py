@@ -1,8 +1,8 @@
-"""Turn into one of the programs: what the supervisor calls for each of them.
+"""Run one of the programs: the supervisor's command for each of them.
 
-Command and environment come from a file, so that no path or password has to survive
-the quoting rules of the supervisor's configuration. Standard library only: it runs at
-every start of every program.
+Command and environment come from a file, so that no path or password depends on the quoting rules
+of the supervisor's configuration. It uses the standard library only, since it runs at every start
+of every program.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from embedded.processes import Recorded
 PROGRAMS_FILE: Final = "programs.json"
 RUN_DIR: Final = "DARKROOM_RUN_DIR"
 RECORD: Final = ".process"
-# A program that starts on a full disk dies of it, again and again, until the supervisor gives up.
+# A program that starts on a full disk dies again and again, until the supervisor gives up.
 ENOUGH_TO_START_BYTES: Final = 16 * 1024**2
 
 _LOOK_AGAIN_S: Final = 1.0
@@ -42,19 +42,19 @@ def main(name: str, run_dir: Path) -> None:
 def _end_the_rest_of_the_last_run(record: Path) -> None:
     """Kill what is left of the process group of the process that ran before this one.
 
-    nginx's workers outlive a master that is killed, and keep its port.
+    nginx's workers outlive a killed master, and keep its port.
     """
     last = Recorded.read(record)
-    # Of another session is what another supervisor started.
+    # Processes of another session were started by another supervisor.
     if last is not None and last.session == os.getsid(0) and last.group():
         with suppress(OSError):
             os.killpg(last.pid, signal.SIGKILL)
-    with suppress(OSError):  # the disk may be full; without a record it runs all the same
+    with suppress(OSError):  # the disk may be full; the program also runs without a record
         Recorded.this().write(record)
 
 
 def _end_with_the_supervisor() -> None:
-    """Ask Linux to stop this process if the supervisor is killed; other systems cannot."""
+    """Have Linux stop this process if the supervisor is killed; other systems cannot."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""What outlived its supervisor: found by the numbers and start times that were recorded."""
+"""Processes that outlived their supervisor, found by their recorded ids and start times."""
 
 import os
 import signal
@@ -20,20 +20,20 @@ _PAUSE_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """A program of which processes live, and their numbers."""
+    """A program with living processes, and their ids."""
 
     name: str
     pids: tuple[int, ...]
 
 
 def find_leftovers(run_dir: Path) -> list[Leftover]:
-    """Return the programs recorded in *run_dir* that live; ask when no supervisor does."""
+    """Return the living programs recorded in *run_dir*; only while no supervisor runs."""
     found = []
     for file in sorted(run_dir.glob(f"*{RECORD}")):
         recorded = Recorded.read(file)
         if recorded is not None and (pids := recorded.group()):
             found.append(Leftover(file.name.removesuffix(RECORD), tuple(sorted(pids))))
-    # First whoever would start the others again.
+    # First those that would start the others again.
     return sorted(found, key=lambda one: one.name != SUPERVISOR)
 
 
@@ -43,7 +43,7 @@ def describe(leftovers: Sequence[Leftover]) -> str:
 
 
 def end_leftovers(run_dir: Path) -> list[Leftover]:
-    """End what outlived its supervisor, by force if asking does not help; return what it was."""
+    """End what outlived its supervisor, by force if necessary; return what it was."""
     first = left = find_leftovers(run_dir)
     # A supervisor that lost its lock file ends the others itself, in their order.
     supervisor = [one for one in left if one.name == SUPERVISOR]
@@ -63,4 +63,4 @@ def _signal(leftovers: Sequence[Leftover], number: int) -> None:
     for pid in [pid for one in leftovers for pid in one.pids]:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-            os.kill(pid, signal.SIGCONT)  # a frozen process hears nothing
+            os.kill(pid, signal.SIGCONT)  # a frozen process handles no signal

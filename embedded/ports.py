@@ -1,4 +1,4 @@
-"""Ports that must be free for a start, and who has those that are not."""
+"""Check that ports are free for a start, and who holds those that are not."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ _LISTENING: Final = "0A"  # include/net/tcp_states.h
 
 
 def refuse_taken_ports(ports: Iterable[Port]) -> None:
-    """Make sure that nobody has one of *ports*.
+    """Check that *ports* are free.
 
     Raises:
-        CannotStartError: The first port that is taken, by whom, and the setting that moves it.
+        CannotStartError: Names the first port in use, its process, and the setting that moves it.
     """
     for port in ports:
         if _is_taken(port.number):
@@ -33,18 +33,18 @@ def refuse_taken_ports(ports: Iterable[Port]) -> None:
 
 def _is_taken(number: int) -> bool:
     with socket.socket() as probe:
-        # As the servers do: connections that were closed a moment ago do not count.
+        # As the servers do: recently closed connections do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, number))
         except OSError:
             return True
-    # macOS lets two bind where one listens on all addresses.
+    # macOS lets two processes bind a port if one listens on all addresses.
     return listens(number)
 
 
 def _holder(number: int) -> str:
-    """Name the process that listens on a port, where the system shows it."""
+    """Name the process that listens on a port, if the system shows it."""
     sockets = {f"socket:[{inode}]" for inode in _listening_inodes(number)}
     for pid in all_pids() if sockets else ():
         if sockets & _open_files(pid):
@@ -63,7 +63,7 @@ def _listening_inodes(number: int) -> Iterable[str]:
 
 def _open_files(pid: int) -> set[str]:
     files: set[str] = set()
-    with suppress(OSError):  # it is somebody else's, or has ended
+    with suppress(OSError):  # it belongs to another user, or has ended
         for handle in (_PROC / str(pid) / "fd").iterdir():
             with suppress(OSError):
                 files.add(str(handle.readlink()))

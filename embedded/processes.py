@@ -1,6 +1,6 @@
-"""Which process is which: a number, with the time of its start, is never given twice.
+"""Identify processes: an id with a start time is never used twice.
 
-Standard library only: embedded/launch.py uses it at every start of every program.
+It uses the standard library only: embedded/launch.py runs it at every start of every program.
 """
 
 import os
@@ -21,7 +21,7 @@ _RECORD_BYTES: Final = 128
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A process as it was recorded: its number, its session and when it started."""
+    """A recorded process: its id, its session and its start time."""
 
     pid: int
     session: int
@@ -29,12 +29,12 @@ class Recorded:
 
     @classmethod
     def this(cls) -> Self:
-        """Describe the process that calls."""
+        """Describe the calling process."""
         return cls(os.getpid(), os.getsid(0), started(os.getpid()) or "")
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """Return what *file* holds; None if that is no such record."""
+        """Return the record in *file*; None if it has none."""
         with suppress(OSError, ValueError):
             pid, session, start = file.read_text().split()
             return cls(int(pid), int(session), start)
@@ -53,7 +53,7 @@ class Recorded:
         return bool(self.started) and started(self.pid) == self.started
 
     def group(self) -> list[int]:
-        """Return the living processes of its process group: itself, or what is left without it.
+        """Return the living processes of its process group.
 
         While one of them lives, the system gives the number of their group to nobody else, nor
         that of their session, which is the supervisor's.
@@ -69,12 +69,12 @@ class Recorded:
         return False
 
     def _is_of_this_boot(self) -> bool:
-        # A group of the same number whose leader is somebody else is somebody else's.
+        # A group with the same id and another leader belongs to others.
         return self.started.startswith(_boot()) and started(self.pid) is None
 
 
 def started(pid: int) -> str | None:
-    """Return the time at which process *pid* started, to be compared; None if it is dead."""
+    """Return the start time of process *pid*, for comparison; None if it is dead."""
     if not _PROC.is_dir():
         return _started_as_ps_says(pid)
     with suppress(OSError):
@@ -84,7 +84,7 @@ def started(pid: int) -> str | None:
 
 
 def all_pids() -> list[int]:
-    """Return the numbers of all processes."""
+    """Return the ids of all processes."""
     if _PROC.is_dir():
         return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
     return [int(pid) for pid in _ps("-A", "-o", "pid=").split()]

@@ -1,4 +1,4 @@
-"""What a program of the system is: how it runs, when it is ready, how it stops."""
+"""The programs of the system: how they run, when they are ready, how they stop."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Stage(IntEnum):
-    """The order in which programs start; they stop in the opposite order."""
+    """The order in which programs start; they stop in reverse order."""
 
     PORT_MAPPER = 1
     SERVERS = 2
@@ -19,7 +19,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port on loopback that a program takes, and the setting that moves it."""
+    """A port on loopback that a program uses, and the setting that moves it."""
 
     number: int
     setting: str
@@ -27,17 +27,17 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """One program that stays in the foreground and logs to its standard output."""
+    """A program that runs in the foreground and logs to standard output."""
 
     name: str
     role: str
     stage: Stage
     command: tuple[str, ...]
-    # Added to what the supervisor itself was given. Holds passwords.
+    # Added to the supervisor's own environment. It holds passwords.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     ports: tuple[Port, ...] = ()
     is_ready: Callable[[], bool] = lambda: True
-    # The first stage that does not start before this program is ready; None: nothing waits.
+    # The first stage that waits until this program is ready; None: no stage waits.
     needed_by: Stage | None = None
     ready_within_s: float = 30
     stop_signal: str = "TERM"

@@ -1,4 +1,4 @@
-"""Cheap questions to a server: does it listen, does it speak its protocol."""
+"""Cheap checks of a server: whether it listens, and speaks its protocol."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ _PATIENCE_S = 2
 
 
 def listens(port: int) -> bool:
-    """Tell whether something accepts connections on *port*."""
+    """Return whether something accepts connections on *port*."""
     try:
         socket.create_connection((HOST, port), timeout=_PATIENCE_S).close()
     except OSError:
@@ -22,7 +22,7 @@ def listens(port: int) -> bool:
 
 
 def listens_at(path: Path) -> bool:
-    """Tell whether something accepts connections at the unix socket *path*."""
+    """Return whether something accepts connections at the unix socket *path*."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_PATIENCE_S)
         try:
@@ -33,7 +33,7 @@ def listens_at(path: Path) -> bool:
 
 
 def speaks_amqp(port: int) -> bool:
-    """Tell whether *port* answers the AMQP header with a method frame.
+    """Return whether *port* answers the AMQP header with a method frame.
 
     RabbitMQ opens the port a little before it serves it.
 
@@ -48,7 +48,7 @@ def speaks_amqp(port: int) -> bool:
 
 
 def ask(port: int, path: str, *, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
-    """Get status and JSON of *path*; status 0 and the reason if nothing answers."""
+    """Return the status and JSON of *path*; status 0 and the reason if nothing answers."""
     connection = HTTPConnection(HOST, port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", path, headers=headers or {})

@@ -1,4 +1,4 @@
-"""The settings that the running system was started with, for whoever starts it again."""
+"""The settings that the running system was started with, to compare with later ones."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ _FILE: Final = Path("run/settings.json")
 
 
 def keep_settings(settings: EmbeddedSettings) -> None:
-    """Remember *settings* while the system runs."""
+    """Record *settings* while the system runs."""
     write_private(_FILE, json.dumps(_as_text(settings)))
 
 
 def differences(settings: EmbeddedSettings) -> list[str]:
-    """Say in which settings the running system differs from *settings*; a line for each."""
+    """Return a line for each setting in which the running system differs from *settings*."""
     kept: Mapping[str, str] = {}
     with suppress(OSError, ValueError):  # not there, or damaged
         kept = json.loads(_FILE.read_text())

@@ -1,4 +1,4 @@
-"""Our own roles: the api under uWSGI, consumers, and a courier."""
+"""Our own roles: the API under uWSGI, consumers and a courier."""
 
 import sys
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def api(socket: Path, environment: Mapping[str, str], *, grace_s: float) -> Prog
 
 
 def _backlog() -> int:
-    """Return how many requests may wait at the api's socket: as many as the kernel allows."""
+    """Return how many requests may wait at the API's socket: the kernel's limit."""
     try:
         most = int(_SOMAXCONN.read_text())
     except OSError:  # not on Linux
@@ -67,5 +67,5 @@ def courier(environment: Mapping[str, str], *, grace_s: float) -> Program:
 
 
 def _longer_than(grace_s: float) -> int:
-    """Give a role its grace period, and a little more to close its connections."""
+    """Return the time that a role may take to stop: its grace period and a little more."""
     return int(grace_s) + 5

@@ -1,4 +1,4 @@
-"""Settings of the system on one machine: ports, and how many of each role."""
+"""Settings of the system on one machine: ports, and the number of consumers."""
 
 from collections import Counter
 from ipaddress import ip_network
@@ -68,14 +68,14 @@ class EmbeddedSettings(ApiSettings, ConsumerSettings, CourierSettings):
     @field_validator("trusted_proxy")
     @classmethod
     def _is_a_network(cls, value: str) -> str:
-        # As nginx writes it: it knows no netmasks.
+        # As nginx writes it, which knows no netmasks.
         return str(ip_network(value)) if value else value
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
         names = [name for name in reversed(type(self).model_fields) if name.endswith("port")]
         taken = Counter(getattr(self, name) for name in names)
-        # One that was given is to blame, rather than one that follows `port`.
+        # Blame a port that was given rather than one that follows `port`.
         for name in sorted(names, key=lambda name: name not in self.model_fields_set):
             number = getattr(self, name)
             if taken[number] > 1:
@@ -87,24 +87,24 @@ class EmbeddedSettings(ApiSettings, ConsumerSettings, CourierSettings):
 
     @property
     def runs_own_mongo(self) -> bool:
-        """Whether the store is started here: no ``DARKROOM_MONGO_URL`` names another."""
+        """Whether the store is started here: ``DARKROOM_MONGO_URL`` is not set."""
         return "mongo_url" not in self.model_fields_set
 
     @property
     def runs_own_rabbitmq(self) -> bool:
-        """Whether RabbitMQ is started here: no ``DARKROOM_AMQP_URL`` names another."""
+        """Whether RabbitMQ is started here: ``DARKROOM_AMQP_URL`` is not set."""
         return "amqp_url" not in self.model_fields_set
 
     @property
     def cores_a_consumer(self) -> int:
-        """What is given, or an equal share of all there are."""
+        """The given number, or an equal share of all cores."""
         if "cores" in self.model_fields_set:
             return self.cores
         return max(1, self.cores // self.consumers)
 
     @property
     def broker_alarm_mb(self) -> int:
-        """The free space at which RabbitMQ takes no more messages: after images are refused.
+        """The free space below which RabbitMQ accepts no messages; images are refused before.
 
         Of what must be free for those, half is the very least (api/jobs/room.py).
         """

@@ -1,4 +1,4 @@
-"""Where a unix socket can lie: its path must be short, and its folder ours alone."""
+"""Paths for unix sockets: they must be short, in a folder of ours alone."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ _LONGEST_PATH: Final = 100
 
 
 def socket_path(wanted: Path) -> Path:
-    """Return *wanted*, or a shorter path that stands for it, in a folder that only we may enter.
+    """Return *wanted*, or a shorter path for it, in a folder that only we may enter.
 
     Raises:
-        CannotStartError: Somebody else has the folder that the shorter path would lie in.
+        CannotStartError: The folder for the shorter path belongs to another user.
     """
     if len(os.fsencode(wanted)) <= _LONGEST_PATH:
         folder, path = wanted.parent, wanted

@@ -1,4 +1,4 @@
-"""The folder of the state: ours alone, whole, and with space to start in."""
+"""Check the folder of the state: it must be ours alone, intact, and have space."""
 
 import errno
 import os
@@ -36,7 +36,7 @@ _WAYS_OUT: Final = {
 
 
 def in_one_line(error: OSError) -> str:
-    """Say which file is in the way, why, and what helps."""
+    """Say which file is the problem, why, and what to do."""
     where = error.filename if error.filename2 is None else error.filename2
     way_out = _WAYS_OUT.get(error.errno or 0, _CHOOSE_ANOTHER)
     place = f"{Path(os.fsdecode(where)).absolute()}: " if where else ""
@@ -44,10 +44,10 @@ def in_one_line(error: OSError) -> str:
 
 
 def prepare(folder: Path) -> None:
-    """Make *folder* fit for a start: nobody else may read what is below it.
+    """Prepare *folder* for a start: nobody else may read its contents.
 
     Raises:
-        CannotStartError: It is damaged, full, or serves others as well.
+        CannotStartError: It is damaged, full, or used by others.
         OSError: Something in it cannot be changed.
     """
     _refuse_shared(folder)
@@ -60,9 +60,9 @@ def prepare(folder: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Take from all others what rights they have to *folder*, and to everything below it.
+    """Remove all rights of others to *folder* and its contents.
 
-    What belongs to somebody else stays as it is: it is in a folder of ours.
+    Files of other users stay as they are: they are in a folder of ours.
     """
     _restrict(folder)
     for parent, folders, files in os.walk(folder):
@@ -85,7 +85,7 @@ def _may_change(found: os.stat_result) -> bool:
 
 
 def _refuse_shared(folder: Path) -> None:
-    """Leave alone what others use: its rights would be taken from them."""
+    """Refuse a folder that others use, since they would lose their rights."""
     found = folder.stat()
     code = Path(__file__).parent.parent
     resolved = folder.resolve()
@@ -131,7 +131,7 @@ def _refuse_damaged(databases: Iterable[Path]) -> None:
 
 
 def _damage(database: Path) -> str:
-    """Say what is wrong with a database of SQLite; empty: nothing that a short look shows."""
+    """Return what is wrong with an SQLite database; empty if a quick check finds nothing."""
     deadline_s = time.monotonic() + _CHECK_WITHIN_S
     try:
         with closing(sqlite3.connect(database)) as connection:
@@ -141,5 +141,5 @@ def _damage(database: Path) -> str:
             [said] = connection.execute("PRAGMA quick_check(1)").fetchone()
             return "" if said == "ok" else str(said).splitlines()[-1]
     except sqlite3.Error as exc:
-        # Others, such as an interruption by the deadline, do not speak of the file.
+        # Other errors, such as an interruption by the deadline, do not concern the file.
         return str(exc) if (exc.sqlite_errorcode & 0xFF) in _DAMAGED else ""

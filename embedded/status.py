@@ -1,4 +1,4 @@
-"""What is said of a running system, to people and to programs."""
+"""The status of a running system, for people and for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -7,7 +7,7 @@ from embedded.addresses import Addresses
 from embedded.facts import Facts
 from embedded.supervision import Process
 
-# What programs are told where nothing runs; start.sh says the same before the first start.
+# The status when nothing runs; start.sh prints the same before the first start.
 NOTHING_RUNS: Final[Mapping[str, Any]] = {"running": False, "ready": False, "roles": {}}
 
 _READY: Final = "ready"
@@ -19,7 +19,7 @@ _SAMPLES: Final[Mapping[str, str]] = {
 
 
 def greeting(addresses: Addresses, facts: Facts) -> str:
-    """Say what is served, and what can be done with it."""
+    """Describe what is served, and how to use it."""
     url = addresses.url
     lines = [
         "",
@@ -38,7 +38,7 @@ def greeting(addresses: Addresses, facts: Facts) -> str:
 
 
 def _model_lines(models: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say of each model whether it is served, by what, or why not."""
+    """Describe for each model what serves it, or why it is unavailable."""
     return [f"  {model['name']:<20} {_model_state(model)}" for model in models]
 
 
@@ -73,7 +73,7 @@ def status_document(
     addresses: Addresses | None,
     facts: Facts,
 ) -> dict[str, Any]:
-    """Describe the system for programs: process ids by role, where it answers, what waits."""
+    """Describe the system for programs: process ids by role, addresses, queue depth."""
     roles: dict[str, list[int]] = {}
     for process in processes:
         if process.pid:

@@ -21,7 +21,7 @@ class EmbeddedStore:
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # It refuses to start if any process has the number that an old file holds.
+        # It refuses to start if any process has the id in an old file.
         self._pid_file.unlink(missing_ok=True)
 
     def program(self) -> Program:
@@ -36,7 +36,7 @@ class EmbeddedStore:
                 # With --db all databases would share one set of collections.
                 "--data-dir", str(self.folder / "databases"),
                 "--pid-file", str(self._pid_file),
-                # It logs to standard error too, which is kept, and rotated.
+                # It also logs to standard error, which is kept and rotated.
                 "--log-file", "/dev/null",
             ),
             ports=(Port(self.port, "DARKROOM_MONGO_PORT"),),

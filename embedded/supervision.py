@@ -1,7 +1,7 @@
-"""supervisord, as the one who starts programs, restarts those that die, and stops them.
+"""supervisord: it starts the programs, restarts those that die, and stops them.
 
-Every path is relative to the state's folder, where both it and :class:`Supervisor` work:
-its configuration has no way to quote what the name of a folder may have.
+Every path is relative to the state's folder, the working folder of both it and
+:class:`Supervisor`: its configuration cannot quote every name of a folder.
 """
 
 import fcntl
@@ -46,7 +46,7 @@ _PAUSE_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the supervisor knows of a program."""
+    """The state of a program, as the supervisor reports it."""
 
     name: str
     state: str
@@ -62,7 +62,7 @@ class Process:
 
 
 class Supervisor:
-    """The supervisor of the system whose state lies in *state_dir*, the working folder."""
+    """The supervisor of the system with the state in *state_dir*, the working folder."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
@@ -72,10 +72,10 @@ class Supervisor:
         ).supervisor
 
     def launch(self, programs: Sequence[Program]) -> None:
-        """Start the supervisor, with all of *programs* known and none started.
+        """Start the supervisor with *programs*, none of which is started yet.
 
         Raises:
-            CannotStartError: One is at work here already, or it does not answer.
+            CannotStartError: One is running here already, or it does not answer.
         """
         for folder in ("run", "log"):
             (self._state_dir / folder).mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class Supervisor:
             self.is_ours = True
             self._forget_the_last_run()
             self._write_configuration(programs)
-            # It inherits the lock, which is free again when it has ended, however it ended.
+            # It inherits the lock, which is released when it ends, however it ends.
             self._spawn(lock.fileno())
         self._wait_for_an_answer()
 
@@ -104,7 +104,7 @@ class Supervisor:
         return [Process(one["name"], one["statename"], one["pid"]) for one in found]
 
     def is_running(self) -> bool:
-        """Tell whether a supervisor holds the lock."""
+        """Return whether a supervisor holds the lock."""
         try:
             with Path(_LOCK_FILE).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,14 +115,14 @@ class Supervisor:
         return False
 
     def uptime_s(self) -> float | None:
-        """Say how long the supervisor has run, if it runs and has written its record."""
+        """Return how long the supervisor has run, if it runs and has written its record."""
         with suppress(OSError):
             started_s = _RECORD_FILE.stat().st_mtime
             return None if self.pid() is None else max(0.0, time.time() - started_s)
         return None
 
     def pid(self) -> int | None:
-        """Give the supervisor's process id, if it runs and can be found."""
+        """Return the supervisor's process id, if it runs and can be found."""
         if not self.is_running():
             return None
         recorded = Recorded.read(_RECORD_FILE)
@@ -135,7 +135,7 @@ class Supervisor:
     def stop(self) -> None:
         """End the supervisor, which first ends the programs, last stage first.
 
-        It kills the ones that do not end in their time; one that is stuck itself is killed.
+        It kills programs that do not end in time; a supervisor that is stuck is killed.
 
         Raises:
             CannotStartError: It cannot be found, though its lock is held.
@@ -155,7 +155,7 @@ class Supervisor:
             elif pid is not None and pid != asked:
                 _signal(pid, signal.SIGTERM)
                 asked = pid
-            # The question also wakes it: by itself it looks after its programs once a second.
+            # The call also wakes it: otherwise it checks its programs once a second.
             self.processes()
             time.sleep(_PAUSE_S)
         self._remove_socket()
@@ -169,7 +169,7 @@ class Supervisor:
         return [] if self.is_running() else end_leftovers(Path("run"))
 
     def _forget_the_last_run(self) -> None:
-        """Remove its process ids: after a reboot, or in a new container, others have them."""
+        """Remove recorded process ids: after a reboot, or in a new container, others have them."""
         for pattern in ("*.pid", f"*{RECORD}"):
             for file in Path("run").glob(pattern):
                 file.unlink()
@@ -188,7 +188,7 @@ class Supervisor:
         write_private(Path(_CONFIGURATION_FILE), configuration(programs, self._place_for_socket()))
 
     def _place_for_socket(self) -> Path:
-        """Say where the socket goes: elsewhere, with a link here, if the clone lies too deep."""
+        """Return the path of the socket: elsewhere, with a link here, if ours is too long."""
         self._remove_socket()
         if len(os.fsencode(self._state_dir / _SOCKET)) <= _LONGEST_SOCKET_PATH:
             return _SOCKET
@@ -217,7 +217,7 @@ class Supervisor:
                 stdout=errors,
                 stderr=errors,
                 pass_fds=[lock_fd],
-                start_new_session=True,  # Ctrl-C is for the one who waits, who stops in order
+                start_new_session=True,  # Ctrl-C is for the waiting process alone
             )
 
     def _wait_for_an_answer(self) -> None:
@@ -232,4 +232,4 @@ class Supervisor:
 def _signal(pid: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
-        os.kill(pid, signal.SIGCONT)  # a frozen process hears nothing
+        os.kill(pid, signal.SIGCONT)  # a frozen process handles no signal

@@ -1,4 +1,4 @@
-"""The system as a whole: what belongs to it, and how it is started and stopped."""
+"""The whole system: its programs, and how they are started and stopped."""
 
 import os
 import time
@@ -27,7 +27,7 @@ from embedded.supervision import Supervisor
 _PAUSE_S: Final = 0.05
 _READINESS_PAUSE_S: Final = 0.2  # each time is a line in the access log
 _LOG_LINES: Final = 15
-# Beyond the time that an engine may take: to connect, and to be noticed.
+# Added to the time that an engine may take: to connect, and to be noticed.
 _CONSUMER_MARGIN_S: Final = 30
 
 
@@ -59,7 +59,7 @@ class System:
 
     @cached_property
     def api_socket(self) -> Path:
-        """Where uWSGI listens, for nginx alone: a port would be open to all users."""
+        """The socket of uWSGI, for nginx alone: a port would be open to all users."""
         return socket_path(self._state / "run" / "api.sock")
 
     @cached_property
@@ -75,13 +75,13 @@ class System:
         )
 
     def start(self) -> None:
-        """Start everything, and return when a job handed in would be classified.
+        """Start everything, and return when a submitted job would be classified.
 
         Raises:
-            CannotStartError: Something is in the way. The supervisor may run already.
+            CannotStartError: It cannot start. The supervisor may run already.
         """
         programs = self._prepared_programs()
-        # nginx's first: it is the one that people know.
+        # nginx's first: people know that port.
         refuse_taken_ports(port for program in reversed(programs) for port in program.ports)
         self.supervisor.launch(programs)
         self.addresses.keep()
@@ -141,7 +141,7 @@ class System:
 
     @property
     def _disks(self) -> str:
-        """Name the folders of all that accepted jobs are written to: each may be a disk."""
+        """Return the folders that accepted jobs are written to: each may be on its own disk."""
         servers = [one.folder for one in (self.store, self.rabbitmq) if one is not None]
         return os.pathsep.join(map(str, (self._state, *servers)))
 
@@ -197,7 +197,7 @@ class System:
 
 
 def _lacks_only_storage(answer: Mapping[str, Any]) -> bool:
-    """Tell whether all is well but for space: results can be had, and space may come back."""
+    """Return whether only space is missing: results can be read, and space may come back."""
     checks = answer.get("checks", {})
     return "storage" in checks and all(
         state == "ok" for name, state in checks.items() if name != "storage"

@@ -101,7 +101,7 @@ class _Consumption:
         log.info("consuming", queue=QUEUE)
 
     def serve(self) -> None:
-        """Serve the connection until a stop or RabbitMQ ends it, and all is settled."""
+        """Serve the connection until a stop or RabbitMQ ends it and all deliveries are settled."""
         while not (self._stop.asked.is_set() or self._is_cancelled or self._is_forgotten()):
             self._connection.process_data_events(time_limit=_TICK_S)
             self._receiver.beat()
@@ -115,10 +115,10 @@ class _Consumption:
         self._is_cancelled = True
 
     def _is_forgotten(self) -> bool:
-        """Tell whether messages wait and none is delivered, though there is nothing in hand.
+        """Return whether messages wait and none is delivered, although nothing is in hand.
 
-        Nobody tells a consumer that its queue was deleted if another was declared in the same
-        moment (seen with RabbitMQ 3.10.8). It would wait for messages of the old one for ever.
+        RabbitMQ does not report that a queue was deleted and declared again at the same moment
+        (seen with 3.10.8). The consumer would wait for messages of the old queue for ever.
         """
         now_s = time.monotonic()
         if self._unsettled or now_s < self._next_look_s:
@@ -127,7 +127,7 @@ class _Consumption:
         before = self._passed_over
         declared = self._channel.queue_declare(QUEUE, passive=True)
         self._passed_over = self._delivered if declared.method.message_count else None
-        # A message that was on its way at the one look has been delivered by the next.
+        # A message that was on its way at one check has been delivered by the next.
         if self._passed_over is None or self._passed_over != before:
             return False
         log.warning("messages wait, but none is delivered: consuming anew")
@@ -140,7 +140,7 @@ class _Consumption:
         _properties: BasicProperties,
         body: bytes,
     ) -> None:
-        # Not cancelled in time, since a frozen broker would not reply: closing gives it back.
+        # Consuming was not cancelled, since a frozen broker would not reply: closing requeues it.
         if self._stop.asked.is_set():
             return
         # Every delivery carries a tag; only the stubs think otherwise.
@@ -171,9 +171,9 @@ class _Consumption:
 
 @contextmanager
 def _opened(parameters: pika.URLParameters) -> Iterator[pika.BlockingConnection]:
-    """Open a connection, and wait only for a moment until it is closed.
+    """Open a connection, and wait only a moment for its end.
 
-    A frozen broker never confirms that; pika itself would wait for its heartbeats to fail.
+    A frozen broker never confirms closing; pika itself would wait until heartbeats fail.
     """
     connection = connect(parameters)
     try:

@@ -1,4 +1,4 @@
-"""A publisher that any thread may use and that never keeps a caller waiting for long."""
+"""A publisher that any thread may use and that never blocks a caller for long."""
 
 import math
 import threading
@@ -30,12 +30,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 _REOPEN_AFTER_S: Final = 0.5
 _CLOSE_WITHIN_S: Final = 1.0
-# A channel that was sending into a queue as that was replaced may never get another confirm for
-# it, while RabbitMQ and all else are well (seen with 3.10.8).
+# After a queue was replaced, a channel that was publishing to it may never get another confirm,
+# although RabbitMQ is healthy (seen with 3.10.8).
 _SILENT_AT_MOST_S: Final = 10.0
-# How long a refusal is news: by then the courier knows whether the queue can be used.
+# How long a refusal counts: by then the courier knows whether the queue can be used.
 _REFUSAL_COUNTS_S: Final = 15.0
-_TO_NOBODY: Final = "probe"  # a routing key that nothing is bound with
+_TO_NOBODY: Final = "probe"  # a routing key without a binding
 
 _UNKNOWN: Final = "RabbitMQ has not answered yet"
 _IN_ALARM: Final = (
@@ -47,12 +47,12 @@ _Confirm = Future[None]
 
 
 class RabbitPublisher:
-    """Publishes with confirms over one connection, which lives in a thread of its own.
+    """Publishes with confirms over one connection, which belongs to a thread of its own.
 
     pika's connections belong to one thread and need their heartbeats served, while uWSGI's
     request threads come and go; so they hand their messages over and wait for the confirm,
-    at most *timeout_s*. Once RabbitMQ is known not to take messages (gone, silent, or in
-    alarm) callers are refused at once, until it does again.
+    at most *timeout_s*. While RabbitMQ is known not to accept messages (gone, silent or in
+    alarm), callers are refused at once.
     """
 
     def __init__(self, parameters: pika.URLParameters, *, timeout_s: float) -> None:
@@ -66,13 +66,13 @@ class RabbitPublisher:
 
     @property
     def is_open(self) -> bool:
-        """Whether RabbitMQ takes messages, as far as is known."""
+        """Whether RabbitMQ accepts messages, as far as known."""
         session = self._session
         return session is not None and session.accepts
 
     @property
     def trouble(self) -> str:
-        """Why a message sent now would not arrive, as far as is known; empty if it would."""
+        """Why a message sent now would not arrive, as far as known; empty if it would."""
         session = self._session
         return self._why_closed if session is None else session.trouble
 
@@ -96,7 +96,7 @@ class RabbitPublisher:
             ) from None
 
     def close(self) -> None:
-        """Close the connection and end the thread; a frozen broker is not waited for."""
+        """Close the connection and end the thread, without waiting for a frozen broker."""
         self._closing.set()
         if (session := self._session) is not None:
             session.close()
@@ -108,7 +108,7 @@ class RabbitPublisher:
             try:
                 with suppress(AMQPError, OSError):  # raised only when the publisher is closed
                     patiently(self._serve)
-            except Exception:  # whatever it is: without this thread nothing is published any more
+            except Exception:  # whatever it is: without this thread nothing is published
                 log.exception("the connection to RabbitMQ failed, and is opened anew")
             self._closing.wait(_REOPEN_AFTER_S)
 
@@ -120,7 +120,7 @@ class RabbitPublisher:
             self._close_over(explain(exc, at=QUEUE))
             raise
         session = self._session = _Session(self._parameters, trouble=self._why_closed)
-        if self._closing.is_set():  # asked for when there was no session to close
+        if self._closing.is_set():  # requested when there was no session to close
             session.close()
         try:
             session.run()
@@ -232,7 +232,7 @@ class _Session:
         channel.confirm_delivery(self._on_confirm, callback=lambda _ok: self._probe(channel))
 
     def _probe(self, channel: Channel) -> None:
-        """Publish to nobody: the confirm shows that we may, which declaring does not."""
+        """Publish without a binding: the confirm shows that we may publish; declaring does not."""
         confirm: _Confirm = Future()
         confirm.add_done_callback(lambda done: self._ready(channel, done))
         self._sent += 1
@@ -255,7 +255,7 @@ class _Session:
         )
         for tag in tags:
             _, confirm = self._unconfirmed.pop(tag)
-            if confirm.done():  # returned as unroutable, and confirmed all the same
+            if confirm.done():  # returned as unroutable, and confirmed nevertheless
                 continue
             if is_ack:
                 confirm.set_result(None)

@@ -1,4 +1,4 @@
-"""The queues as the courier sees them: how full the one is, and what lies in the dead one."""
+"""The queues as the courier sees them: the depth of one, and the dead letters in the other."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -27,16 +27,16 @@ class _BrokenError(BrokerUnavailableError):
 
 
 class RabbitQueues:
-    """Both queues over one connection, which is opened when it is needed.
+    """Both queues over one connection, which is opened when needed.
 
-    After an error the next call opens it again. It belongs to the thread that calls, which must
-    do so more often than the heartbeat interval. A frozen broker holds a call for two of those.
+    After an error the next call opens it again. It belongs to the calling thread, which must call
+    more often than the heartbeat interval. A frozen broker blocks a call for two intervals.
 
     Args:
         parameters: How to connect.
-        patience_s: How long a queue must have been broken, from the first call that failed so,
-            to be replaced. A node that starts, or a cluster that elects a leader, needs seconds.
-        is_suspect: Whether others have seen that the queue may be broken.
+        patience_s: How long a queue must have been broken, since the first failed call, before it
+            is replaced. A starting node or the election of a leader needs seconds.
+        is_suspect: Returns whether others suspect that the queue is broken.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RabbitQueues:
 
     @property
     def trouble(self) -> str:
-        """What is wrong with the queues, as far as is known; empty if nothing is.
+        """What is wrong with the queues, as far as known; empty if nothing is.
 
         Safe from any thread.
         """
@@ -117,22 +117,22 @@ class RabbitQueues:
                 return QueueDepth(0, is_new=True)
             self._declare_at_times(channel)
             ready = declared.method.message_count
-            # RabbitMQ also says 0 of a queue that has no leader, or that is broken.
+            # RabbitMQ also reports 0 for a queue that has no leader or is broken.
             if not ready or self._is_suspect():
                 ready = max(ready, 1) if _holds_one(channel) else 0
         return QueueDepth(ready)
 
     def _declare_at_times(self, channel: BlockingChannel) -> None:
-        """See whether all is still there, with our properties."""
+        """Check that everything is still there, with our properties."""
         if time.monotonic() >= self._declares_at_s:
             declare(channel)
             self._declares_at_s = time.monotonic() + _DECLARE_EVERY_S
 
     def _replaced(self, queue: str) -> bool:
-        """Replace a queue that has been broken for too long; tell whether it was.
+        """Replace a queue that has been broken for too long; return whether it was.
 
-        The jobs' records make its messages again. Only a queue with our name and our properties
-        is ours.
+        Its messages are published again from the records. Only a queue with our name and our
+        properties is ours.
 
         Raises:
             BrokerUnavailableError: It is somebody else's, or RabbitMQ refuses.
@@ -168,7 +168,7 @@ class RabbitQueues:
 
     @contextmanager
     def _on_channel(self, queue: str) -> Iterator[BlockingChannel]:
-        """Give a channel for a call that concerns *queue*, and learn from how it ends."""
+        """Yield a channel for a call that concerns *queue*, and record how the call ends."""
         asked_s = self._asked_s = time.monotonic()
         try:
             yield self._open()
@@ -176,7 +176,7 @@ class RabbitQueues:
             self._channel = None
             self._troubles[queue] = explain(exc, at=queue)
             if kind_of(exc) is Kind.BROKEN:
-                # RabbitMQ 3.10 looks for a leader for 65 s before it says so.
+                # RabbitMQ 3.10 searches for a leader for 65 s before it fails.
                 self._broken_since_s.setdefault(queue, asked_s)
                 raise _BrokenError(self._troubles[queue]) from exc
             self._broken_since_s.pop(queue, None)
@@ -201,7 +201,7 @@ class RabbitQueues:
 
 
 def _holds_one(channel: BlockingChannel) -> bool:
-    """Ask the queue itself for a message, and give it back: only a leader can answer."""
+    """Get a message from the queue, and requeue it: only a leader can answer."""
     method, _, _ = channel.basic_get(QUEUE)
     if method is None:
         return False
@@ -210,7 +210,7 @@ def _holds_one(channel: BlockingChannel) -> bool:
 
 
 def _reason(properties: BasicProperties | None) -> str | None:
-    """Say why the message was dead-lettered last; None if RabbitMQ did not do it."""
+    """Return why the message was last dead-lettered; None if RabbitMQ did not do it."""
     match properties and properties.headers:
         case {"x-death": [{"reason": str(reason)}, *_]}:
             return reason

@@ -1,6 +1,6 @@
-"""The exchanges and queues, and how RabbitMQ is reached.
+"""The exchanges and queues, and the connection to RabbitMQ.
 
-Only what RabbitMQ 3.10 and 4.x both have is used.
+It only uses what both RabbitMQ 3.10 and 4.x have.
 """
 
 from typing import Any, Final
@@ -17,10 +17,10 @@ DEAD_EXCHANGE: Final = "darkroom.dead"
 DEAD_QUEUE: Final = "darkroom.dead"
 
 # Attempts are counted in the job's record: brokers differ in what they count, and from 4.0
-# on a queue that declares no limit has one of 20. This one only ends an endless loop.
+# on a queue that declares no limit has one of 20. Ours only ends an endless loop.
 _DELIVERY_LIMIT: Final = 10_000
 
-# Opening must not hang on a broker that is frozen or behind a silent network.
+# Opening must not hang if the broker is frozen or behind a silent network.
 _OPEN_TIMEOUT_S: Final = 5
 
 
@@ -42,7 +42,7 @@ def connect(parameters: pika.URLParameters) -> pika.BlockingConnection:
     """Open a connection for the calling thread.
 
     Raises:
-        AMQPError: There is none, whatever the reason.
+        AMQPError: It could not be opened, whatever the reason.
     """
     try:
         return pika.BlockingConnection(parameters)

@@ -1,7 +1,7 @@
-"""What is wrong when RabbitMQ refuses: of which kind it is, and what to do about it.
+"""Why RabbitMQ refuses a call: the kind of trouble, and what to do about it.
 
-Only an outage, and a queue that is missing, pass by themselves. Of the rest the courier mends
-what is ours; for the other kinds the words name the way out.
+Only outages and missing queues pass by themselves. The courier repairs broken queues of ours; for
+the other kinds the text names the solution.
 """
 
 import re
@@ -17,13 +17,13 @@ from pika.exceptions import (
 
 
 class Kind(StrEnum):
-    """What a refusal means for us."""
+    """The kind of a refusal."""
 
-    OUTAGE = "outage"  # RabbitMQ is away or restarts: waited out
+    OUTAGE = "outage"  # RabbitMQ is down or restarts: wait
     MISSING = "missing"  # it is declared again
     BROKEN = "broken"  # RabbitMQ has the queue and cannot use it
     FOREIGN = "foreign"  # it has our name and other properties
-    FORBIDDEN = "forbidden"  # the login, the virtual host or a right
+    FORBIDDEN = "forbidden"  # the login, the virtual host or a permission
     LIMITED = "limited"  # a limit that an operator has set
 
 
@@ -53,7 +53,7 @@ _RIGHTS: Final = "'^darkroom' '^darkroom' '^darkroom'"
 
 
 def kind_of(error: BaseException) -> Kind:
-    """Tell of which kind a failed call to RabbitMQ is."""
+    """Return the kind of a failed call to RabbitMQ."""
     code, text = _reply(error)
     kind = _KINDS.get(code, Kind.OUTAGE)
     if _LIMIT.search(text):
@@ -66,7 +66,7 @@ def kind_of(error: BaseException) -> Kind:
 
 
 def explain(error: BaseException, *, at: str = "") -> str:
-    """Say what is wrong and, where it does not pass by itself, what to do.
+    """Return what is wrong and, if it does not pass by itself, what to do.
 
     Args:
         error: What the call to RabbitMQ raised.
@@ -92,7 +92,7 @@ def explain(error: BaseException, *, at: str = "") -> str:
 
 
 def _reply(error: BaseException) -> tuple[int, str]:
-    """Return RabbitMQ's code and words; 0 and nothing where it did not speak."""
+    """Return RabbitMQ's code and text; 0 and an empty text if it sent none."""
     if isinstance(error, ChannelClosedByBroker | ConnectionClosedByBroker):
         return error.reply_code, " ".join(str(error.reply_text).split())
     # pika takes any end at these steps of opening for one of these two, an outage as well. The
