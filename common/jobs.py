@@ -89,9 +89,7 @@ class Idempotency:
     """What distinguishes a repeated submission from a new one."""
 
     key: str
-    fingerprint: (
-        str  # of everything that was asked for; the same key with another fingerprint is a mistake
-    )
+    fingerprint: str  # of everything that was asked for; one key with two is a mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,7 +161,7 @@ def test_missing_weights_are_named(tmp_path: Path, write: Write) -> None:
 
 
 def test_a_name_that_nobody_knows_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(ModelUnavailableError, match="nor a torchvision model of that name"):
+    with pytest.raises(ModelUnavailableError, match="nor a torchvision model"):
         load(tmp_path, "no_such_net")
 
 
