@@ -23,9 +23,9 @@ usage() {
                              make a model that computes in fewer bits, with a report of what it
                              gains and loses; see models/README.md and `model quantize --help`
 ./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
-./start.sh drill [NAME]...   harm a system of its own on purpose, and audit every job; see
+./start.sh drill [NAME]...   break a throwaway copy of the system, and check every job; see
                              docs/reliability.md and `./start.sh drill --help`
-./start.sh bench [PART]      measure a system of its own: JSON, a chart and a table; see
+./start.sh bench [PART]      measure a throwaway copy of the system: JSON and tables; see
                              docs/performance.md and `./start.sh bench --help`
 ./start.sh api|consumer|courier
                              one role in the foreground, as a container runs it

@@ -13,7 +13,8 @@ from engine.models.model import classify
 from engine.models.origin import Origin
 from engine.models.paths import ModelPaths
 from engine.models.pretrained_loading import load_pretrained
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
+from engine.runtimes.precision import Precision
 
 
 @dataclass(frozen=True, slots=True)

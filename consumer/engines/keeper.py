@@ -59,7 +59,7 @@ class EngineKeeper:
         self._clocks = [DecodeClock() for _ in range(config.lines)]
         self._child: EngineProcess | None = None
         self._models = self._all(ModelState.LOADING)
-        # The kernel ties a child's life to the thread that started it (see die_with_parent),
+        # The kernel ties a child's life to the thread that started it (see engine/guard.py),
         # so one thread, which lives as long as the parent, starts them all.
         self._keeper = threading.Thread(target=self._keep, name="engine-keeper", daemon=True)
 

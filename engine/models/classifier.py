@@ -11,7 +11,8 @@ from engine.models.errors import NotFiniteError
 from engine.models.output import Output, probabilities_of
 from engine.preprocessing import Preprocessing
 from engine.runtimes.adapting import Layout
-from engine.runtimes.network import Floats, Network, Precision
+from engine.runtimes.network import Floats, Network
+from engine.runtimes.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

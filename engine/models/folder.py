@@ -12,7 +12,7 @@ from engine.models.output import Output
 from engine.models.packaged import place_of
 from engine.preprocessing import Preprocessing
 from engine.runtimes.adapting import Layout
-from engine.runtimes.network import Precision
+from engine.runtimes.precision import Precision
 
 DESCRIPTION_FILE = "model.toml"
 # Editors on Windows put a byte order mark at the beginning.

@@ -7,7 +7,8 @@ from typing import Final, Literal
 import numpy as np
 
 from engine.runtimes.equivalence import NotEquivalentError
-from engine.runtimes.network import Floats, Network, Precision
+from engine.runtimes.network import Floats, Network
+from engine.runtimes.precision import Precision
 
 Layout = Literal["NCHW", "NHWC"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.settings.consumer import Device, Runtime
-from engine.runtimes.network import Precision
+from engine.runtimes.precision import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

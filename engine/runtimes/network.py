@@ -1,13 +1,13 @@
 """The interface of networks in any runtime."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from engine.runtimes.precision import Precision
+
 Floats = npt.NDArray[np.float32]
-# The type that most of the arithmetic uses.
-Precision = Literal["float32", "half", "bfloat16", "int8"]
 
 
 class Network(Protocol):

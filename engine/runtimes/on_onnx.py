@@ -6,7 +6,8 @@ from typing import Final
 import onnxruntime
 
 from engine.runtimes.adapting import Input
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
+from engine.runtimes.precision import Precision
 
 INPUT: Final = "images"
 OUTPUT: Final = "logits"

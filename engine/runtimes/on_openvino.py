@@ -6,7 +6,8 @@ from typing import Final
 
 import openvino
 
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
+from engine.runtimes.precision import Precision
 
 # The layers of an int8 network that are not in 8 bits are in float32.
 _HINTS: Final[Mapping[Precision, str]] = {"float32": "f32", "int8": "f32", "bfloat16": "bf16"}

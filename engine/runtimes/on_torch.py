@@ -10,7 +10,8 @@ import torch
 from common.errors import PermanentError
 from common.text import joined
 from engine.runtimes.computing import Computing
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
+from engine.runtimes.precision import Precision
 from engine.runtimes.staging import Staging
 
 Compute = Callable[[torch.Tensor], torch.Tensor]

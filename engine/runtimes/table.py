@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from common.settings.consumer import Runtime
-from engine.runtimes.network import Network, Precision
+from engine.runtimes.network import Network
 from engine.runtimes.on_onnx import OnnxNetwork
+from engine.runtimes.precision import Precision
 
 
 class OpenFile(Protocol):

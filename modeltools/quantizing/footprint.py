@@ -13,7 +13,8 @@ import numpy as np
 
 from common.memory import MEBIBYTE, resident_bytes
 from common.settings.consumer import Runtime
-from engine.runtimes.network import Network, Precision
+from engine.runtimes.network import Network
+from engine.runtimes.precision import Precision
 from engine.runtimes.table import RUNTIMES
 
 _IMAGES: Final = 3

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from engine.runtimes.network import Precision
+from engine.runtimes.precision import Precision
 from modeltools.quantizing.comparison import Accuracy
 
 ENOUGH_AGREEMENT: Final = 0.99

@@ -190,6 +190,14 @@ def test_no_process_but_the_engine_loads_torch(modules: str) -> None:
     assert (ended.stdout, ended.stderr) == ("False\n", "")
 
 
+def test_a_consumer_leaves_numbers_and_images_to_its_engines() -> None:
+    ended = run(
+        "import sys, consumer.main; print({'numpy', 'PIL', 'onnxruntime'} & set(sys.modules))"
+    )
+
+    assert (ended.stdout, ended.stderr) == ("set()\n", "")
+
+
 def test_importing_neither_connects_nor_reads_settings() -> None:
     modules = ", ".join(name_of(file) for file in FILES if name_of(file) != "api.wsgi")
 

@@ -14,8 +14,9 @@ from engine.preprocessing import Preprocessing
 from engine.runtimes import compiling
 from engine.runtimes.compiling import Compiled
 from engine.runtimes.computing import Computing
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
 from engine.runtimes.on_torch import NoSuchDeviceError, TorchNetwork
+from engine.runtimes.precision import Precision
 from engine.runtimes.staging import Staging
 
 LABELS = ("a", "b", "c", "d", "e")

@@ -23,9 +23,10 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.paths import ModelPaths
 from engine.preprocessing import Preprocessing
-from engine.runtimes.network import Floats, Precision
+from engine.runtimes.network import Floats
 from engine.runtimes.on_onnx import OnnxNetwork
 from engine.runtimes.on_openvino import OpenVinoNetwork
+from engine.runtimes.precision import Precision
 from modeltools import __main__ as command_line
 from modeltools.quantizing import measuring, speed
 from modeltools.quantizing.comparison import Accuracy, compare

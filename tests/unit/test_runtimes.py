@@ -7,7 +7,7 @@ import pytest
 from common.settings.consumer import Device, Runtime
 from engine.models.folder import Kind
 from engine.models.loading import LOADERS
-from engine.runtimes.network import Precision
+from engine.runtimes.precision import Precision
 from engine.runtimes.table import REFERENCE, RUNTIMES, runtime_for
 
 
