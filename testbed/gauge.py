@@ -4,13 +4,13 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import psutil
 
+from testbed.background import in_background
 from testbed.processes import engines_of
 from testbed.system import System
 
@@ -75,36 +75,27 @@ class Line:
 
 
 class Gauge:
-    """Looks at every process of a system every second, in a thread, while it is entered."""
+    """What every process of a system takes, and the connections of RabbitMQ."""
 
     def __init__(self, system: System) -> None:
         self.connections: list[int] = []
         self.channels: list[int] = []
         self._system = system
         self._lines: dict[tuple[str, int], Line] = {}
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gauge")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
+    @contextmanager
+    def watching(self) -> Iterator[Self]:
+        """Measure every process of the system every second while the block runs."""
+        with in_background(self._run, name="gauge"):
+            yield self
 
     @property
     def lines(self) -> list[Line]:
         """Every process that there was; the next engine of a consumer is another one."""
         return list(self._lines.values())
 
-    def _run(self) -> None:
-        while not self._ending.wait(_LOOK_EVERY_S):
+    def _run(self, ending: threading.Event) -> None:
+        while not ending.wait(_LOOK_EVERY_S):
             for name, pid in _processes(self._system):
                 with suppress(psutil.NoSuchProcess):  # it has just ended
                     sample = _sample(pid)

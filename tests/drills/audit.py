@@ -2,17 +2,17 @@
 
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import requests
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from testbed.background import in_background
 from testbed.echo import Expectation
 from testbed.system import System
 from tests.drills.ledger import Ledger
@@ -48,30 +48,18 @@ class Findings:
 
 
 class Witness:
-    """Looks again and again at all jobs, and notes each end of each: there may be one.
-
-    Runs in a thread of its own while it is entered.
-    """
+    """Notes each end of each job: there may be one."""
 
     def __init__(self, system: System) -> None:
         self._system = system
         self._ends: dict[str, dict[int, tuple[Any, ...]]] = {}
         self.doubles: dict[str, str] = {}
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="witness")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at all jobs again and again while the block runs."""
+        with in_background(self._run, name="witness"):
+            yield
 
     def look(self, database: Database[dict[str, Any]]) -> None:
         """Compare every ended job with how it had ended before."""
@@ -93,10 +81,10 @@ class Witness:
         if before != seen:
             self.doubles[document["_id"]] = f"{before}, and then {seen}"
 
-    def _run(self) -> None:
+    def _run(self, ending: threading.Event) -> None:
         pause_s = _LOOK_AGAIN_S
         with self._system.database() as database:
-            while not self._ending.wait(pause_s):
+            while not ending.wait(pause_s):
                 started_s = time.monotonic()
                 # A drill may have stopped the store.
                 with suppress(PyMongoError):

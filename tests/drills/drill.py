@@ -138,23 +138,7 @@ def run_drill(
         chance=chance,
         short=short,
     )
-    findings, skipped = Findings(), ""
-    try:
-        system.start()
-        with run.witness:
-            drill.do(run)
-            findings = audit(system, ledger, run.witness, within_s=_END_WITHIN_S)
-        _check(drill, run, findings)
-    except (CannotHereError, NoMountsError) as exc:
-        if "CI" in os.environ:  # where everything must be there
-            run.faults.append(str(exc))
-        else:
-            skipped = str(exc)
-    except Exception as exc:  # noqa: BLE001 (a drill that breaks off is a drill that fails)
-        run.faults.append(f"{type(exc).__name__}: {exc}")
-    finally:
-        for name, status in system.stop().items():
-            run.expect(status in (0, None), f"{name} ended with status {status}")
+    findings, skipped = _do_and_audit(drill, run)
     outcome = Outcome(
         drill=drill.name,
         seed=seed,
@@ -170,6 +154,28 @@ def run_drill(
     else:
         system.remove()
     return outcome
+
+
+def _do_and_audit(drill: Drill, run: Run) -> tuple[Findings, str]:
+    """Start the system, break it, audit it and stop it; also return why that cannot be done."""
+    findings, skipped = Findings(), ""
+    try:
+        run.system.start()
+        with run.witness.watching():
+            drill.do(run)
+            findings = audit(run.system, run.ledger, run.witness, within_s=_END_WITHIN_S)
+        _check(drill, run, findings)
+    except (CannotHereError, NoMountsError) as exc:
+        if "CI" in os.environ:  # where everything must be there
+            run.faults.append(str(exc))
+        else:
+            skipped = str(exc)
+    except Exception as exc:  # noqa: BLE001 (a drill that breaks off is a drill that fails)
+        run.faults.append(f"{type(exc).__name__}: {exc}")
+    finally:
+        for name, status in run.system.stop().items():
+            run.expect(status in (0, None), f"{name} ended with status {status}")
+    return findings, skipped
 
 
 def _plan(drill: Drill, without: str | None) -> Plan:

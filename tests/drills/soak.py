@@ -37,7 +37,7 @@ def _soak(run: Run) -> None:
     length_s = _SHORT_LENGTH_S if run.short else _LENGTH_S
     warm_up_s = _SHORT_WARM_UP_S if run.short else _WARM_UP_S
     _warm_up(run)
-    with Gauge(run.system) as gauge:
+    with Gauge(run.system).watching() as gauge:
         _keep_busy(run, length_s)
     run.notes["seconds of load"] = length_s
     _judge(run, gauge.lines, warm_up_s)

@@ -16,29 +16,8 @@ from engine.models.errors import ModelUnavailableError
 from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.paths import ModelPaths
+from tests.unit.tiny_network import DESCRIPTION, NETWORK
 
-NETWORK = """
-import torch
-
-class Tiny(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = torch.nn.Linear(4, 2)
-
-    def forward(self, images):
-        return self.linear(images.flatten(1))
-"""
-CLASSIFIER = """
-architecture = "network:Tiny"
-weights = "{weights}"
-labels = ["dark", "light"]
-
-[preprocessing]
-mode = "L"
-resize = [2, 2]
-mean = [0.0]
-std = [1.0]
-"""
 PREDICTOR = """
 from words import WORDS
 
@@ -82,7 +61,7 @@ def light_weights() -> dict[str, torch.Tensor]:
 def test_a_folder_with_architecture_and_weights_classifies(
     tmp_path: Path, write: Write, weights: str
 ) -> None:
-    write(network_py=NETWORK, model_toml=CLASSIFIER.format(weights=weights))
+    write(network_py=NETWORK, model_toml=DESCRIPTION.format(weights=weights))
     save = save_file if weights.endswith("safetensors") else torch.save
     save(light_weights(), tmp_path / "m" / weights)
 
@@ -94,7 +73,7 @@ def test_a_folder_with_architecture_and_weights_classifies(
 
 
 def test_weights_that_are_a_pickle_of_code_are_refused(tmp_path: Path, write: Write) -> None:
-    write(network_py=NETWORK, model_toml=CLASSIFIER.format(weights="w.pt"))
+    write(network_py=NETWORK, model_toml=DESCRIPTION.format(weights="w.pt"))
     torch.save({"linear.weight": print}, tmp_path / "m" / "w.pt")
 
     with pytest.raises(ModelUnavailableError, match=r"[Ww]eights"):
@@ -108,7 +87,7 @@ def test_an_exported_program_classifies(tmp_path: Path, write: Write) -> None:
             return torch.stack([4 - 4 * brightness, 4 * brightness], dim=1)
 
     write(
-        model_toml=CLASSIFIER.replace('architecture = "network:Tiny"', "").replace(
+        model_toml=DESCRIPTION.replace('architecture = "network:Tiny"', "").replace(
             'weights = "{weights}"', 'program = "bright.pt2"'
         )
     )
@@ -154,7 +133,7 @@ def test_a_wrong_description_says_what_is_wrong(
 
 
 def test_missing_weights_are_named(tmp_path: Path, write: Write) -> None:
-    write(network_py=NETWORK, model_toml=CLASSIFIER.format(weights="w.safetensors"))
+    write(network_py=NETWORK, model_toml=DESCRIPTION.format(weights="w.safetensors"))
 
     with pytest.raises(ModelUnavailableError, match=r"w\.safetensors"):
         load(tmp_path)

@@ -18,30 +18,9 @@ from engine.models.loading import load_model
 from engine.models.model import Model, classify
 from engine.models.packaged import name_of
 from engine.models.paths import ModelPaths
+from tests.unit.tiny_network import DESCRIPTION, NETWORK
 
 PACKAGE = "weights_of_a_test"
-NETWORK = """
-import torch
-
-class Tiny(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.linear = torch.nn.Linear(4, 2)
-
-    def forward(self, images):
-        return self.linear(images.flatten(1))
-"""
-DESCRIPTION = """
-architecture = "network:Tiny"
-weights = "{weights}"
-labels = ["dark", "light"]
-
-[preprocessing]
-mode = "L"
-resize = [2, 2]
-mean = [0.0]
-std = [1.0]
-"""
 IN_THE_PACKAGE = f"package:{PACKAGE}/files/tiny.safetensors"
 
 Write = Callable[[str], ModelPaths]
