@@ -60,12 +60,12 @@ start_everything() {
   [ "${1:-}" != up ] || shift
   install_servers
   install_python_packages run
-  exec "$VENV/bin/python" -m embedded up "$@"
+  exec "$VENV/bin/python" -m standalone up "$@"
 }
 
 ask_the_running_system() {
   if [ -x "$VENV/bin/python" ]; then
-    exec "$VENV/bin/python" -m embedded "$@"
+    exec "$VENV/bin/python" -m standalone "$@"
   fi
   case $* in
     "status --json") echo '{"running": false, "ready": false, "roles": {}}' ;;
@@ -280,7 +280,7 @@ keep_from_starting_at_boot() {
 }
 
 install_python_packages() {
-  local for_what=$1 extras=api,consumer,heic,torch,courier,embedded wanted stamp
+  local for_what=$1 extras=api,consumer,heic,torch,courier,standalone wanted stamp
   wanted="$PWD $(cat pyproject.toml constraints.txt | cksum)"
   if [ "$(cat "$VENV/installed-to-$for_what" 2>/dev/null)" = "$wanted" ] &&
     "$VENV/bin/python" -c '' 2>/dev/null; then

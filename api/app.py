@@ -18,7 +18,7 @@ from api.models.catalog import ModelCatalog
 from api.models.views import create_models
 from api.problems import ProblemError
 from api.samples.views import create_samples
-from common.intake import Limits
+from common.intake import ImageLimits
 from common.jobs import Job
 from common.ports.evidence import BrokerEvidence
 from common.ports.jobs import JobStore
@@ -80,7 +80,7 @@ def create_app(  # noqa: PLR0913 (the parts of the app, each by its name)
         store=store,
         publisher=publisher,
         catalog=catalog,
-        limits=Limits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels),
+        limits=ImageLimits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels),
         room=room,
         note_published=note_published,
     )

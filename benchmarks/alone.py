@@ -16,7 +16,7 @@ import psutil
 
 from common.jobs import JobId
 from common.settings.consumer import Runtime
-from common.settings.shared import LANES_AN_ENGINE
+from common.settings.shared import LANES_PER_ENGINE
 from consumer.engines.keeper import EngineKeeper
 from consumer.engines.process import EngineLimits
 from engine.decoding.decode import decode
@@ -56,7 +56,7 @@ def running_engine(
         models_dir=where.models,
         weights_dir=where.weights,
         threads=1,
-        lines=LANES_AN_ENGINE,
+        lines=LANES_PER_ENGINE,
         runtime=runtime,
         max_image_pixels=NO_LIMIT,
         log_level="WARNING",
@@ -65,7 +65,7 @@ def running_engine(
     limits = EngineLimits(start_s=300, job_s=300)
     with (
         closing(EngineKeeper(config, limits=limits, stopping=threading.Event())) as engine,
-        ThreadPoolExecutor(LANES_AN_ENGINE) as lanes,
+        ThreadPoolExecutor(LANES_PER_ENGINE) as lanes,
     ):
         engine.start()
         while not engine.is_ready:
@@ -82,7 +82,7 @@ def running_engine(
         yield ask
 
 
-def images_a_second(name: str, where: ModelPaths, image: bytes, *, for_s: float) -> float:
+def images_per_second(name: str, where: ModelPaths, image: bytes, *, for_s: float) -> float:
     """Start an engine of the service's default runtime, and count what it answers."""
     with running_engine(name, where) as ask:
         ask(image)

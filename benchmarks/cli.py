@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Annotated, Final, get_args, get_origin, get_type_hints
 
 from benchmarks import machine, report
-from benchmarks.outcome import JSON, Outcome
 from benchmarks.plan import Option, Plan
 from benchmarks.report import say
+from benchmarks.result import JSON, PartResult
 
 # Modules, each imported in the part's own process: some load torch.
 PARTS: Final = ("limit", "service", "latency", "posting", "growth", "start", "round")
@@ -35,11 +35,11 @@ def main() -> int:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: plan.cores])
         described = machine.describe()
         try:
-            outcomes = [_run(part, plan) for part in parts]
+            results = [_run(part, plan) for part in parts]
         except KeyboardInterrupt:
             return _INTERRUPTED
-    _write(outcomes, described, plan)
-    return 1 if any(outcome.fault for outcome in outcomes) else 0
+    _write(results, described, plan)
+    return 1 if any(result.fault for result in results) else 0
 
 
 def parse(words: Sequence[str], folder: Path) -> tuple[Sequence[str], Plan]:
@@ -75,7 +75,7 @@ def parse(words: Sequence[str], folder: Path) -> tuple[Sequence[str], Plan]:
     return parts or [part for part in PARTS if part != "round"], plan
 
 
-def _run(part: str, plan: Plan) -> Outcome:
+def _run(part: str, plan: Plan) -> PartResult:
     """Run a part in a process of its own, so that none inherits another's memory or threads."""
     say(f"{part} ...")
     kept = plan.folder / f"{part}.json"
@@ -89,26 +89,26 @@ def _run(part: str, plan: Plan) -> Outcome:
         process.terminate()
         process.join()
         raise
-    outcome = Outcome(part=part, fault=f"its process ended with status {process.exitcode}")
+    result = PartResult(part=part, fault=f"its process ended with status {process.exitcode}")
     if kept.exists():
-        outcome = JSON.validate_json(kept.read_bytes())
-    for table in outcome.tables:
+        result = JSON.validate_json(kept.read_bytes())
+    for table in result.tables:
         say(report.text(table))
-    say(f"\n{part}: {outcome.fault or 'done'}, {outcome.seconds:.0f} s")
-    return outcome
+    say(f"\n{part}: {result.fault or 'done'}, {result.seconds:.0f} s")
+    return result
 
 
 def _work(part: str, plan: Plan, kept: Path) -> None:
     _end_by_exception()
     started_s = time.monotonic()
     try:
-        outcome: Outcome = import_module(f"benchmarks.{part}").run(plan)
+        result: PartResult = import_module(f"benchmarks.{part}").run(plan)
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)  # the parent says it
     except Exception as exc:  # noqa: BLE001 (the outermost edge of this process)
         traceback.print_exc()
-        outcome = Outcome(part=part, fault=f"{type(exc).__name__}: {exc}")
-    kept.write_bytes(JSON.dump_json(replace(outcome, seconds=time.monotonic() - started_s)))
+        result = PartResult(part=part, fault=f"{type(exc).__name__}: {exc}")
+    kept.write_bytes(JSON.dump_json(replace(result, seconds=time.monotonic() - started_s)))
 
 
 def _end_by_exception() -> None:
@@ -123,16 +123,16 @@ def _end_by_exception() -> None:
         signal.signal(number, end)
 
 
-def _write(outcomes: Sequence[Outcome], described: Mapping[str, str], plan: Plan) -> None:
-    page = report.markdown(outcomes, described)
+def _write(results: Sequence[PartResult], described: Mapping[str, str], plan: Plan) -> None:
+    page = report.markdown(results, described)
     everything = {
         "machine": described,
         "options": asdict(plan),
-        "parts": [asdict(outcome) for outcome in outcomes],
+        "parts": [asdict(result) for result in results],
     }
     (plan.out / "bench.json").write_text(json.dumps(everything, indent=1, default=str) + "\n")
     (plan.out / "bench.md").write_text(page + "\n")
-    print(report.targets_table(outcomes))  # noqa: T201 (what the command is for)
+    print(report.targets_table(results))  # noqa: T201 (what the command is for)
     say(f"All figures are in {plan.out}")
     if plan.write is not None:
         report.write_into(plan.write, page)

@@ -46,7 +46,7 @@ class EagerPredictor:
         settings = ConsumerSettings()
         where = ModelPaths(settings.models_dir.absolute(), settings.weights_dir.absolute())
         name = (where.models / EAGER / "network").read_text()
-        torch.set_num_threads(settings.threads_an_engine)
+        torch.set_num_threads(settings.threads_per_engine)
         self._classifier = eager_classifier(name, where)
 
     def predict(self, images: list[PIL.Image.Image]) -> Iterable[Iterable[tuple[str, float]]]:

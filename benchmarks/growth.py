@@ -3,7 +3,7 @@
 Two systems with one broker: one stays as empty as it began, the other grows step by step. At
 every step they take turns, so that a ratio compares what the same machine did in the same
 seconds. The store's own part is told apart: the time that the same queries take past the
-service, since the embedded store plans its queries in another way than MongoDB.
+service, since the built-in store plans its queries in another way than MongoDB.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,15 +14,15 @@ from typing import Final, NamedTuple
 from benchmarks import material
 from benchmarks.figures import Spread, spread
 from benchmarks.load import Order, at_work, saturate
-from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.probe import IMAGE, MODEL, OPERATIONS, Probe
 from benchmarks.records import StoreTime
 from benchmarks.report import say
+from benchmarks.result import Cell, PartResult, Table, Target, at_most
 from benchmarks.round import ROUND
 from benchmarks.system import System, running_broker, running_system
 from benchmarks.turns import in_turns
-from embedded.settings import ROOT
+from standalone.settings import ROOT
 
 _PROBES_UNDER_LOAD: Final = 8
 _MOST_GROWTH: Final = 1.5
@@ -41,7 +41,7 @@ class Growth(NamedTuple):
     ratio_without_store: Spread  # without what the store alone takes longer
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Let one of two systems grow, then let more and more consumers share the work."""
     store_time = StoreTime()
     grown = list(_growths(plan, store_time))
@@ -59,7 +59,7 @@ def run(plan: Plan) -> Outcome:
         rows=list(_with_consumers(plan, store_time)),
     )
     last = [one for one in grown if one.step == grown[-1].step and one.what != ROUND]
-    return Outcome(part="growth", tables=(growth, shared), targets=tuple(map(_target, last)))
+    return PartResult(part="growth", tables=(growth, shared), targets=tuple(map(_target, last)))
 
 
 def _growths(plan: Plan, store_time: StoreTime) -> Iterator[Growth]:
@@ -136,7 +136,7 @@ def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[Sequence[Cell
                 turns = [probe.past_the_service() for _ in range(_PROBES_UNDER_LOAD)]
                 report = reported()
             ours = ([turn[what].total_ms for turn in turns] for what in ("claim", ROUND))
-            yield number, report.images_a_second, report.posts_ms, report.gets_ms, *ours
+            yield number, report.images_per_second, report.posts_ms, report.gets_ms, *ours
 
 
 def _target(one: Growth) -> Target:

@@ -15,12 +15,12 @@ from benchmarks import material
 from benchmarks.alone import served_by, whole
 from benchmarks.client import Connection
 from benchmarks.figures import percentile, short
-from benchmarks.outcome import Outcome, Table, Target, at_most
 from benchmarks.plan import Configuration, Plan
+from benchmarks.result import PartResult, Table, Target, at_most
 from benchmarks.system import running_system, settings_for
-from embedded.settings import ROOT
 from engine.models.classifier import Classifier
 from engine.models.paths import ModelPaths
+from standalone.settings import ROOT
 
 _POLL_S: Final = 0.002
 _WARM_UP: Final = 10
@@ -35,7 +35,7 @@ _MOST_MS: Final = {"median": 12, "p95": 25}
 Trip = Mapping[str, float]
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Send single images through a service that has nothing else to do."""
     image = material.photograph(plan.size) if plan.image is None else plan.image.read_bytes()
     with _service(plan) as (url, where):
@@ -56,7 +56,7 @@ def run(plan: Plan) -> Outcome:
         ],
     )
     targets = tuple(_targets(columns["over"]))
-    return Outcome(part="latency", tables=(table,), targets=targets, figures={"ms": columns})
+    return PartResult(part="latency", tables=(table,), targets=targets, figures={"ms": columns})
 
 
 @contextmanager

@@ -23,9 +23,9 @@ from benchmarks import material
 from benchmarks.alone import AT_ONCE, NO_LIMIT, TOP_K, running_engine, served_by, whole
 from benchmarks.eager import eager_classifier
 from benchmarks.figures import Spread, ratio, short
-from benchmarks.outcome import Outcome, Table, Target, at_least
 from benchmarks.plan import RUNTIMES, BenchRuntime, Plan, Size
 from benchmarks.report import say
+from benchmarks.result import PartResult, Table, Target, at_least
 from benchmarks.turns import Step, take_turns
 from engine.decoding.decode import decode
 from engine.models.classifier import Classifier, top_k_predictions
@@ -46,19 +46,19 @@ class Row(NamedTuple):
     model: str
     size: str
     runtime: str
-    images_a_second: list[float]
+    images_per_second: list[float]
     of_eager: Spread | str  # how much faster than eager torch, within each round
     of_stages: Spread | str  # how near to the sum of its stages, timed alone in the same round
     stages_ms: str
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Measure every model with images of every size, by every runtime."""
     torch.set_num_threads(1)
     where = material.paths(plan.folder)
     images = {size: material.photograph(size) for size in plan.sizes}
     rows = [row for name in plan.models for row in _compare(name, where, images, plan)]
-    return Outcome(
+    return PartResult(
         part="limit",
         tables=(Table(caption="The limit: one core, alone", head=_HEAD, rows=rows),),
         targets=tuple(target for row in rows for target in _targets(row)),
@@ -128,7 +128,7 @@ def _rows(
             model=name,
             size="{}x{}".format(*size),
             runtime=runtime,
-            images_a_second=[1000 / one for one in values_ms],
+            images_per_second=[1000 / one for one in values_ms],
             of_eager=ratio(eager_ms, values_ms) if eager_ms else "",
             of_stages=ratio(sums_ms, values_ms) if has_stages else "",
             stages_ms=in_words if has_stages else "",

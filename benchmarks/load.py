@@ -37,7 +37,7 @@ class Report:
     cpu_s: float = 0.0  # what the clients computed
 
     @property
-    def images_a_second(self) -> float:
+    def images_per_second(self) -> float:
         """From the first job that was finished to the last."""
         took_s = max(self.finished_s) - min(self.finished_s)
         return (len(self.finished_s) - 1) / took_s

@@ -13,8 +13,8 @@ import numpy as np
 import PIL.Image
 
 from benchmarks.plan import Size
-from embedded.settings import ROOT
 from engine.models.paths import ModelPaths
+from standalone.settings import ROOT
 
 EAGER: Final = "eager"
 _OURS: Final = ROOT / "models"

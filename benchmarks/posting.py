@@ -12,8 +12,8 @@ from typing import Final
 from benchmarks import material
 from benchmarks.figures import percentile, ratio, short, spread
 from benchmarks.load import Order, Report, Work, do, flood, write
-from benchmarks.outcome import Cell, Outcome, Table, Target, at_most
 from benchmarks.plan import Plan
+from benchmarks.result import Cell, PartResult, Table, Target, at_most
 from benchmarks.system import running_system, settings_for
 from benchmarks.turns import in_turns
 
@@ -32,7 +32,7 @@ _MORE_P95_MS: Final = 15
 Figures = Mapping[str, Sequence[float]]  # a value a turn
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Post as fast as posts are accepted, in turns with writing past the service."""
     image = plan.folder / "60kB.jpg"
     image.write_bytes(material.photograph_of(_IMAGE_BYTES))
@@ -66,7 +66,7 @@ def run(plan: Plan) -> Outcome:
         head=("where", *figures["service"], "refused"),
         rows=rows,
     )
-    return Outcome(part="posting", tables=(table,), targets=tuple(_targets(**figures)))
+    return PartResult(part="posting", tables=(table,), targets=tuple(_targets(**figures)))
 
 
 def _figures(reports: Sequence[Report]) -> Figures:

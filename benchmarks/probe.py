@@ -11,7 +11,7 @@ from benchmarks.round import ROUND, CourierRound
 from benchmarks.system import DATABASE, System
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
-from embedded.settings import ROOT
+from standalone.settings import ROOT
 
 OPERATIONS: Final = ("POST", "poll", "claim", ROUND)
 MODEL: Final = "digits"

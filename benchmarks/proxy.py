@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Final
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 
 _AT_ONCE_BYTES: Final = 65_536
 _counting: Final = threading.Lock()

@@ -19,7 +19,7 @@ from common.mongo.connection import Document, ServerClock, connect, open_databas
 from common.mongo.documents import to_document
 from common.mongo.jobs import MongoJobStore
 from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, declare
-from embedded.store import EmbeddedStore
+from standalone.store import StandaloneStore
 
 OWNERS: Final = tuple(OwnerId(f"here-{number}-0a0b0c0d") for number in range(8))
 _TIMEOUT_S: Final = 60.0
@@ -122,7 +122,9 @@ class Filler:
     Its files take copies of a document many times as fast as its protocol does.
     """
 
-    def __init__(self, database: Database[Document], store: EmbeddedStore, *, now_ms: int) -> None:
+    def __init__(
+        self, database: Database[Document], store: StandaloneStore, *, now_ms: int
+    ) -> None:
         self._database = database
         self._file = store.folder / "databases" / f"{database.name}.db"
         self._now_ms = now_ms

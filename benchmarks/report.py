@@ -5,31 +5,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.outcome import Outcome, Table
+from benchmarks.result import PartResult, Table
 
 # Where the figures stand in docs/performance.md.
 MARK: Final = "./start.sh bench --write docs/performance.md"
 
 
-def markdown(outcomes: Sequence[Outcome], machine: Mapping[str, str]) -> str:
+def markdown(results: Sequence[PartResult], machine: Mapping[str, str]) -> str:
     """Write the figures for people: first what was wished for, then every table."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     paragraphs = [
         f"Measured with {described}.",
-        targets_table(outcomes),
+        targets_table(results),
         *(
             f"**{table.caption}**\n\n{markdown_table(table.head, table.texts)}"
-            for outcome in outcomes
-            for table in outcome.tables
+            for result in results
+            for table in result.tables
         ),
-        *(f"{one.part} did not come to its end: {one.fault}" for one in outcomes if one.fault),
+        *(f"{one.part} did not come to its end: {one.fault}" for one in results if one.fault),
     ]
     return "\n\n".join(filter(None, paragraphs))
 
 
-def targets_table(outcomes: Sequence[Outcome]) -> str:
+def targets_table(results: Sequence[PartResult]) -> str:
     """Put side by side what was wished for and what was measured; nothing if nothing was."""
-    targets = [target for outcome in outcomes for target in outcome.targets]
+    targets = [target for result in results for target in result.targets]
     rows = [(one.what, one.measured, "yes" if one.is_met else "no") for one in targets]
     return markdown_table(("target", "measured", "met?"), rows) if rows else ""
 

@@ -12,9 +12,9 @@ from typing import Final
 from pymongo.database import Database
 
 from benchmarks.figures import percentile
-from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Plan
 from benchmarks.records import OWNERS, Filler, Lap, StoreTime, lap
+from benchmarks.result import PartResult, Table
 from benchmarks.system import DATABASE, kept_running
 from common.jobs import JobState
 from common.messages import ClassifyMessage
@@ -27,7 +27,7 @@ from courier.duties.lost_messages import Evidence, LostMessages
 from courier.duties.orphans import OrphanedImages
 from courier.duties.relay import relay
 from courier.duties.rescue import Rescuer
-from embedded.store import EmbeddedStore
+from standalone.store import StandaloneStore
 from testbed.ports import free_port
 from testbed.server import Server
 
@@ -91,14 +91,14 @@ class CourierRound:
         return laps | {ROUND: Lap(total_ms, sum(one.store_ms for one in laps.values()))}
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Time rounds among the largest numbers of records that the plan has."""
     records = {
         JobState.DONE: max(plan.finished),
         JobState.PENDING: max(plan.waiting),
         JobState.PROCESSING: plan.processing,
     }
-    store = EmbeddedStore(folder=plan.folder / "round", port=free_port())
+    store = StandaloneStore(folder=plan.folder / "round", port=free_port())
     store.prepare()
     store_time = StoreTime()
     with kept_running(Server(store.program())), connect(store.url, timeout_s=600) as client:
@@ -120,4 +120,4 @@ def run(plan: Plan) -> Outcome:
         head=("duty", "median", "p95", "most", "of which the store"),
         rows=rows,
     )
-    return Outcome(part="round", tables=(table,))
+    return PartResult(part="round", tables=(table,))

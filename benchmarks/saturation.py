@@ -25,10 +25,10 @@ _SERVERS: Final = {"MongoDB": "DARKROOM_MONGO_URL", "RabbitMQ": "DARKROOM_AMQP_U
 class Turn(NamedTuple):
     """One configuration under load, once."""
 
-    images_a_second: float
+    images_per_second: float
     posts_ms: Sequence[float]
     gets_ms: Sequence[float]
-    gets_a_job: float
+    gets_per_job: float
     cpu_ms: Mapping[str, float]  # by role, for one job
     cpu_share: float  # seconds a second of all that is not an engine
     at_the_end: Mapping[str, roles.Usage]  # by role
@@ -61,7 +61,7 @@ def saturate(
     done = len(report.finished_s)
     cpu_s = roles.cpu_between(before, after) | {LOAD: report.cpu_s}
     return Turn(
-        report.images_a_second,
+        report.images_per_second,
         report.posts_ms,
         report.gets_ms,
         len(report.gets_ms) / done,
@@ -71,7 +71,7 @@ def saturate(
     )
 
 
-def bytes_a_job(plan: Plan, image: Path) -> dict[str, float]:
+def bytes_per_job(plan: Plan, image: Path) -> dict[str, float]:
     """Count what goes to and from the servers, with a proxy before each and not under a clock."""
     folder = plan.folder / "counted"
     with running_broker(folder / "rabbitmq") as broker, ExitStack() as stack:

@@ -12,11 +12,11 @@ from typing import Final
 from benchmarks import alone, material
 from benchmarks.figures import median_and_p95, ratio, spread
 from benchmarks.load import Order, Report, do, flood
-from benchmarks.outcome import Cell, Outcome, Table, Target, at_least, at_most
 from benchmarks.plan import Configuration, Plan
 from benchmarks.report import say
+from benchmarks.result import Cell, PartResult, Table, Target, at_least, at_most
 from benchmarks.roles import ENGINE, Usage
-from benchmarks.saturation import ROLES, Turn, bytes_a_job, saturate
+from benchmarks.saturation import ROLES, Turn, bytes_per_job, saturate
 from benchmarks.system import System, model_of, running_system, settings_for
 from common.cores import available_cores
 
@@ -30,7 +30,7 @@ _MOST_WORKER_MB: Final = 80
 Turns = Mapping[Configuration, Sequence[Turn]]
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Measure every configuration in rounds, then memory, then the bytes that go around."""
     where = material.paths(plan.folder)
     material.write_model(plan.model, where)
@@ -43,8 +43,8 @@ def run(plan: Plan) -> Outcome:
         engine, turns = _rounds(system, plan, image)
         memory = saturate(system, one, plan, image, jobs=memory_jobs).at_the_end
         accepted = _accepted_while_saturated(system, plan, image)
-    carried = bytes_a_job(plan, image)
-    return Outcome(
+    carried = bytes_per_job(plan, image)
+    return PartResult(
         part="service",
         tables=(
             _saturated(engine, turns),
@@ -67,7 +67,7 @@ def _rounds(system: System, plan: Plan, image: Path) -> tuple[Sequence[float], T
     for number in range(plan.rounds):
         say(f"  round {number + 1} of {plan.rounds}")
         asked = image.read_bytes()
-        engine.append(alone.images_a_second(plan.model, where, asked, for_s=_ALONE_S))
+        engine.append(alone.images_per_second(plan.model, where, asked, for_s=_ALONE_S))
         for one in turns if number % 2 else reversed(turns):
             turns[one].append(saturate(system, one, plan, image, jobs=plan.jobs))
     return engine, turns
@@ -141,12 +141,12 @@ def _speed(name: str, turns: Sequence[Turn], engine: Sequence[float]) -> Sequenc
         ratio(_speeds(turns), engine),
         median_and_p95([ms for turn in turns for ms in turn.posts_ms]),
         median_and_p95([ms for turn in turns for ms in turn.gets_ms]),
-        median(turn.gets_a_job for turn in turns),
+        median(turn.gets_per_job for turn in turns),
     )
 
 
 def _speeds(turns: Sequence[Turn]) -> list[float]:
-    return [turn.images_a_second for turn in turns]
+    return [turn.images_per_second for turn in turns]
 
 
 def _memory(used: Mapping[str, Usage], jobs: int) -> Table:

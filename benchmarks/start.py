@@ -12,14 +12,14 @@ from typing import Final
 
 from benchmarks import material
 from benchmarks.alone import running_engine
-from benchmarks.outcome import Outcome, Table
 from benchmarks.plan import Configuration, Plan
 from benchmarks.report import say
+from benchmarks.result import PartResult, Table
 from benchmarks.system import System, running_broker, settings_for
 from common.settings.consumer import Runtime
-from embedded.readiness import listens
-from embedded.settings import ROOT
 from engine.models.paths import ModelPaths
+from standalone.readiness import listens
+from standalone.settings import ROOT
 from testbed.ports import free_port
 
 _LOOK_AGAIN_S: Final = 0.005
@@ -29,7 +29,7 @@ _SERVERS: Final = ("", "MONGO_", "AMQP_", "MANAGEMENT_", "DIST_", "EPMD_")
 _RUNTIMES: Final[tuple[Runtime, ...]] = ("onnx", "torch")
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: Plan) -> PartResult:
     """Start every role, the engine by every runtime, and the whole system, some times each."""
     where = material.paths(plan.folder)
     material.write_model(plan.model, where)
@@ -44,7 +44,7 @@ def run(plan: Plan) -> Outcome:
     caption = f"Cold starts, s: from the start of the process to its first use; {plan.model}"
     rows = list(times_s.items())
     table = Table(caption=caption, head=("what", "s"), rows=rows)
-    return Outcome(part="start", tables=(table,))
+    return PartResult(part="start", tables=(table,))
 
 
 def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
@@ -103,8 +103,8 @@ def _whole_s(folder: Path, settings: dict[str, str]) -> float:
         **{f"DARKROOM_{server}PORT": str(free_port()) for server in _SERVERS},
     }
 
-    def embedded(*arguments: str) -> None:
-        command = [sys.executable, "-m", "embedded", *arguments]
+    def standalone(*arguments: str) -> None:
+        command = [sys.executable, "-m", "standalone", *arguments]
         quiet = subprocess.DEVNULL
         subprocess.run(  # noqa: S603 (our own command)
             command, env=environment, cwd=ROOT, stdin=quiet, stdout=quiet, check=True,
@@ -113,7 +113,7 @@ def _whole_s(folder: Path, settings: dict[str, str]) -> float:
 
     try:
         started_s = time.perf_counter()
-        embedded("up", "-d")
+        standalone("up", "-d")
         return time.perf_counter() - started_s
     finally:
-        embedded("stop")
+        standalone("stop")

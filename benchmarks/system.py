@@ -12,14 +12,14 @@ import pika
 from benchmarks import material
 from benchmarks.plan import Configuration
 from common.rabbitmq.topology import QUEUE
-from embedded import roles
-from embedded.nginx import EmbeddedNginx
-from embedded.programs import HOST, Program
-from embedded.rabbitmq import EmbeddedRabbitMQ
-from embedded.readiness import ask
-from embedded.settings import EmbeddedSettings
-from embedded.sockets import socket_path
-from embedded.store import EmbeddedStore
+from standalone import roles
+from standalone.nginx import StandaloneNginx
+from standalone.programs import HOST, Program
+from standalone.rabbitmq import StandaloneRabbitMQ
+from standalone.readiness import ask
+from standalone.settings import StandaloneSettings
+from standalone.sockets import socket_path
+from standalone.store import StandaloneStore
 from testbed.broker import Broker
 from testbed.ports import free_port
 from testbed.server import Server
@@ -44,12 +44,12 @@ class System:
     def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._settings = EmbeddedSettings()
+        self._settings = StandaloneSettings()
         self._servers: dict[str, list[Server]] = {"rabbitmq": [broker]}
         self.amqp_url = broker.empty_vhost()
-        self.store = EmbeddedStore(folder=folder / "store", port=free_port())
+        self.store = StandaloneStore(folder=folder / "store", port=free_port())
         self.store.prepare()
-        self.nginx = EmbeddedNginx(
+        self.nginx = StandaloneNginx(
             folder=folder / "nginx",
             port=free_port(),
             api_socket=socket_path(folder / "run" / "api.sock"),
@@ -163,7 +163,7 @@ def settings_for(model: str, folder: Path) -> dict[str, str]:
 def running_broker(folder: Path) -> Iterator[Broker]:
     """Run a RabbitMQ node until the end of the block."""
     folder.mkdir(parents=True)
-    node = EmbeddedRabbitMQ(folder=folder, **{name: free_port() for name in _PORTS})
+    node = StandaloneRabbitMQ(folder=folder, **{name: free_port() for name in _PORTS})
     node.prepare()
     port_mapper, _ = node.programs()
     broker = Broker(node, log=folder / "rabbitmq.log")

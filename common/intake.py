@@ -13,7 +13,7 @@ from common.problems.types import HttpProblem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ImageLimits:
     """How large an accepted image may be."""
 
     bytes: int
@@ -36,7 +36,7 @@ class RefusedImageError(PermanentError):
         self.members = members
 
 
-def accept(image: bytes, *, source: str, limits: Limits) -> Image:
+def accept(image: bytes, *, source: str, limits: ImageLimits) -> Image:
     """Check the size and the header of *image*, and describe it.
 
     The pixels are decoded in the engine, a process that may die.
@@ -57,7 +57,7 @@ def accept(image: bytes, *, source: str, limits: Limits) -> Image:
     )
 
 
-def _check_bytes(size: int, limits: Limits) -> None:
+def _check_bytes(size: int, limits: ImageLimits) -> None:
     if not size:
         raise RefusedImageError(answers.IMAGE_EMPTY, "The image has 0 bytes.")
     if size > limits.bytes:
@@ -79,7 +79,7 @@ def _header_of(image: bytes) -> Header:
         ) from exc
 
 
-def _check_pixels(header: Header, limits: Limits) -> None:
+def _check_pixels(header: Header, limits: ImageLimits) -> None:
     pixels = header.width * header.height
     if pixels > limits.pixels:
         raise RefusedImageError(

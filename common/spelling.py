@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final
 
-# Read by something else than the settings of a role: the embedded system, compose, the images,
+# Read by something else than the settings of a role: the standalone system, compose, the images,
 # nginx/start, the tests. A test holds this list against all of them.
 # fmt: off
 _ELSEWHERE: Final = frozenset(

@@ -8,7 +8,7 @@ from typing import Final
 from common.jobs import OwnerId
 
 # A consumer may miss two heartbeats and still count as alive.
-HEARTBEATS_A_LEASE: Final = 3
+HEARTBEATS_PER_LEASE: Final = 3
 
 
 class ModelState(StrEnum):

@@ -10,7 +10,7 @@ import structlog
 
 from common.errors import StoreRefusedError, StoreUnavailableError
 from common.ports.workers import WorkerRegistry
-from common.workers import HEARTBEATS_A_LEASE, ServedModel, WorkerRecord
+from common.workers import HEARTBEATS_PER_LEASE, ServedModel, WorkerRecord
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,7 +32,7 @@ class Heartbeat:
     ) -> None:
         self._registry = registry
         self._describe = describe
-        self._interval_s = lease_s / HEARTBEATS_A_LEASE
+        self._interval_s = lease_s / HEARTBEATS_PER_LEASE
         self._due = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)

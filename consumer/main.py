@@ -20,7 +20,7 @@ from common.rabbitmq.topology import parameters
 from common.retries import until_stopped
 from common.settings.consumer import ConsumerSettings
 from common.settings.loading import load_or_exit
-from common.settings.shared import LANES_AN_ENGINE
+from common.settings.shared import LANES_PER_ENGINE
 from common.stopping import Stop, stop_on_signals
 from common.workers import WorkerRecord
 from consumer.engines.keeper import EngineKeeper
@@ -94,7 +94,7 @@ def _engines(settings: ConsumerSettings, stopping: threading.Event) -> EnginePoo
     log.info(
         "engines",
         engines=settings.engine_count,
-        threads=settings.threads_an_engine,
+        threads=settings.threads_per_engine,
         cores=settings.cores,
     )
     engines = [
@@ -106,7 +106,7 @@ def _engines(settings: ConsumerSettings, stopping: threading.Event) -> EnginePoo
 def _lanes(settings: ConsumerSettings, handler: Handler) -> Lanes:
     return Lanes(
         handler.handle,
-        count=settings.engine_count * LANES_AN_ENGINE,
+        count=settings.engine_count * LANES_PER_ENGINE,
         batch_size=settings.batch_size,
         batch_wait_s=settings.batch_wait_ms / 1000,
     )
@@ -117,8 +117,8 @@ def _engine_config(settings: ConsumerSettings) -> EngineConfig:
         models=settings.models,
         models_dir=settings.models_dir.absolute(),
         weights_dir=settings.weights_dir.absolute(),
-        threads=settings.threads_an_engine,
-        lines=LANES_AN_ENGINE,
+        threads=settings.threads_per_engine,
+        lines=LANES_PER_ENGINE,
         runtime=settings.runtime,
         max_image_pixels=settings.max_image_pixels,
         log_level=settings.log_level,

@@ -15,7 +15,7 @@ from common.rabbitmq.topology import parameters
 from common.settings.courier import CourierSettings
 from common.settings.loading import load_or_exit
 from common.stopping import stop_on_signals
-from common.workers import HEARTBEATS_A_LEASE
+from common.workers import HEARTBEATS_PER_LEASE
 from courier.duties.broker_report import BrokerReport
 from courier.duties.dead_letters import DeadLetters
 from courier.duties.lost_messages import Evidence, LostMessages, QueueWatch
@@ -83,7 +83,7 @@ def duties_at_the_store(
         max_attempts=settings.max_attempts,
         overdue_s=settings.longest_hold_s + settings.grace_s,
         # By then every living consumer has beaten, also one whose last call hung.
-        confirm_s=settings.lease_s / HEARTBEATS_A_LEASE + settings.store_timeout_s,
+        confirm_s=settings.lease_s / HEARTBEATS_PER_LEASE + settings.store_timeout_s,
     )
     lost = LostMessages(
         outbox=stores.jobs,
@@ -122,7 +122,7 @@ def _report(settings: CourierSettings, stores: Stores, queues: RabbitQueues) -> 
     return BrokerReport(
         evidence=stores.evidence,
         trouble=lambda: queues.trouble,
-        interval_s=settings.lease_s / HEARTBEATS_A_LEASE,
+        interval_s=settings.lease_s / HEARTBEATS_PER_LEASE,
     )
 
 

@@ -114,7 +114,7 @@ def _quantize(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
             paths=_places(settings),
             reports=settings.state_dir.absolute() / _REPORTS,
             runtime=settings.runtime,
-            threads=settings.threads_an_engine,
+            threads=settings.threads_per_engine,
             max_pixels=settings.max_image_pixels,
         )
     )

@@ -11,7 +11,7 @@ from typing import Final
 import requests
 
 from common.rabbitmq.topology import QUEUE
-from embedded.rabbitmq import EmbeddedRabbitMQ
+from standalone.rabbitmq import StandaloneRabbitMQ
 from testbed.ports import free_port
 from testbed.server import Server
 
@@ -20,13 +20,13 @@ _DEFAULT_WATERMARK: Final = "0.4"
 _DISK_FREE_LIMIT_MB: Final = 200
 
 
-def make_node(folder: Path, *, disk_free_limit_mb: int = _DISK_FREE_LIMIT_MB) -> EmbeddedRabbitMQ:
+def make_node(folder: Path, *, disk_free_limit_mb: int = _DISK_FREE_LIMIT_MB) -> StandaloneRabbitMQ:
     """Prepare a node with ports of its own, which writes to *folder*.
 
     Raises:
         CannotStartError: RabbitMQ is not installed.
     """
-    node = EmbeddedRabbitMQ(
+    node = StandaloneRabbitMQ(
         folder=folder,
         amqp_port=free_port(),
         management_port=free_port(),
@@ -41,7 +41,7 @@ def make_node(folder: Path, *, disk_free_limit_mb: int = _DISK_FREE_LIMIT_MB) ->
 class Broker(Server):
     """A RabbitMQ node."""
 
-    def __init__(self, node: EmbeddedRabbitMQ, *, log: Path | None = None) -> None:
+    def __init__(self, node: StandaloneRabbitMQ, *, log: Path | None = None) -> None:
         super().__init__(node.programs()[1], node.url, log=log)
         self._node = node
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
-from embedded.programs import HOST, Program, Stage
-from embedded.readiness import listens
+from standalone.programs import HOST, Program, Stage
+from standalone.readiness import listens
 from testbed.ports import free_port
 from testbed.server import Server
 

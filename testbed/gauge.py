@@ -47,7 +47,7 @@ class Line:
         begin_s = self.samples[0].at_s + warm_up_s
         return Line(self.name, [sample for sample in self.samples if sample.at_s >= begin_s])
 
-    def bytes_a_minute(self) -> float:
+    def bytes_per_minute(self) -> float:
         """Return how fast the memory grows: in most of its parts, and from the first to the last.
 
         A leak grows in every part and raises the low end. An allocator that takes one more

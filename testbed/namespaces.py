@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final, TypeVar
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 
 _CLONE_NEWNET: Final = 0x40000000  # https://man7.org/linux/man-pages/man2/setns.2.html
 _CHUNK_BYTES: Final = 65_536

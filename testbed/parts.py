@@ -4,17 +4,17 @@ import uuid
 from pathlib import Path
 from typing import Final
 
-from embedded.nginx import REQUEST_LIMIT_S, EmbeddedNginx
-from embedded.sockets import socket_path
-from embedded.store import EmbeddedStore
+from standalone.nginx import REQUEST_LIMIT_S, StandaloneNginx
+from standalone.sockets import socket_path
+from standalone.store import StandaloneStore
 from testbed.ports import free_port
 
 _MAX_BODY_BYTES: Final = 20 * 1024**2
 
 
-def make_store(folder: Path) -> EmbeddedStore:
+def make_store(folder: Path) -> StandaloneStore:
     """Prepare a store that writes to *folder*."""
-    store = EmbeddedStore(folder=folder, port=free_port())
+    store = StandaloneStore(folder=folder, port=free_port())
     store.prepare()
     return store
 
@@ -24,9 +24,9 @@ def api_socket(folder: Path) -> Path:
     return socket_path(folder / "run" / "api.sock")
 
 
-def make_nginx(folder: Path, *, request_limit_s: int = REQUEST_LIMIT_S) -> EmbeddedNginx:
+def make_nginx(folder: Path, *, request_limit_s: int = REQUEST_LIMIT_S) -> StandaloneNginx:
     """Prepare the nginx of a system in *folder*, in front of its api."""
-    nginx = EmbeddedNginx(
+    nginx = StandaloneNginx(
         folder=folder / "nginx",
         port=free_port(),
         api_socket=api_socket(folder),

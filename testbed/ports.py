@@ -4,7 +4,7 @@ import secrets
 import socket
 from contextlib import ExitStack, suppress
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 
 # Below those that the kernel gives to outgoing connections: there a server that is started
 # again could find its port taken, and a client of one that is down could connect to itself.

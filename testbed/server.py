@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from embedded.programs import Program
+from standalone.programs import Program
 from testbed.processes import children_of, stand_still
 
 _LOOK_AGAIN_S: Final = 0.05

@@ -13,9 +13,9 @@ from typing import Any, Final
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from embedded.programs import HOST
-from embedded.rabbitmq import Credentials
-from embedded.settings import ROOT
+from standalone.programs import HOST
+from standalone.rabbitmq import Credentials
+from standalone.settings import ROOT
 from testbed.disks import SmallDisk, see_mounts_alone
 from testbed.ports import free_ports
 from testbed.system import BRISK, Plan, System
@@ -27,7 +27,7 @@ _LIMIT_S: Final = 180
 
 
 class Supervised(System):
-    """The embedded system; what a drill does to single servers has no place here."""
+    """The standalone system; what a drill does to single servers has no place here."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:  # not that of System: it makes servers
         folder.mkdir(parents=True)
@@ -68,7 +68,7 @@ class Supervised(System):
         """Run ``./start.sh`` with these words."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DARKROOM_")}
         return subprocess.run(  # noqa: S603 (our own command)
-            [sys.executable, "-m", "embedded", *words],
+            [sys.executable, "-m", "standalone", *words],
             env={**inherited, **self.environment},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

@@ -16,8 +16,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from common.rabbitmq.topology import QUEUE
-from embedded import roles
-from embedded.programs import HOST, Program
+from standalone import roles
+from standalone.programs import HOST, Program
 from testbed.broker import Broker, make_node
 from testbed.client import Client
 from testbed.disks import SmallDisk, see_mounts_alone

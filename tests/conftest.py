@@ -27,7 +27,7 @@ def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def embedded_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def standalone_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An nx-27017 server of its own."""
     store = make_store(tmp_path_factory.mktemp("store"))
     with running(store.program()):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from embedded.programs import Program
+from standalone.programs import Program
 
 MEMBER: Final = "later"  # what the patch adds everywhere
 

@@ -119,5 +119,5 @@ class Room:
 
 
 def _as_stored(image_bytes: int) -> int:
-    """Return the size of an image in the embedded store, which keeps it as base64."""
+    """Return the size of an image in the built-in store, which keeps it as base64."""
     return -(-image_bytes * 4 // 3)

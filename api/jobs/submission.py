@@ -19,7 +19,7 @@ from common.errors import (
     StoreUnavailableError,
     TransientError,
 )
-from common.intake import Limits, accept
+from common.intake import ImageLimits, accept
 from common.jobs import Idempotency, IllegalMoveError, Image, Job, JobId, new_job_id
 from common.messages import ClassifyMessage
 from common.ports.jobs import JobStore
@@ -48,7 +48,7 @@ class Submission:
     store: JobStore
     publisher: Publisher
     catalog: ModelCatalog
-    limits: Limits
+    limits: ImageLimits
     room: Room
     note_published: Callable[[Job], None]
 

@@ -1,7 +1,7 @@
 """Every problem type that an answer or a failed job can carry.
 
 The page docs/problems.md is made of them (common/problems/page.py), and so are the answers that
-nginx gives by itself (embedded/nginx_problems.py).
+nginx gives by itself (standalone/nginx_problems.py).
 """
 
 from typing import Final

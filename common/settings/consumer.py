@@ -8,7 +8,7 @@ from pydantic import Field
 from common.cores import available_cores
 from common.memory import MEBIBYTE, total_bytes
 from common.settings.base import MOST_MIB, GivenPath, says
-from common.settings.shared import LANES_AN_ENGINE, ServingSettings, WorkSettings
+from common.settings.shared import LANES_PER_ENGINE, ServingSettings, WorkSettings
 
 Runtime = Literal["onnx", "openvino", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -108,19 +108,21 @@ class ConsumerSettings(ServingSettings, WorkSettings):
         return min(self.engines, self.cores)
 
     @property
-    def threads_an_engine(self) -> int:
+    def threads_per_engine(self) -> int:
         """As asked for, but no more than an engine has cores."""
         return min(self.engine_threads, self.cores // self.engine_count)
 
     @property
     def prefetch_count(self) -> int:
         """Deliveries that a consumer holds: a batch for each of its lanes."""
-        return self.engine_count * LANES_AN_ENGINE * self.batch_size
+        return self.engine_count * LANES_PER_ENGINE * self.batch_size
 
     @property
     def clipped(self) -> list[str]:
         return [
             *super().clipped,
             *self._clipped("engines", self.engine_count, f"there are {self.cores} cores"),
-            *self._clipped("engine_threads", self.threads_an_engine, "an engine has no more cores"),
+            *self._clipped(
+                "engine_threads", self.threads_per_engine, "an engine has no more cores"
+            ),
         ]

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from common.settings.shared import LANES_AN_ENGINE, WorkSettings
+from common.settings.shared import LANES_PER_ENGINE, WorkSettings
 
 
 class CourierSettings(WorkSettings):
@@ -19,5 +19,5 @@ class CourierSettings(WorkSettings):
         A batch is lost along with that of the engine's other lane; then each of their jobs
         is asked again, alone.
         """
-        alone = LANES_AN_ENGINE * self.batch_size
+        alone = LANES_PER_ENGINE * self.batch_size
         return self.job_time_limit_s * (1 + alone)

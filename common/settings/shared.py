@@ -9,7 +9,7 @@ from pydantic_settings import NoDecode
 from common.settings.base import GivenPath, RoleSettings, says, split_at_commas
 
 # One has its batch in the engine while the other saves its last one and fetches the next.
-LANES_AN_ENGINE: Final = 2
+LANES_PER_ENGINE: Final = 2
 
 # A name is also that of a folder below `DARKROOM_MODELS_DIR`, and must not lead out of it.
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]

@@ -6,7 +6,7 @@ from typing import Final
 from common.memory import MEBIBYTE, descendants_of, held_bytes
 
 _LOOK_TWICE_WITHIN_S: Final = 0.01
-_REST_AFTER_A_LOOK: Final = 20  # times as long as the measurement took
+_REST_AFTER_MEASUREMENT: Final = 20  # times as long as the measurement took
 
 
 class MemoryLimit:
@@ -30,7 +30,7 @@ class MemoryLimit:
         is_over = self._held_bytes() > self._limit_bytes
         # The kernel takes long to measure some GiB, and shared pages of forked processes have to be
         # counted exactly every time.
-        self._look_again_s = started_s + _REST_AFTER_A_LOOK * (time.monotonic() - started_s)
+        self._look_again_s = started_s + _REST_AFTER_MEASUREMENT * (time.monotonic() - started_s)
         if not is_over:
             return ""
         # Between vfork and exec a new process counts as large as the one that it comes from.

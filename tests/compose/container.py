@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from embedded.programs import Program, Stage
+from standalone.programs import Program, Stage
 from testbed.processes import children_of
 from testbed.server import Server
 from testbed.waiting import wait_for

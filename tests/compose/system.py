@@ -16,7 +16,7 @@ from pika.exceptions import AMQPError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 from testbed.echo import MODELS
 from testbed.ports import free_port
 from testbed.server import Server

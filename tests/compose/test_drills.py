@@ -12,7 +12,7 @@ from tests.compose.drills import UPHEAVAL
 from tests.compose.engine import Engine
 from tests.compose.system import ComposeSystem
 from tests.drills.all import DRILLS
-from tests.drills.drill import Outcome, run_drill
+from tests.drills.drill import DrillResult, run_drill
 
 NAMES: Final = ("consumer-kill", "broker-restart", "store-restart", "rolling-restart")
 _AT_ONCE: Final = 3
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1800)
 @pytest.fixture(scope="module")
 def outcomes(
     engine: Engine, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Outcome]:
+) -> Mapping[str, DrillResult]:
     assert images
     folder = tmp_path_factory.mktemp("drills")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -43,6 +43,6 @@ def outcomes(
 
 @pytest.mark.parametrize("name", [drill.name for drill in _ALL])
 def test_no_accepted_job_is_lost_stuck_wrong_or_done_twice(
-    name: str, outcomes: Mapping[str, Outcome]
+    name: str, outcomes: Mapping[str, DrillResult]
 ) -> None:
     assert not outcomes[name].is_red, json.dumps(outcomes[name].as_json(), indent=2)

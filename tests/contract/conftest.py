@@ -100,7 +100,7 @@ def _opened(
             _let_bulk_writes_through(monkeypatch)
             yield _on_database(mongomock.MongoClient(tz_aware=True)["darkroom"])
         case "nx-27017":
-            yield from _on_server(request.getfixturevalue("embedded_mongo_url"))
+            yield from _on_server(request.getfixturevalue("standalone_mongo_url"))
         case "real":
             yield from _on_server(os.environ["DARKROOM_TEST_MONGO_URL"])
 

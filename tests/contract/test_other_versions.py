@@ -411,9 +411,9 @@ def test_ids_of_any_kind_keep_nobody_from_the_others(mongo: StoreUnderTest) -> N
     ids=["a late date", "an early date", "no UTF-8"],
 )
 def test_a_value_that_python_cannot_hold_spoils_no_answer(
-    embedded_mongo_url: str, encoded: bytes
+    standalone_mongo_url: str, encoded: bytes
 ) -> None:
-    with connect(embedded_mongo_url, timeout_s=60) as client:
+    with connect(standalone_mongo_url, timeout_s=60) as client:
         document = decode(encoded, open_database(client, "any").codec_options)
 
     with pytest.raises(UnreadableRecordError):

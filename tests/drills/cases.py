@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.drills.all import DRILLS
-from tests.drills.drill import Outcome, run_drill
+from tests.drills.drill import DrillResult, run_drill
 
 
 class Case(NamedTuple):
@@ -21,7 +21,7 @@ class Case(NamedTuple):
     def __str__(self) -> str:
         return "-".join(str(part) for part in self if part is not None)
 
-    def run(self, folder: Path, *, short: bool) -> Outcome:
+    def run(self, folder: Path, *, short: bool) -> DrillResult:
         """Run it on a system that writes to *folder*."""
         drill = DRILLS[self.drill]
         make_system = partial(drill.makes, folder)

@@ -13,12 +13,12 @@ import pytest
 from tests.drills import report
 from tests.drills.all import DRILLS
 from tests.drills.cases import Case, cases
-from tests.drills.drill import Outcome
+from tests.drills.drill import DrillResult
 from tests.drills.without import GUARANTEES
 
 _LIMIT_S: Final = 430
 _LONG_LIMIT_S: Final = 1800
-_OUTCOMES: Final = pytest.StashKey[dict[Case, Outcome]]()
+_OUTCOMES: Final = pytest.StashKey[dict[Case, DrillResult]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,7 +66,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[Case, Future[Outcome]]]:
+) -> Iterator[Mapping[Case, Future[DrillResult]]]:
     """Run every drill whose test was selected, several side by side."""
     config, folder = request.config, tmp_path_factory.mktemp("drills")
     run = partial(Case.run, short=not config.getoption("long"))
@@ -94,13 +94,13 @@ def _selected(session: pytest.Session) -> list[Case]:
 
 @pytest.fixture
 def outcome_of(
-    runs: Mapping[Case, Future[Outcome]],
+    runs: Mapping[Case, Future[DrillResult]],
     capsys: pytest.CaptureFixture[str],
     pytestconfig: pytest.Config,
-) -> Callable[[Case], Outcome]:
+) -> Callable[[Case], DrillResult]:
     """Wait for the end of a run, and report it at once: others may take long."""
 
-    def wait(case: Case) -> Outcome:
+    def wait(case: Case) -> DrillResult:
         outcome = runs[case].result()
         pytestconfig.stash.setdefault(_OUTCOMES, {})[case] = outcome
         with capsys.disabled():

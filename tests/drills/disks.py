@@ -26,7 +26,7 @@ _SHORT_MIB: Final = 70
 
 
 def _fill_all(run: Run) -> None:
-    """Fill the disk of an embedded system: to where images are refused, and then to the end."""
+    """Fill the disk of a standalone system: to where images are refused, and then to the end."""
     system = run.system
     assert isinstance(system, Supervised)
     supervisor = system.status()["supervisor"]
@@ -120,7 +120,7 @@ def _can_be_read(run: Run, job_id: str) -> bool:
 DRILLS = (
     Drill(
         name="disk-full",
-        harm="the disk of a whole embedded system filled, to its reserve and to the last byte",
+        harm="the disk of a whole standalone system filled, to its reserve and to the last byte",
         do=_fill_all,
         makes=Supervised,
         plan=Plan(

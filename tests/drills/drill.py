@@ -91,7 +91,7 @@ class Drill:
 
 
 @dataclass(slots=True, kw_only=True)
-class Outcome:
+class DrillResult:
     """How one run of one drill went."""
 
     drill: str
@@ -125,7 +125,7 @@ def run_drill(
     seed: int,
     short: bool,
     without: str | None = None,
-) -> Outcome:
+) -> DrillResult:
     """Run *drill* on a system of its own, whose files stay if the drill fails."""
     started_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
@@ -139,7 +139,7 @@ def run_drill(
         short=short,
     )
     findings, skipped = _do_and_audit(drill, run)
-    outcome = Outcome(
+    outcome = DrillResult(
         drill=drill.name,
         seed=seed,
         without=without,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pymongo.database import Database
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 from testbed.echo import Order
 from testbed.namespaces import Namespace, Network, NoNamespacesError, carried, network
 from testbed.processes import engines_of

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from common.messages import ClassifyMessage
 from common.mongo.documents import from_document
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
-from common.settings.shared import LANES_AN_ENGINE
+from common.settings.shared import LANES_PER_ENGINE
 from testbed.echo import Order
 from testbed.system import CALM, Plan
 from testbed.waiting import wait_for
@@ -31,7 +31,7 @@ _CRASHED_WITHIN_S: Final = 180
 _EMPTY_WITHIN_S: Final = 120
 _CONSUMERS: Final = 2
 # What consumers have in hand at a time, and have not claimed yet, may seem to be lost as well.
-_IN_HAND: Final = _CONSUMERS * LANES_AN_ENGINE
+_IN_HAND: Final = _CONSUMERS * LANES_PER_ENGINE
 
 
 def _purge(run: Run) -> None:

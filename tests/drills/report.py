@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.drills.all import DRILLS
-from tests.drills.drill import Outcome
+from tests.drills.drill import DrillResult
 
 # Where the tables stand in docs/reliability.md.
 DRILLS_MARK: Final = "./start.sh drill --write docs/reliability.md"
@@ -16,13 +16,13 @@ _HEAD: Final = (
 )  # fmt: skip
 
 
-def table(outcomes: Iterable[Outcome]) -> str:
+def table(outcomes: Iterable[DrillResult]) -> str:
     """Write *outcomes* as a Markdown table, one line each."""
     rows = [_HEAD, tuple("---" for _ in _HEAD), *map(_row, outcomes)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def details(outcome: Outcome) -> str:
+def details(outcome: DrillResult) -> str:
     """Say what one run did and found, for people who want to know why."""
     findings = outcome.findings
     found = {
@@ -40,7 +40,7 @@ def details(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def matrix(outcomes: Sequence[Outcome]) -> str:
+def matrix(outcomes: Sequence[DrillResult]) -> str:
     """Show which drill misses which guarantee, as a Markdown table."""
     drills = list(dict.fromkeys(outcome.drill for outcome in outcomes))
     rows = [("without", *drills), tuple("---" for _ in range(len(drills) + 1))]
@@ -67,7 +67,7 @@ def write_into(page: Path, mark: str, text: str) -> None:
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
-def _in_short(outcome: Outcome) -> str:
+def _in_short(outcome: DrillResult) -> str:
     findings = outcome.findings
     counts = {
         "lost": len(findings.lost),
@@ -79,7 +79,7 @@ def _in_short(outcome: Outcome) -> str:
     return " ".join(["RED:", *found, *outcome.faults]) if outcome.is_red else outcome.verdict
 
 
-def _row(outcome: Outcome) -> tuple[str, ...]:
+def _row(outcome: DrillResult) -> tuple[str, ...]:
     findings = outcome.findings
     numbers = (
         findings.jobs, findings.done, findings.failed, findings.cancelled,

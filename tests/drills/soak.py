@@ -102,13 +102,13 @@ def _judge(run: Run, lines: list[Line], warm_up_s: float) -> None:
     servers = {run.system.broker.program.name, run.system.store.program.name}
     ours = [line for line in judged if line.name not in servers]
     run.notes["MB a minute"] = {
-        line.name: round(line.bytes_a_minute() / _MEGABYTE, 2) for line in judged
+        line.name: round(line.bytes_per_minute() / _MEGABYTE, 2) for line in judged
     }
     missing = {line.name for line in lines} - {line.name for line in judged}
     run.expect(not missing, f"not seen for long enough: {missing}")
     most = _SHORT_MOST_BYTES_A_MINUTE if run.short else _MOST_BYTES_A_MINUTE
     for line in ours:
-        slope = line.bytes_a_minute()
+        slope = line.bytes_per_minute()
         run.expect(
             slope < most,
             f"{line.name} grows by {slope / _MEGABYTE:.1f} MB a minute",

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.drills.cases import Case
-from tests.drills.drill import Outcome
+from tests.drills.drill import DrillResult
 
 
 def test_no_accepted_job_is_lost_stuck_wrong_or_done_twice(
-    case: Case, outcome_of: Callable[[Case], Outcome]
+    case: Case, outcome_of: Callable[[Case], DrillResult]
 ) -> None:
     outcome = outcome_of(case)
 

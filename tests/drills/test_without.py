@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.drills.cases import Case, cases
-from tests.drills.drill import Outcome
+from tests.drills.drill import DrillResult
 
 
 def test_a_missing_guarantee_is_noticed(
-    guarantee: str, pytestconfig: pytest.Config, outcome_of: Callable[[Case], Outcome]
+    guarantee: str, pytestconfig: pytest.Config, outcome_of: Callable[[Case], DrillResult]
 ) -> None:
     outcomes = [outcome_of(case) for case in cases(pytestconfig) if case.without == guarantee]
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from embedded.readiness import listens
+from standalone.readiness import listens
 from testbed.ports import free_ports
 from testbed.processes import stand_still, wait_until_gone
 from testbed.waiting import wait_for

@@ -37,11 +37,11 @@ def test_a_small_run_measures_the_service_and_writes_what_it_found(tmp_path: Pat
 
 
 def _is_plausible(tables: dict[str, Any]) -> bool:
-    _, (_, engines, [images_a_second], *_, gets_a_job) = tables["GETs a job"]["rows"]
+    _, (_, engines, [images_per_second], *_, gets_per_job) = tables["GETs a job"]["rows"]
     roles = {"nginx", "api", "rabbitmq", "consumer", "engine", "courier", "store"}
     return (
-        images_a_second > 0
+        images_per_second > 0
         and engines == 1
-        and gets_a_job >= 1
+        and gets_per_job >= 1
         and {role for role, *_ in tables["the largest"]["rows"]} == roles
     )

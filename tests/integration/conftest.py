@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from embedded.errors import CannotStartError
+from standalone.errors import CannotStartError
 from testbed import namespaces
 from testbed.broker import Broker, make_node
 from testbed.namespaces import Network, NoNamespacesError

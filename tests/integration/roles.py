@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.mongo.connection import connect, open_database
-from embedded import roles
-from embedded.nginx import REQUEST_LIMIT_S
-from embedded.programs import HOST, Program
+from standalone import roles
+from standalone.nginx import REQUEST_LIMIT_S
+from standalone.programs import HOST, Program
 from testbed.client import Client
 from testbed.held import HeldModel
 from testbed.namespaces import Namespace

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.programs import HOST
+from standalone.programs import HOST
 from testbed.front import (
     NGINX,
     Answer,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded import roles
-from embedded.programs import HOST
-from embedded.readiness import listens
+from standalone import roles
+from standalone.programs import HOST
+from standalone.readiness import listens
 from testbed.ports import free_port
 from testbed.server import Server
 from testbed.waiting import wait_for

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from benchmarks import cli, figures, report, roles
 from benchmarks.client import Connection, RefusedError
-from benchmarks.outcome import JSON, Outcome, Table, Target
 from benchmarks.plan import Configuration, Plan
+from benchmarks.result import JSON, PartResult, Table, Target
 
-OUTCOME = Outcome(
+OUTCOME = PartResult(
     part="limit",
     seconds=1.5,
     tables=(
@@ -85,7 +85,7 @@ def test_the_page_says_of_every_target_whether_it_was_met() -> None:
 
 
 def test_the_page_names_a_part_that_did_not_come_to_its_end() -> None:
-    page = report.markdown([Outcome(part="growth", fault="no space left")], MACHINE)
+    page = report.markdown([PartResult(part="growth", fault="no space left")], MACHINE)
 
     assert "growth did not come to its end: no space left" in page
 

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.jobs.payload.reading import read_payload
 from api.problems import ProblemError
-from common.intake import Limits, RefusedImageError, accept
+from common.intake import ImageLimits, RefusedImageError, accept
 from common.memory import MEBIBYTE
 from tests.hostile_bodies import HOSTILE, Body
 from tests.service import Api
@@ -35,7 +35,7 @@ def take_in(body: Body) -> str | None:
     """Read a body as a submission; return the name of the problem, None for one that is good."""
     environ = {"REQUEST_METHOD": "POST", "wsgi.input": BytesIO(body.content), **body.environ()}
     settings = API.settings
-    limits = Limits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels)
+    limits = ImageLimits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels)
     try:
         payload = read_payload(API.app.request_class(environ), limit_bytes=settings.max_body_bytes)
         accept(payload.image, source=payload.source, limits=limits)

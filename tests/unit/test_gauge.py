@@ -32,7 +32,7 @@ def _an_image_every_eight_seconds(second: int) -> float:
     ],
 )
 def test_a_leak_grows(resident: Callable[[int], float]) -> None:
-    assert _line(resident).bytes_a_minute() > 1.5 * _MEGABYTE
+    assert _line(resident).bytes_per_minute() > 1.5 * _MEGABYTE
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_leak_grows(resident: Callable[[int], float]) -> None:
     ],
 )
 def test_an_allocator_that_settles_does_not_grow(resident: Callable[[int], float]) -> None:
-    assert _line(resident).bytes_a_minute() < 0.1 * _MEGABYTE
+    assert _line(resident).bytes_per_minute() < 0.1 * _MEGABYTE
 
 
 def test_a_moment_between_two_engines_is_no_growth_afterwards() -> None:

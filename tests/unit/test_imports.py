@@ -16,7 +16,7 @@ FOLDERS: Final = (
     "common",
     "consumer",
     "courier",
-    "embedded",
+    "standalone",
     "engine",
     "modeltools",
 )
@@ -49,11 +49,11 @@ OURS: Final = {
     r"api\.(health|models|samples)\..+": (
         r"common\..+|api\.(openapi_parts|problems|schemas|\1\..+)"
     ),
-    r"(api|consumer|courier|embedded|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
+    r"(api|consumer|courier|standalone|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
 # What stands beside the product, and which modules of ours it may import.
 BESIDE: Final = {
-    r"testbed(\..+)?": r"(common|embedded|testbed)(\..+)?",
+    r"testbed(\..+)?": r"(common|standalone|testbed)(\..+)?",
     r"benchmarks(\..+)?": r"(?!tests\b).+",
     # Drills are run in containers, too.
     r"tests\.(compose|drills)(\..+)?": r"(?!benchmarks\b).+",

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.formats import FORMATS
-from common.intake import Limits, RefusedImageError, accept
+from common.intake import ImageLimits, RefusedImageError, accept
 from common.jobs import Image
 from tests.examples import an_image
 
-LIMITS = Limits(bytes=100_000, pixels=10_000)
+LIMITS = ImageLimits(bytes=100_000, pixels=10_000)
 
 
 def accepted(image: bytes) -> Image:
     return accept(image, source="body", limits=LIMITS)
 
 
-def refusal(image: bytes, limits: Limits = LIMITS) -> RefusedImageError:
+def refusal(image: bytes, limits: ImageLimits = LIMITS) -> RefusedImageError:
     with pytest.raises(RefusedImageError) as caught:
         accept(image, source="body", limits=limits)
     return caught.value
@@ -121,7 +121,7 @@ def test_what_is_no_accepted_image_is_an_unsupported_media_type(image: bytes) ->
 def test_too_many_bytes_are_refused_with_their_number_and_the_limit() -> None:
     image = an_image()
 
-    refused = refusal(image, Limits(bytes=len(image) - 1, pixels=10_000))
+    refused = refusal(image, ImageLimits(bytes=len(image) - 1, pixels=10_000))
 
     assert refused.problem.status == 413
     assert f"{len(image)} bytes" in refused.detail
@@ -131,7 +131,7 @@ def test_too_many_bytes_are_refused_with_their_number_and_the_limit() -> None:
 def test_as_many_bytes_and_pixels_as_the_limits_are_accepted() -> None:
     image = an_image(size=(10, 10))
 
-    described = accept(image, source="body", limits=Limits(bytes=len(image), pixels=100))
+    described = accept(image, source="body", limits=ImageLimits(bytes=len(image), pixels=100))
 
     assert described.bytes == len(image)
 

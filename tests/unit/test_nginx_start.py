@@ -1,4 +1,4 @@
-"""nginx/start: that a container gets the configuration that the embedded system has."""
+"""nginx/start: that a container gets the configuration that the standalone system has."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.settings.api import ApiSettings
-from embedded.nginx import EmbeddedNginx
-from embedded.settings import EmbeddedSettings
+from standalone.nginx import StandaloneNginx
+from standalone.settings import StandaloneSettings
 from testbed.front import NGINX
 
 pytestmark = pytest.mark.usefixtures("no_settings")
@@ -61,8 +61,8 @@ def container(tmp_path: Path) -> Container:
     return Container(tmp_path)
 
 
-def embedded(folder: Path, settings: EmbeddedSettings) -> str:
-    EmbeddedNginx(
+def standalone(folder: Path, settings: StandaloneSettings) -> str:
+    StandaloneNginx(
         folder=folder,
         port=8080,
         api_socket=Path("/run/api.sock"),
@@ -88,12 +88,12 @@ def embedded(folder: Path, settings: EmbeddedSettings) -> str:
     ],
     ids=["defaults", "others"],
 )
-def test_a_container_has_the_configuration_of_the_embedded_system(
+def test_a_container_has_the_configuration_of_the_standalone_system(
     container: Container, monkeypatch: pytest.MonkeyPatch, shell: str, values: dict[str, str]
 ) -> None:
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    expected = embedded(container.folder / "embedded", EmbeddedSettings())
+    expected = standalone(container.folder / "standalone", StandaloneSettings())
 
     assert container.start(shell, **EQUAL_VALUES, **values).returncode == 0
 

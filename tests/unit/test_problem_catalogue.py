@@ -10,12 +10,12 @@ import pytest
 from common.problems import page
 from common.problems.catalogue import CATALOGUE
 from common.problems.types import HttpProblem, Problem
-from embedded import nginx_problems
+from standalone import nginx_problems
 
 ROOT: Final = Path(__file__).parents[2]
 FILES: Final = sorted(
     file
-    for folder in ("api", "common", "consumer", "courier", "embedded", "engine")
+    for folder in ("api", "common", "consumer", "courier", "standalone", "engine")
     for file in (ROOT / folder).rglob("*.py")
     if file.parent != ROOT / "common" / "problems"
 )
@@ -46,7 +46,7 @@ def test_what_nginx_answers_by_itself_is_made_of_the_catalogue() -> None:
     template = nginx_problems.TEMPLATE.read_text()
 
     assert nginx_problems.with_own_answers(template) == template, (
-        "run: python -m embedded.nginx_problems"
+        "run: python -m standalone.nginx_problems"
     )
 
 

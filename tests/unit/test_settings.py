@@ -17,7 +17,7 @@ from common.settings.base import PREFIX, RoleSettings
 from common.settings.consumer import ConsumerSettings
 from common.settings.courier import CourierSettings
 from common.settings.loading import load_or_exit
-from embedded.settings import EmbeddedSettings
+from standalone.settings import StandaloneSettings
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def start(name: str, value: str) -> str:
         monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit) as ended:
-            load_or_exit(EmbeddedSettings)
+            load_or_exit(StandaloneSettings)
         assert ended.value.code == 2
         return capsys.readouterr().err
 
@@ -39,7 +39,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_without_any_variable_there_are_defaults_for_everything() -> None:
-    settings = load_or_exit(EmbeddedSettings)
+    settings = load_or_exit(StandaloneSettings)
 
     assert settings.models == ("photos", "digits")
     assert settings.model == "photos"
@@ -264,7 +264,7 @@ def test_there_are_never_more_threads_than_cores(
 
     assert (
         settings.engine_count,
-        settings.threads_an_engine,
+        settings.threads_per_engine,
         settings.prefetch_count,
     ) == expected
 
@@ -285,7 +285,7 @@ READERS: Final = (
 
 def table() -> list[str]:
     """Return the rows of README.md's table; ``python -m tests.unit.test_settings`` prints them."""
-    fields = EmbeddedSettings.model_fields
+    fields = StandaloneSettings.model_fields
     names = sorted(fields, key=lambda name: READERS.index(_readers(name)))
     rows = [_row(name, fields[name]) for name in names]
     return ["| Variable | Default | Read by | Meaning |", "| --- | --- | --- | --- |", *rows]
@@ -327,7 +327,7 @@ def test_the_table_of_settings_in_the_readme_is_that_of_the_code() -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    fields = EmbeddedSettings.model_fields
+    fields = StandaloneSettings.model_fields
 
     assert [name for name, field in fields.items() if not field.description] == []
 

@@ -11,7 +11,7 @@ from common.settings.consumer import ConsumerSettings
 from common.settings.courier import CourierSettings
 from common.settings.loading import KNOWN, load_or_exit
 from common.spelling import unknown_settings
-from embedded.settings import EmbeddedSettings
+from standalone.settings import StandaloneSettings
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 READERS = (
     *("start.sh", "uwsgi.ini", "Dockerfile", "docker-compose.yml", "docker-compose.tls.yml"),
     *("nginx/start", "nginx/nginx.conf.template", "nginx/tls.conf", "nginx/management.conf"),
-    "embedded/launch.py",
+    "standalone/launch.py",
 )
 # nginx/start works the one out by itself, and nginx tells the api the other.
 WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES", "DARKROOM_SENT_AT"}
@@ -44,8 +44,8 @@ def test_variables_of_others_are_nobody_s_business() -> None:
     assert unknown("PATH", "DARKROOMS", "DARKROOM_MODELS", "DARKROOM_TEST_MONGO_URL") == []
 
 
-def test_every_setting_of_the_embedded_system_is_known_to_the_roles() -> None:
-    assert unknown(*(PREFIX + name.upper() for name in EmbeddedSettings.model_fields)) == []
+def test_every_setting_of_the_standalone_system_is_known_to_the_roles() -> None:
+    assert unknown(*(PREFIX + name.upper() for name in StandaloneSettings.model_fields)) == []
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -83,7 +83,7 @@ def test_a_start_tells_which_value_is_clipped(
     monkeypatch.setenv("DARKROOM_CORES", "2")
     monkeypatch.setenv(f"DARKROOM_{name}", value)
 
-    load_or_exit(EmbeddedSettings)
+    load_or_exit(StandaloneSettings)
 
     assert words in capsys.readouterr().err
 
@@ -103,6 +103,6 @@ def test_a_role_takes_no_setting_of_another_role_for_a_misspelt_one(
 
 
 def test_defaults_are_not_clipped(capsys: pytest.CaptureFixture[str]) -> None:
-    load_or_exit(EmbeddedSettings)
+    load_or_exit(StandaloneSettings)
 
     assert capsys.readouterr().err == ""

@@ -8,7 +8,7 @@ from api.jobs.schemas import JobOptions
 from api.jobs.submission import Submission
 from api.models.catalog import ModelCatalog
 from common.errors import BrokerUnavailableError, StoreUnavailableError
-from common.intake import Limits
+from common.intake import ImageLimits
 from common.jobs import Job, JobState
 from common.messages import ClassifyMessage
 from common.ports.jobs import JobStore
@@ -25,7 +25,7 @@ def a_submission(store: JobStore, publisher: Publisher) -> Submission:
         store=store,
         publisher=publisher,
         catalog=ModelCatalog(InMemoryRegistry(a_worker()), configured=["digits"], default="digits"),
-        limits=Limits(bytes=100_000, pixels=10_000),
+        limits=ImageLimits(bytes=100_000, pixels=10_000),
         room=Room(FixedUsage()),
         note_published=store.mark_published,
     )

@@ -18,7 +18,7 @@ _WHITE_SPACE: Final = b" \t\r\n"
 _TO_QUOTED_PRINTABLE: Final = bytes.maketrans(b"%=\r\n", b"=%  ")
 _PADDING_FROM_QUOTED_PRINTABLE: Final = bytes.maketrans(b"%", b"=")
 _DATA_URL: Final = b"data:"
-_DIGITS_A_GROUP: Final = 4
+_DIGITS_PER_GROUP: Final = 4
 
 
 def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -36,10 +36,10 @@ def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
             raise ValueError("It goes on after its padding")
         padding = padding or more
         digits = rest + digits
-        whole = len(digits) - len(digits) % _DIGITS_A_GROUP
+        whole = len(digits) - len(digits) % _DIGITS_PER_GROUP
         rest = digits[whole:]
         yield _decoded(digits[:whole])
-    yield _decoded(rest + b"=" * (-len(rest) % _DIGITS_A_GROUP))
+    yield _decoded(rest + b"=" * (-len(rest) % _DIGITS_PER_GROUP))
 
 
 def _decoded(digits: bytes) -> bytes:

@@ -26,7 +26,7 @@ _GzipError: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 # machine of a third of that speed is still fast enough. Made of millions of empty blocks, as no
 # compressor makes them, it would take 40.
 _ALWAYS_ALLOWED_S: Final = 0.03
-_ALLOWED_S_A_BYTE: Final = 2e-9
+_ALLOWED_S_PER_BYTE: Final = 2e-9
 
 
 def decoder(request: Request, *, limit_bytes: int) -> Decode:
@@ -87,7 +87,7 @@ class _Allowance:
     def check(self, size_bytes: int) -> None:
         """Raise a problem if *size_bytes*, in and out, have taken far longer than they should."""
         taken_s = time.thread_time() - self._started_s
-        if taken_s > _ALWAYS_ALLOWED_S + _ALLOWED_S_A_BYTE * size_bytes:
+        if taken_s > _ALWAYS_ALLOWED_S + _ALLOWED_S_PER_BYTE * size_bytes:
             raise ProblemError(
                 answers.CONTENT_ENCODING_COSTLY,
                 "Decompressing the body takes far more work than its size explains. Send it "
