@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Where the verbs live. Runs under bash 3.2 too, which is what macOS has.
+# The commands of the project. It also runs under bash 3.2, which macOS has.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -9,29 +9,29 @@ readonly CPU_TORCH=https://download.pytorch.org/whl/cpu
 
 usage() {
   cat <<'END'
-./start.sh [-d]              start the whole system on this machine; Ctrl-C stops it
-                             (-d, --detach: return once it is ready, and leave it running)
+./start.sh [-d]              start the system on this machine; Ctrl-C stops it
+                             (-d, --detach: return when it is ready, and leave it running)
 ./start.sh stop              stop it
-./start.sh status [--json]   address, readiness, models, what waits, and what runs
-./start.sh logs [ROLE] [-f]  the last lines of the logs of our roles, of ROLE, or of all; -f
-                             follows them
-./start.sh compose [ARGS]    the system in containers: makes .env with passwords, builds, starts;
-                             with ARGS `docker compose ARGS`; see docs/deployment.md
+./start.sh status [--json]   address, readiness, models, waiting jobs, and programs
+./start.sh logs [ROLE] [-f]  the last log lines of the api, the consumers and the courier, of
+                             ROLE, or of `all`; -f follows them
+./start.sh compose [ARGS]    build and start the system in containers, with new passwords in .env;
+                             with ARGS: `docker compose ARGS`; see docs/deployment.md
 ./start.sh model fetch [NAME]...
-                             download and export DARKROOM_MODELS, or the models named, now
+                             download and export DARKROOM_MODELS, or the named models
 ./start.sh model quantize NAME --calibrate FOLDER --evaluate FOLDER [--to int8|bf16] [--force]
-                             make a model that computes in fewer bits, with a report of what it
-                             gains and loses; see models/README.md and `model quantize --help`
-./start.sh test [ARGS]       lint, types and all tests; with ARGS only `pytest ARGS`
-./start.sh drill [NAME]...   break a throwaway copy of the system, and check every job; see
+                             make a version of NAME that computes in fewer bits, and report its
+                             speed and accuracy; see docs/your-model.md and `model quantize --help`
+./start.sh test [ARGS]       lint, types and all tests; with ARGS: only `pytest ARGS`
+./start.sh drill [NAME]...   break a throwaway copy of the system and check every job; see
                              docs/reliability.md and `./start.sh drill --help`
-./start.sh bench [PART]      measure a throwaway copy of the system: JSON and tables; see
+./start.sh bench [PART]      measure a throwaway copy of the system; writes JSON and tables; see
                              docs/performance.md and `./start.sh bench --help`
 ./start.sh api|consumer|courier
-                             one role in the foreground, as a container runs it
+                             run one role in the foreground, as containers do
 ./start.sh healthy api|consumer|courier
-                             whether the role in this container does its work
-Settings are environment variables, DARKROOM_*; README.md lists them.
+                             check that the role in this container works
+Settings are environment variables named DARKROOM_*; README.md lists them.
 END
 }
 
@@ -49,7 +49,7 @@ main() {
     healthy) look_at_role "${2:-}" ;;
     help | -h | --help) usage ;;
     *)
-      say "there is no command '$verb'; these are the commands:"
+      say "there is no command '$verb'. The commands are:"
       usage >&2
       exit 2
       ;;
@@ -83,15 +83,15 @@ run_role() {
   esac
 }
 
-# The api answers; consumer and courier have touched their file within the last rounds.
+# The api must answer; consumer and courier must have touched their pulse file recently.
 look_at_role() {
   case $1 in
     api)
       exec python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
-        "http://${DARKROOM_API_HEALTH_BIND:?names no address to ask at}/healthz"
+        "http://${DARKROOM_API_HEALTH_BIND:?is not set}/healthz"
       ;;
     consumer | courier)
-      [ -n "$(find "${DARKROOM_PULSE_FILE:?names no file to look at}" -newermt '-30 seconds')" ]
+      [ -n "$(find "${DARKROOM_PULSE_FILE:?is not set}" -newermt '-30 seconds')" ]
       ;;
     *)
       usage >&2
@@ -105,27 +105,34 @@ work_on_models() {
     quantize) use_venv quantize ;;
     *) need_python_packages ;;
   esac
-  # As all of the state; in a container other users read what the build wrote.
+  # Like the rest of the state; in a container other users must read what the build wrote.
   if [ -x "$VENV/bin/python" ]; then umask 077; fi
   exec python3 -m modeltools --relative-to "$CALLED_FROM" "$@"
 }
 
 run_tests() {
+  local checked_s tested_s installed_s status=0
   install_servers
   install_browser
   install_python_packages test
   PATH=$PWD/$VENV/bin:$PATH
-  if [ $# -eq 0 ]; then
-    ruff check
-    ruff format --check
-    mypy
-    shellcheck start.sh .ci/run nginx/start docker/install tests/compose/run
-    codespell
-  fi
-  exec python -m pytest "$@"
+  if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
+
+  installed_s=$SECONDS
+  ruff check
+  ruff format --check
+  mypy
+  shellcheck start.sh .ci/run nginx/start docker/install tests/compose/run
+  codespell
+  checked_s=$((SECONDS - installed_s))
+  # Side by side; tests/conftest.py says how many and in which order.
+  python -m pytest -n auto --no-loadscope-reorder || status=$?
+  tested_s=$((SECONDS - installed_s - checked_s))
+  say "seconds: installing $installed_s, lint and types $checked_s, tests $tested_s"
+  return "$status"
 }
 
-# Names come first; the options are those of tests/drills/conftest.py, and pytest's.
+# Names come first; tests/drills/conftest.py and pytest define the options.
 run_drills() {
   local pytest=("$VENV/bin/python" -m pytest tests/drills --no-header)
   install_servers
@@ -137,7 +144,7 @@ run_drills() {
       return
       ;;
   esac
-  pytest+=(--long --at-once 1)
+  pytest+=(--long --no-loadscope-reorder)
   while [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; do
     pytest+=(--drill "$1")
     shift
@@ -158,16 +165,15 @@ use_compose() {
   write_passwords .env
   if [ $# -eq 0 ]; then
     compose up --build --detach
-    say "it starts: ./start.sh compose ps tells when all of it is healthy"
+    say "starting; ./start.sh compose ps shows when everything is healthy"
     return
   fi
   compose "$@"
 }
 
-# Before anything is written.
 need_compose() {
   if ! has_compose_plugin && ! has docker-compose; then
-    die "please install Docker with its compose plugin, or docker-compose 1.29"
+    die "Docker Compose is missing: install Docker with its compose plugin, or docker-compose 1.29"
   fi
 }
 
@@ -181,7 +187,7 @@ compose() {
 
 has_compose_plugin() { docker compose version >/dev/null 2>&1; }
 
-# Those that are missing: somebody may have written settings into the file before.
+# Adds only the missing ones: the file may already hold settings.
 write_passwords() {
   local file=$1 name content=''
   if [ -e "$file" ]; then content=$(cat "$file"); fi
@@ -196,12 +202,12 @@ write_passwords() {
     echo "$content" >"$file"
     chmod 600 "$file"
   )
-  say "made passwords for RabbitMQ and MongoDB in $file; keep it: the data is behind them"
+  say "wrote passwords for RabbitMQ and MongoDB to $file; keep it: the data cannot be read without them"
 }
 
-# What has to be installed, and how.
+# Installation.
 
-# In a container the packages are the image's own; there is nothing to install.
+# The images contain the packages, so a container installs nothing.
 need_python_packages() {
   if [ ! -x "$VENV/bin/python" ] && python3 -c 'import pika, pydantic_settings, pymongo' 2>/dev/null; then
     return
@@ -226,27 +232,27 @@ install_servers() {
     apt_install "${missing[@]}" || die "${missing[*]} could not be installed"
     keep_from_starting_at_boot "${services[@]}"
   elif has brew; then
-    say "installing ${missing[*]} with brew; their own services stay off"
+    say "installing ${missing[*]} with brew; their services are not started"
     brew install --quiet "${missing[@]/rabbitmq-server/rabbitmq}"
   else
-    die "please install ${missing[*]} with this system's packages and run this again"
+    die "install ${missing[*]} with this system's package manager, then run this again"
   fi
 }
 
 install_browser() {
   if has chromedriver || ! has apt-get; then return; fi
   apt_install chromium chromium-driver ||
-    say "no browser could be installed; the tests of the page need one"
+    say "could not install a browser, which the tests of the page need"
 }
 
 apt_install() {
   if ! is_root && ! has sudo; then
-    say "please run this once as root: apt-get install $*"
+    say "run this once as root: apt-get install $*"
     return 1
   fi
-  say "installing $* with apt (this needs root; nothing of it is started)"
+  say "installing $* with apt (needs root; no service is started)"
   without_starting_services apt_get install "$@" && return
-  say "apt's lists of packages seem to be old: updating them"
+  say "apt's package lists seem to be outdated; updating them"
   apt_get update
   without_starting_services apt_get install "$@"
 }
@@ -257,7 +263,7 @@ apt_get() {
 }
 
 # Debian starts a service as soon as its package is installed, unless this file
-# forbids it. One that is there already is somebody's decision, and stays.
+# forbids it. An existing file stays as it is.
 without_starting_services() (
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
@@ -301,7 +307,7 @@ install_python_packages() {
 
 make_venv() {
   local python
-  python=$(find_python) || die "please install Python 3.11 or later and run this again"
+  python=$(find_python) || die "install Python 3.11 or later, then run this again"
   if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
   if ! "$python" -c 'import ensurepip' 2>/dev/null && has apt-get; then
     apt_install python3-venv || die "Python's venv module is missing"
@@ -321,16 +327,16 @@ find_python() {
 }
 
 # On Linux the package index has torch with CUDA, gigabytes that a CPU never
-# uses. The pair must come from one place, so both come from here or neither.
+# uses. torch and torchvision must come from the same index.
 install_cpu_torch() {
   "$VENV/bin/python" - "$CPU_TORCH/torch/" 2>/dev/null <<'END' || return 0
 import signal, sys, urllib.request
 signal.alarm(5)  # the timeout below does not cover a name server that hangs
 urllib.request.urlopen(sys.argv[1], timeout=3)
 END
-  say "taking torch for CPUs from $CPU_TORCH"
+  say "installing torch for CPUs from $CPU_TORCH"
   pip_install --no-deps --index-url "$CPU_TORCH" torch torchvision ||
-    say "that failed; trying the package index instead"
+    say "that failed; using the package index instead"
 }
 
 pip_install() {
@@ -344,7 +350,7 @@ die() {
   exit 1
 }
 
-# System programs may lie outside a plain user's PATH.
+# System programs may be outside a normal user's PATH.
 has() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null; }
 
 has_rabbitmq() { [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || has rabbitmq-server; }

@@ -1,28 +1,80 @@
-"""What all tests share: a marker a folder, and the stores to test against."""
+"""What all tests share: how they run side by side, and the stores to test against."""
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from testbed.parts import make_store
-from testbed.server import running
+from testbed.server import Server
 
-WEIGHTS_DIR = "DARKROOM_WEIGHTS_DIR"
+WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 
-_TESTS = Path(__file__).parent
+_TESTS: Final = Path(__file__).parent
+# What takes longest starts first. What computes comes last, when nothing waits beside it.
+_ORDER: Final = ("compose", "e2e", "drills", "integration", "unit", "contract")
+# Most tests wait for servers, processes and limits of time, so more of them than cores can run.
+_WORKERS_PER_CORE: Final = 2
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many tests `-n auto` runs side by side."""
+    return _WORKERS_PER_CORE * (os.cpu_count() or 1)
+
+
+class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """Keeps tests that share a system in one process; the groups of `--dist loadgroup`.
+
+    pytest-xdist 3.8 does not see those under pytest 9.2 (its issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = _folder(nodeid)
+        if folder == "compose":
+            return folder
+        if folder == "drills":
+            return nodeid
+        return nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
+    return _Scheduler(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its folder, and bring them into the order in which they shall start."""
     for item in items:
-        item.add_marker(item.path.relative_to(_TESTS).parts[0])
+        item.add_marker(_folder(item.nodeid))
+    items.sort(key=lambda item: _ORDER.index(_folder(item.nodeid)))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show how many seconds the tests of each folder took."""
+    spent_s = defaultdict[str, float](float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                spent_s[_folder(report.nodeid)] += report.duration
+    parts = ", ".join(f"{folder} {spent_s[folder]:.0f}" for folder in _ORDER if folder in spent_s)
+    terminalreporter.write_line(f"seconds spent in tests: {parts}")
+
+
+def _folder(nodeid: str) -> str:
+    return Path(nodeid).parts[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let all systems share their exports: making one loads torch, which takes seconds."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the one that all workers have
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(WEIGHTS_DIR, str(tmp_path_factory.mktemp("weights")))
+        patch.setenv(WEIGHTS_DIR, str(folder / "weights"))
         yield
 
 
@@ -30,5 +82,7 @@ def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def standalone_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An nx-27017 server of its own."""
     store = make_store(tmp_path_factory.mktemp("store"))
-    with running(store.program()):
-        yield store.url
+    server = Server(store.program())
+    server.start()
+    yield store.url
+    server.kill()  # nobody reads it again

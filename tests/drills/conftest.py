@@ -1,24 +1,26 @@
-"""Options of the drills, processes to run them in, and the table at the end."""
+"""Options of the drills, a process to run each in, and the table at the end."""
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from pydantic import TypeAdapter
 
-from tests.drills import report
 from tests.drills.all import DRILLS
 from tests.drills.cases import Case, cases
 from tests.drills.drill import DrillResult
+from tests.drills.report import DRILLS_MARK, WITHOUT_MARK, details, matrix, table, write_into
 from tests.drills.without import GUARANTEES
 
-_LIMIT_S: Final = 430
+_LIMIT_S: Final = 600
 _LONG_LIMIT_S: Final = 1800
-_OUTCOMES: Final = pytest.StashKey[dict[Case, DrillResult]]()
+_PROPERTY: Final = "drill"
+_RESULT: Final = TypeAdapter(DrillResult)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +34,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--short", action="store_false", dest="long", default=False, help="less of what takes long"
     )
     group.addoption("--long", action="store_true", dest="long", help="all of what takes long")
-    group.addoption("--at-once", type=int, default=3, help="how many drills run side by side")
     group.addoption(
         "--without", choices=list(GUARANTEES), nargs="+", metavar="GUARANTEE",
         help="take a guarantee away first, one at a time, and expect that a drill notices: "
@@ -49,80 +50,87 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each run, and one of all runs without a guarantee."""
     asked = cases(metafunc.config)
-    at_once = metafunc.config.getoption("at_once")
-    # One test may wait for all of them.
     limit_s = _LONG_LIMIT_S if metafunc.config.getoption("long") else _LIMIT_S
-    in_time = pytest.mark.timeout(limit_s * -(-len(asked) // at_once))
     if "case" in metafunc.fixturenames:
         # The last take longest: started first, they do not run on alone at the end.
-        every = [pytest.param(case, id=str(case), marks=in_time) for case in reversed(asked)]
+        every = [_param(case, str(case), limit_s) for case in reversed(asked)]
         metafunc.parametrize("case", every)
     if "guarantee" in metafunc.fixturenames:
         taken = dict.fromkeys(case.without for case in asked)
-        metafunc.parametrize("guarantee", [pytest.param(one, marks=in_time) for one in taken])
+        every = [_param(one, str(one), limit_s * len(asked)) for one in taken]
+        metafunc.parametrize("guarantee", every)
 
 
-@pytest.fixture(scope="session")
-def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[Case, Future[DrillResult]]]:
-    """Run every drill whose test was selected, several side by side."""
-    config, folder = request.config, tmp_path_factory.mktemp("drills")
-    run = partial(Case.run, short=not config.getoption("long"))
-    # Spawned, so that a drill's threads, connections and mounts are its own.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.getoption("at_once"), context, max_tasks_per_child=1) as pool:
-        selected = _selected(request.session)
-        yield {case: pool.submit(run, case, folder / str(case)) for case in selected}
-        pool.shutdown(cancel_futures=True)
-
-
-def _selected(session: pytest.Session) -> list[Case]:
-    """Return the cases of the tests that were selected, in the order of these tests."""
-    wanted = [
-        item.callspec.params
-        for item in session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-    ]
-    return [
-        case
-        for case in reversed(cases(session.config))
-        if {"case": case} in wanted or {"guarantee": case.without} in wanted
-    ]
+def _param(value: object, name: str, limit_s: float) -> Any:
+    return pytest.param(value, id=name, marks=pytest.mark.timeout(limit_s))
 
 
 @pytest.fixture
-def outcome_of(
-    runs: Mapping[Case, Future[DrillResult]],
-    capsys: pytest.CaptureFixture[str],
+def result_of(
+    tmp_path_factory: pytest.TempPathFactory,
+    record_property: Callable[[str, object], None],
     pytestconfig: pytest.Config,
 ) -> Callable[[Case], DrillResult]:
-    """Wait for the end of a run, and report it at once: others may take long."""
+    """Run a drill in a process of its own, so that threads, connections and mounts end with it."""
 
-    def wait(case: Case) -> DrillResult:
-        outcome = runs[case].result()
-        pytestconfig.stash.setdefault(_OUTCOMES, {})[case] = outcome
-        with capsys.disabled():
-            print(f"\n{report.details(outcome)}")  # noqa: T201 (for whoever waits)
-        return outcome
+    def run(case: Case) -> DrillResult:
+        folder = tmp_path_factory.mktemp("drill") / str(
+            case
+        )  # short: a socket's path may not be long
+        short = not pytestconfig.getoption("long")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            result = pool.submit(partial(case.run, folder, short=short)).result()
+        record_property(_PROPERTY, _RESULT.dump_python(result, mode="json"))
+        return result
 
-    return wait
+    return run
+
+
+class _Announcer:
+    """Reports each run at once: others may take long."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        for result in _results([report]):
+            terminal.ensure_newline()
+            terminal.write_line(details(result))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.has_plugin("terminalreporter"):
+        config.pluginmanager.register(_Announcer(config))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Show the table, and write what is asked for."""
-    ended = config.stash.get(_OUTCOMES, {})
-    outcomes = [ended[case] for case in cases(config) if case in ended]
-    if not outcomes:
+    reports = [one for some in terminalreporter.stats.values() for one in some]
+    found = {Case(one.drill, one.seed, one.without): one for one in _results(reports)}
+    results = [found[case] for case in cases(config) if case in found]
+    if not results:
         return
     if config.getoption("without"):
-        mark, text = report.WITHOUT_MARK, report.matrix(outcomes)
+        mark, text = WITHOUT_MARK, matrix(results)
     else:
-        mark, text = report.DRILLS_MARK, report.table(outcomes)
+        mark, text = DRILLS_MARK, table(results)
     terminalreporter.section("drills")
     terminalreporter.write_line(text)
     if (page := config.getoption("write")) is not None:
-        report.write_into(page, mark, text)
+        write_into(page, mark, text)
     if (file := config.getoption("json")) is not None:
-        file.write_text(json.dumps([one.as_json() for one in outcomes], indent=2) + "\n")
+        file.write_text(json.dumps([one.as_json() for one in results], indent=2) + "\n")
+
+
+def _results(reports: Iterable[Any]) -> list[DrillResult]:
+    """Return the results that came with the reports of tests, maybe from other processes."""
+    return [
+        _RESULT.validate_python(value)
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == _PROPERTY
+    ]

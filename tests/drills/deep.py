@@ -27,11 +27,11 @@ from tests.drills.drill import Drill, Run
 from tests.examples import OWNER, a_job, a_worker
 
 _WAITING: Final = 100_000
-_WAITING_IN_SHORT: Final = 20_000
+_WAITING_IN_SHORT: Final = 10_000
 _AT_ONCE: Final = 10_000
 # The oldest has waited for hours.
 _APART_MS: Final = 100
-_ROUNDS: Final = 200
+_ROUNDS, _SHORT_ROUNDS = 200, 100
 _LEASE_S: Final = 1
 _ROUND_WITHIN_S: Final = 10
 _QUEUED_WITHIN_S: Final = 600
@@ -47,9 +47,8 @@ _PATIENT: Final = {
 
 _PERSISTENT: Final = BasicProperties(delivery_mode=2)
 
-_JOBS: Final = 1000
-_LOST: Final = 50
-_MIDDLE: Final = range(200, 800)
+_JOBS, _SHORT_JOBS = 1000, 400
+_LOST_SHARE: Final = 0.05
 
 
 def _deepen(run: Run) -> None:
@@ -76,7 +75,9 @@ def _let_many_wait(run: Run) -> None:
         beat()
         for oldest in jobs.find().sort("waiting_ms").limit(_HELD):
             stores.jobs.claim(oldest["_id"], fence=oldest["fence"], owner=OWNER)
-        run.notes["ms a round"] = _repeat([beat, *duties])
+        run.notes["ms a round"] = _repeat(
+            [beat, *duties], at_least=_SHORT_ROUNDS if run.short else _ROUNDS
+        )
         again = jobs.find_one({"republished": {"$exists": True}})
         run.expect(again is None, f"published again, among {count} that waited: {again}")
         run.expect(_length(run) == count, "the queue has not what was put into it")
@@ -153,10 +154,10 @@ def _aged(template: Mapping[str, Any], age: int) -> dict[str, Any]:
     return {**template, **times_ms, "_id": new_job_id()}
 
 
-def _repeat(duties: Sequence[Duty]) -> float:
+def _repeat(duties: Sequence[Duty], *, at_least: int) -> float:
     """Do *duties* many times, and long enough for a conclusion; return the time of a round."""
     started_s, rounds = time.monotonic(), 0
-    while rounds < _ROUNDS or time.monotonic() - started_s < 3 * _LEASE_S:
+    while rounds < at_least or time.monotonic() - started_s < 3 * _LEASE_S:
         for duty in duties:
             duty()
         rounds += 1
@@ -165,10 +166,11 @@ def _repeat(duties: Sequence[Duty]) -> float:
 
 def _lose_some(run: Run) -> None:
     """Take some messages out of the middle of the queue, and let the consumers come back."""
-    run.clients.submit_many(_JOBS, Order.WAIT, 1)
+    count = _SHORT_JOBS if run.short else _JOBS
+    run.clients.submit_many(count, Order.WAIT, 1)
     # The courier publishes what RabbitMQ has not confirmed to the api in time.
-    wait_for(lambda: _length(run) == _JOBS, within_s=_QUEUED_WITHIN_S, what="all are queued")
-    lost = _take_out(run)
+    wait_for(lambda: _length(run) == count, within_s=_QUEUED_WITHIN_S, what="all are queued")
+    lost = _take_out(run, count)
     for consumer in run.system.consumers:
         consumer.launch()
     run.wait_for_all_ends(within_s=_ENDED_WITHIN_S)
@@ -183,15 +185,16 @@ def _lose_some(run: Run) -> None:
     run.expect(again <= lost, f"published again, though not lost: {again - lost}")
 
 
-def _take_out(run: Run) -> set[str]:
-    """Take random messages out of the middle of the queue; return whose they were."""
-    taken = set(run.chance.sample(_MIDDLE, _LOST))
+def _take_out(run: Run, count: int) -> set[str]:
+    """Take random ones of *count* messages out of the middle; return whose they were."""
+    middle = range(count // 5, count * 4 // 5)
+    taken = set(run.chance.sample(middle, round(count * _LOST_SHARE)))
     for courier in run.system.couriers:
         courier.freeze()  # it would look into the queue while nothing is in it
     with run.system.channel() as channel:
         channel.confirm_delivery()
         # A requeued message would lose its place, so all are taken and put back.
-        bodies = [channel.basic_get(QUEUE, auto_ack=True)[2] or b"" for _ in range(_JOBS)]
+        bodies = [channel.basic_get(QUEUE, auto_ack=True)[2] or b"" for _ in range(count)]
         for place, body in enumerate(bodies):
             if place not in taken:
                 channel.basic_publish(EXCHANGE, ROUTING_KEY, body, _PERSISTENT)
@@ -208,7 +211,7 @@ def _length(run: Run) -> int:
 DRILLS = (
     Drill(
         name="deep-queue",
-        harm=f"jobs waiting by the ten thousand; {_LOST} of {_JOBS:,} messages lost in the middle",
+        harm="jobs waiting by the ten thousand; one message in twenty lost in the middle",
         do=_deepen,
         plan=Plan(consumers=2, settings=_PATIENT),
         loses_messages=True,

@@ -13,10 +13,10 @@ from testbed.waiting import wait_for
 from tests.drills.audit import Findings
 from tests.drills.drill import Drill, Run
 
-_KILLS = 20
-_API_KILLS = 20
-_COURIER_KILLS = 15
-_JOBS = 500
+_KILLS, _SHORT_KILLS = 20, 10
+_API_KILLS, _SHORT_API_KILLS = 20, 10
+_COURIER_KILLS, _SHORT_COURIER_KILLS = 15, 8
+_JOBS, _SHORT_JOBS = 500, 250
 _AT_WORK_WITHIN_S = 180
 # Longer than an engine loads, or what its consumer holds meanwhile would pass for lost.
 _KILLED = {"DARKROOM_LEASE_S": "8"}
@@ -24,28 +24,30 @@ _KILLED = {"DARKROOM_LEASE_S": "8"}
 
 def _kill_consumers(run: Run) -> None:
     """Kill a random parent or engine every now and then, and start the parents again."""
+    kills, jobs = (_SHORT_KILLS, _SHORT_JOBS) if run.short else (_KILLS, _JOBS)
     with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
-        for _ in range(_KILLS):
+        for _ in range(kills):
             time.sleep(run.chance.uniform(0, 0.5))
             consumer = _one_at_work(run)
             if run.chance.random() < 0.5:
                 _kill_engine(consumer)
             else:
                 _kill_and_launch(consumer)
-    run.clients.submit_many(max(0, _JOBS - len(run.ledger.expected)))
-    run.notes["kills"] = _KILLS
+    run.clients.submit_many(max(0, jobs - len(run.ledger.expected)))
+    run.notes["kills"] = kills
 
 
 def _kill_api(run: Run) -> None:
     """Kill random workers of uWSGI while clients insist on an answer."""
+    kills = _SHORT_API_KILLS if run.short else _API_KILLS
     with run.clients.load(clients=8, pause_s=0.02):
-        for _ in range(_API_KILLS):
+        for _ in range(kills):
             time.sleep(run.chance.uniform(0.3, 1.4))
             worker = run.chance.choice(run.system.api.children() or [None])
             if worker is not None:
                 _kill(worker)
     run.clients.repeat_all()
-    run.notes["kills"] = _API_KILLS
+    run.notes["kills"] = kills
     _compare_with_the_store(run)
 
 
@@ -66,8 +68,9 @@ def _compare_with_the_store(run: Run) -> None:
 def _kill_couriers(run: Run) -> None:
     """Kill a random courier again and again, while all of them have a lot to do."""
     system = run.system
+    kills = _SHORT_COURIER_KILLS if run.short else _COURIER_KILLS
     with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
-        for kill in range(_COURIER_KILLS):
+        for kill in range(kills):
             time.sleep(run.chance.uniform(0.2, 1.0))
             _kill_and_launch(run.chance.choice(system.couriers))
             match kill % 7:
@@ -80,7 +83,7 @@ def _kill_couriers(run: Run) -> None:
                 case 6:
                     system.broker.wait_until_ready()
                     run.see_one_through()
-    run.notes["kills"] = _COURIER_KILLS
+    run.notes["kills"] = kills
 
 
 def _one_at_work(run: Run) -> Server:

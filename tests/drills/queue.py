@@ -23,7 +23,7 @@ from tests.hostile_messages import misfit, rubbish, strangers
 _PURGED_JOBS: Final = 60
 _BROKEN_JOBS: Final = 20
 _BROKEN_WAIT: Final = 40  # hundredths of a second
-_PAUSE_S: Final = 0.3
+_PAUSE_S: Final = 1.0  # the load lasts as long as RabbitMQ needs to find out
 _TOLD_WITHIN_S: Final = 120  # RabbitMQ may need 65 s to find out
 _STEPS: Final = 80
 _CRASHING_JOBS: Final = 3

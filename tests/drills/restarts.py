@@ -8,7 +8,7 @@ from testbed.server import Server
 from testbed.system import CALM, Plan
 from tests.drills.drill import Drill, Run
 
-_ROUNDS: Final = 2
+_ROUNDS, _SHORT_ROUNDS = 2, 1
 _WAIT_S: Final = 0.05
 # What one consumer can do while the other is away.
 _PAUSE_S: Final = 0.4
@@ -29,7 +29,7 @@ def _restart(run: Run, server: Server) -> None:
     endings = [server.stop, server.kill]
     run.chance.shuffle(endings)
     endings.insert(0, server.stop)
-    with run.clients.load(pause_s=0.3, order=Order.WAIT, parameter=2):
+    with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=2):
         for end in endings:
             time.sleep(run.chance.uniform(0.5, 2.0))
             end()
@@ -43,7 +43,7 @@ def _restart_all(run: Run) -> None:
     """Stop and start one role after another under load, in a new order each round."""
     restarts = 0
     with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=round(_WAIT_S * 100)):
-        for _ in range(_ROUNDS):
+        for _ in range(_SHORT_ROUNDS if run.short else _ROUNDS):
             servers = [*run.system.roles, run.system.nginx]
             run.chance.shuffle(servers)
             for server in servers:
@@ -75,7 +75,7 @@ DRILLS = (
     ),
     Drill(
         name="rolling-restart",
-        harm=f"each role, and nginx, restarted {_ROUNDS} times by SIGTERM under load",
+        harm="each role, and nginx, restarted twice by SIGTERM under load",
         do=_restart_all,
         plan=Plan(consumers=2, couriers=2, settings=CALM),
         burns_attempts=False,

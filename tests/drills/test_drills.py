@@ -1,4 +1,4 @@
-"""Every drill once: by default in its short form, several side by side."""
+"""Every drill once, by default in its short form."""
 
 import json
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from tests.drills.drill import DrillResult
 
 
 def test_no_accepted_job_is_lost_stuck_wrong_or_done_twice(
-    case: Case, outcome_of: Callable[[Case], DrillResult]
+    case: Case, result_of: Callable[[Case], DrillResult]
 ) -> None:
-    outcome = outcome_of(case)
+    result = result_of(case)
 
-    if outcome.skipped:
-        pytest.skip(outcome.skipped)
-    assert outcome.verdict == "green", json.dumps(outcome.as_json(), indent=2)
+    if result.skipped:
+        pytest.skip(result.skipped)
+    assert result.verdict == "green", json.dumps(result.as_json(), indent=2)

@@ -9,8 +9,8 @@ from tests.drills.drill import DrillResult
 
 
 def test_a_missing_guarantee_is_noticed(
-    guarantee: str, pytestconfig: pytest.Config, outcome_of: Callable[[Case], DrillResult]
+    guarantee: str, pytestconfig: pytest.Config, result_of: Callable[[Case], DrillResult]
 ) -> None:
-    outcomes = [outcome_of(case) for case in cases(pytestconfig) if case.without == guarantee]
+    results = [result_of(case) for case in cases(pytestconfig) if case.without == guarantee]
 
-    assert any(outcome.is_red for outcome in outcomes)
+    assert any(result.is_red for result in results)

@@ -22,7 +22,7 @@ from tests.versions import MEMBER, in_version, make_later_version
 
 _WAIT_S: Final = 0.05
 _PAUSE_S: Final = 0.4
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.2
 _TIMEOUT_S: Final = 30
 _CRASHED: Final = frozenset({"failed"})
 
@@ -31,7 +31,7 @@ _HONEST: Final = ("api-unavailable", "not-ready", "job-unreadable")
 
 
 def _upgrade_and_roll_back(run: Run) -> None:
-    """Replace one role after another under load, as docs/deployment.md has it; then go back."""
+    """Replace one role after another under load, as docs/operations.md has it; then go back."""
     roles = [*run.system.consumers, *run.system.couriers, run.system.api]
     earlier = {role: role.program for role in roles}
     later = make_later_version(run.system.folder / "later")
