@@ -15,6 +15,7 @@ from api.health.operations import describe_health
 from api.jobs.operations import describe_jobs
 from api.models.operations import describe_models
 from api.openapi_parts import Description, problem_answers
+from api.samples.operations import describe_samples
 from common.settings.api import ApiSettings
 
 
@@ -38,11 +39,12 @@ def describe(settings: ApiSettings) -> dict[str, Any]:
             "info": {
                 "title": "Darkroom",
                 "version": version("darkroom"),
-                "description": "Hand in an image, take a ticket, come back for what is in it.",
+                "description": "Submit an image, get the id of a job, and fetch its labels.",
             },
             "paths": {
                 **describe_jobs(settings),
                 **describe_models(),
+                **describe_samples(),
                 **describe_health(),
                 "/openapi.json": {"get": _describe_api()},
             },
@@ -61,7 +63,7 @@ _cached = cache(describe)
 def _describe_api() -> Description:
     return {
         "operationId": "describeApi",
-        "summary": "This description",
+        "summary": "Get this description",
         "responses": {
             "200": {
                 "description": "OpenAPI 3.1",

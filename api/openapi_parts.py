@@ -17,10 +17,10 @@ _MEANINGS: Final = {
     404: answers.JOB_NOT_FOUND.title,
     409: "The job has not failed",
     413: "The image or the body is too large",
-    415: "This is no image, or not in an accepted format or content coding",
-    422: "A field or the image is not acceptable",
-    429: "More requests a second than one address may send; Retry-After says when to go on",
-    503: "Not now; Retry-After says when",
+    415: "Not an image, or not in an accepted format or content coding",
+    422: "A field or the image is invalid",
+    429: "Too many requests from one address; try again after Retry-After",
+    503: "Temporarily unavailable; try again after Retry-After",
 }
 
 
@@ -42,9 +42,14 @@ def problem_answers(*statuses: int) -> Description:
     # nginx limits them all.
     meanings = {str(status): _MEANINGS[status] for status in sorted((*statuses, 429))}
     return {
-        status: {
-            "description": meaning,
-            "content": {MEDIA_TYPE: {"schema": schema_of(ProblemView)}},
-        }
+        status: problem_answer(meaning)
         for status, meaning in (meanings | {"default": "Any other error"}).items()
+    }
+
+
+def problem_answer(meaning: str) -> Description:
+    """Describe one problem, where it means something else than in other operations."""
+    return {
+        "description": meaning,
+        "content": {MEDIA_TYPE: {"schema": schema_of(ProblemView)}},
     }

@@ -20,6 +20,7 @@ from api.jobs.schemas import JobView
 from api.jobs.waiting import Waits
 from api.models.schemas import ModelList
 from api.openapi import describe
+from api.samples.schemas import SampleList
 from api.schemas import ProblemView, as_json
 from common.memory import MEBIBYTE
 from common.settings.api import ApiSettings
@@ -40,7 +41,8 @@ REQUEST_THREADS = 4
 PROBLEM_TYPE = "application/problem+json"
 # By their names in the description.
 VIEWS = {
-    view.__name__: view for view in (JobView, ModelList, HealthView, ReadinessView, ProblemView)
+    view.__name__: view
+    for view in (JobView, ModelList, SampleList, HealthView, ReadinessView, ProblemView)
 }
 
 

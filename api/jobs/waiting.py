@@ -3,7 +3,6 @@
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +18,9 @@ from common.ports.jobs import JobStore
 PREFERENCE: Final = "wait"
 
 # A read costs a millisecond of processor time, most of it the store's, which the engine could
-# use. So the first read comes when the job may be done, judging by the last ones. Later reads
-# delay an answer by at most a tenth of the time that the client has waited.
-_LAST_ONES: Final = 8
-_SHARE_OF_SHORTEST: Final = 0.9
+# use. So the first read comes when a small model may be done, and later reads delay an answer
+# by at most a tenth of the time that the client has waited.
+_FIRST_PAUSE_S: Final = 0.02
 _SHORTEST_PAUSE_S: Final = 0.005
 _LONGEST_PAUSE_S: Final = 0.1
 _PAUSE_SHARE: Final = 0.1
@@ -56,7 +54,6 @@ class Waits:
         self._is_stopping = is_stopping
         self._lock = threading.Lock()
         self._waiting = 0
-        self._took_s = deque[float](maxlen=_LAST_ONES)
 
     def until_finished(self, job: Job, *, at_most_s: int | None) -> Job | None:
         """Return the job once it has ended, at the latest after *at_most_s*.
@@ -80,22 +77,15 @@ class Waits:
 
     def _watch(self, job: Job, at_most_s: int) -> Job:
         started_s = time.monotonic()
-        waited_s, pause_s = 0.0, self._first_pause_s()
+        waited_s, pause_s = 0.0, _FIRST_PAUSE_S
         while waited_s < at_most_s and not self._is_stopping():
             time.sleep(min(pause_s, at_most_s - waited_s))
             job = find_job(self._store, job.job_id)
             waited_s = time.monotonic() - started_s
             if job.is_finished:
-                with self._lock:
-                    self._took_s.append(waited_s)
                 break
-            pause_s = _within_limits(waited_s * _PAUSE_SHARE)
+            pause_s = min(max(_SHORTEST_PAUSE_S, waited_s * _PAUSE_SHARE), _LONGEST_PAUSE_S)
         return job
-
-    def _first_pause_s(self) -> float:
-        with self._lock:
-            shortest_s = min(self._took_s, default=0.0)
-        return _within_limits(shortest_s * _SHARE_OF_SHORTEST)
 
     def _begin(self) -> bool:
         with self._lock:
@@ -157,7 +147,3 @@ def _preferred_s(request: Request, most_s: int) -> int | None:
             value = value.strip().strip('"')
             return min(int(value), most_s) if _SECONDS.fullmatch(value) else None
     return None
-
-
-def _within_limits(pause_s: float) -> float:
-    return min(max(_SHORTEST_PAUSE_S, pause_s), _LONGEST_PAUSE_S)
