@@ -1,1 +1,1 @@
-"""The HTTP role: an image in, a ticket out."""
+"""The HTTP role: it accepts images and answers with jobs."""

@@ -36,10 +36,10 @@ _UNANSWERED = {
 
 # Instead of werkzeug's text about URLs that were entered manually.
 _HTTP_WORDS: dict[int, Callable[[], str]] = {
-    400: lambda: "The server cannot read this request. GET /openapi.json describes what it takes.",
+    400: lambda: "The server cannot read this request. GET /openapi.json describes valid requests.",
     404: lambda: f"There is nothing at {_shown_path()}. GET /openapi.json lists all paths.",
     405: lambda: (
-        f"{_shown_path()} does not take {request.method}. The header Allow lists what it takes."
+        f"{_shown_path()} does not accept {request.method}. The header Allow lists what it accepts."
     ),
 }
 
@@ -93,13 +93,13 @@ def _record_unreadable(_: UnreadableRecordError) -> Response:
 def _store_refused(error: StoreRefusedError) -> Response:
     log.error("the store refused", error=str(error))
     reason = (
-        "The service is not allowed to do this in its database"
+        "The database does not permit the service to do this"
         if isinstance(error, StoreForbiddenError)
-        else "The database refused what the service asked of it"
+        else "The database refused the operation"
     )
     return ProblemError(
         answers.STORE_REFUSED,
-        f"{reason}. Sending the request again helps only once the operator has corrected that; "
+        f"{reason}. Sending the request again helps only after the operator has fixed this; "
         "the log of the service has the reason.",
         headers={"Retry-After": str(_REFUSED_RETRY_AFTER_S)},
     ).response()
@@ -124,5 +124,5 @@ def _unexpected(error: Exception) -> Response:
     log.error("unexpected error", exc_info=error)
     return ProblemError(
         answers.INTERNAL_SERVER_ERROR,
-        "This is a fault of the service, not of the request; its log has more.",
+        "This is an error in the service, not in the request; its log has details.",
     ).response()

@@ -87,7 +87,7 @@ def body_too_large(limit_bytes: int) -> ProblemError:
     """Say how large a body may be, once it is decompressed."""
     return ProblemError(
         answers.BODY_TOO_LARGE,
-        f"A request body may have at most {limit_bytes} bytes, also once it is decompressed.",
+        f"A request body may have at most {limit_bytes} bytes, including after decompression.",
         limit_bytes=limit_bytes,
     )
 

@@ -38,7 +38,7 @@ def compose(settings: ApiSettings) -> Flask:
         stores.ensure_indexes()
     except (StoreUnavailableError, StoreRefusedError) as exc:
         # The courier creates the indexes as soon as the store allows it.
-        log.warning("starting without the store", error=str(exc))
+        log.warning("starting although the store does not answer", error=str(exc))
     marks = opened.enter_context(closing(PublishedMarks(stores.jobs)))
     return create_app(
         settings,

@@ -40,4 +40,4 @@ def _log_failure(state: RetryCallState) -> None:
     error = None if state.outcome is None else state.outcome.exception()
     # After the first failure, one line in ten is enough to show that it continues.
     if state.attempt_number % 10 == 1:
-        log.warning("waiting until it works again", error=repr(error), tries=state.attempt_number)
+        log.warning("retrying until it works", error=repr(error), tries=state.attempt_number)

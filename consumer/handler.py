@@ -168,9 +168,9 @@ class Handler:
         try:
             self.store.save(job, previous=previous)
         except StoreRefusedError as exc:
-            self._fail(previous, _refused("save what became of this job", exc))
+            self._fail(previous, _refused("save the result of this job", exc))
             return
-        log.info("finished" if job.is_finished else "given back", state=job.state.value)
+        log.info("finished" if job.is_finished else "returned", state=job.state.value)
 
     def _fail(self, job: Job, reason: Failure) -> None:
         """Fail a job: so small a save that the store has no reason to refuse it."""
@@ -191,7 +191,7 @@ class Handler:
         if job is None:
             return None
         if not self._claims.take(job):
-            log.info("dropped: another lane has it")
+            log.info("dropped: another lane holds the job")
             return None
         hands.callback(self._claims.drop, job)
         return job
@@ -212,14 +212,14 @@ class Handler:
         elif found.state is JobState.PENDING and found.fence == message.fence:
             # nx-27017 answers so while its disk is full. A job is never twice at one fence, so
             # nobody else can have had it meanwhile.
-            raise StoreUnavailableError("the store did not make a claim")
+            raise StoreUnavailableError("the store did not claim the job")
         elif found.state is not JobState.PROCESSING:
             log.info("dropped: the job has moved on", state=found.state.value)
         elif found.owner == self.owner and found.fence == message.fence + 1:
             return found
         else:
             # Its owner may be dead, but only the courier can tell that from an outage.
-            log.info("dropped: another consumer has it", owner=found.owner)
+            log.info("dropped: another consumer holds the job", owner=found.owner)
         return None
 
     def _moved(self, job: Job, outcome: Reply | EngineLostError) -> Job:
@@ -247,7 +247,7 @@ def _refused(what: str, error: StoreRefusedError) -> Failure:
 def _disposition_after(error: DarkroomError) -> Disposition:
     """Decide what becomes of a delivery when its job could not be moved."""
     if isinstance(error, StaleJobError):
-        log.info("somebody else moved the job first")
+        log.info("another process moved the job first")
         return Disposition.ACK
-    log.warning("giving the delivery back", reason=str(error))
+    log.warning("requeueing the delivery", reason=str(error))
     return Disposition.REQUEUE

@@ -53,7 +53,7 @@ class Heartbeat:
         try:
             self._registry.forget(self._describe().worker_id)
         except (StoreUnavailableError, StoreRefusedError) as exc:  # then the lease runs out
-            log.warning("could not leave the registry", error=str(exc))
+            log.warning("could not remove this worker from the registry", error=str(exc))
 
     def beat_now(self) -> None:
         """Beat at once: something has changed."""
@@ -69,9 +69,9 @@ class Heartbeat:
         try:
             self._tell(self._describe())
         except (StoreUnavailableError, StoreRefusedError) as exc:
-            log.warning("no heartbeat", error=str(exc))
+            log.warning("could not send a heartbeat", error=str(exc))
         except Exception:  # a consumer whose heartbeats end seems dead, whatever ended them
-            log.exception("no heartbeat")
+            log.exception("could not send a heartbeat")
         else:
             return self._interval_s
         return min(_REPEAT_AFTER_S, self._interval_s)

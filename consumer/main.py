@@ -90,7 +90,7 @@ def _deliveries(settings: ConsumerSettings, stop: Stop) -> RabbitDeliveries:
 def _engines(settings: ConsumerSettings, stopping: threading.Event) -> EnginePool:
     config, limits = _engine_config(settings), _limits(settings)
     if (asked := settings.engines * settings.engine_threads) > settings.cores:
-        log.warning("fewer threads than asked for: there are no more cores", asked=asked)
+        log.warning("using fewer threads than configured: there are no more cores", asked=asked)
     log.info(
         "engines",
         engines=settings.engine_count,

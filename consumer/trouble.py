@@ -14,7 +14,7 @@ class Trouble:
     """
 
     def __init__(self) -> None:
-        self.text = "it has not begun to consume"
+        self.text = "it has not started to consume"
         self.on_change: Callable[[], None] = lambda: None
 
     def note(self, text: str) -> None:

@@ -45,7 +45,7 @@ class _Warnings:
         if reason == self._reason and now_s < self._due_s:
             return
         self._reason, self._due_s = reason, now_s + _REPEAT_AFTER_S
-        log.warning("cut short until the next round", reason=reason)
+        log.warning("round ended early; continuing in the next", reason=reason)
 
     def forget(self) -> None:
         self._reason = ""

@@ -168,9 +168,11 @@ def _load_and_warm(name: str, config: EngineConfig) -> Model:
     try:
         classify(model, [PIL.Image.new("RGB", _WARM_UP_PX)], top_k=1)
     except NotFiniteError:  # over an image of one colour, that may be; others are to be seen
-        log.warning("the model gives no finite numbers for an image of one colour", model=name)
+        log.warning(
+            "the model returns numbers that are not finite for an image of one colour", model=name
+        )
     except BaseException as exc:
-        log.exception("the model failed at its first image", model=name)
+        log.exception("the model failed on its first image", model=name)
         raise ModelUnavailableError(f"its first image failed: {text_of(exc)}") from exc
     return model
 
@@ -187,7 +189,7 @@ def _load(name: str, config: EngineConfig) -> Model:
     except (ModelUnavailableError, MemoryError):
         raise
     except BaseException as exc:  # also what its code raises to end a program; others are served
-        log.exception("the model failed while it was loaded", model=name)
+        log.exception("loading the model failed", model=name)
         raise ModelUnavailableError(f"its code failed: {text_of(exc)}") from exc
 
 

@@ -143,7 +143,7 @@ def _ending_without_memory() -> Iterator[None]:
     try:
         yield
     except MemoryError:
-        log.exception("the engine was refused memory")
+        log.exception("the engine could not allocate memory")
         sys.exit(OUT_OF_MEMORY)
 
 

@@ -1,4 +1,4 @@
-"""The composition root of what is done with models by hand."""
+"""The composition root of `./start.sh model`."""
 
 import argparse
 import sys
@@ -39,14 +39,14 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./start.sh model")
     parser.add_argument(
-        "--relative-to", type=Path, default=Path(), help="where the paths of folders begin"
+        "--relative-to", type=Path, default=Path(), help="relative folders are relative to this one"
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     fetch = verbs.add_parser(
         "fetch",
         help="download and export models now, so that consumers need no access to the internet",
-        description="Download and export models, and report what will compute each, or why it "
-        "is unavailable. Fails if all of them are.",
+        description="Download and export models, and report the runtime of each, or why it is "
+        "unavailable. Fails if all of them are unavailable.",
     )
     fetch.add_argument("--all", action="store_true", help="fail if any of them is unavailable")
     fetch.add_argument(
@@ -55,23 +55,23 @@ def _parser() -> argparse.ArgumentParser:
     quantize = verbs.add_parser(
         "quantize",
         help="make a model that computes in fewer bits, with a report",
-        description="Make the model NAME-int8 or NAME-bf16 of the model NAME, and a report of "
-        "what it gains and loses. It is not installed where fewer than 99 of 100 photographs get "
-        "the same best label, or fewer than 100 photographs are there to judge by.",
+        description="Make the model NAME-int8 or NAME-bf16 from the model NAME, and report its "
+        "speed and accuracy. It is not installed if fewer than 99 of 100 photographs get the same "
+        "best label, or if there are fewer than 100 photographs.",
         epilog="A folder holds photographs, flat or in sub-folders; a sub-folder's name, or a "
-        "file labels.csv with lines of file,label, says what they show, in the model's words.",
+        "file labels.csv with lines of file,label, gives their labels, as the model spells them.",
     )
     quantize.add_argument(
-        "name", type=_model_name, metavar="NAME", help="a folder or torchvision's"
+        "name", type=_model_name, metavar="NAME", help="a folder in models/ or a torchvision model"
     )
     quantize.add_argument(
-        "--evaluate", metavar="FOLDER", required=True, help="compare the two on these"
+        "--evaluate", metavar="FOLDER", required=True, help="photographs to compare both models on"
     )
     quantize.add_argument(
-        "--calibrate", metavar="FOLDER", help="for int8: photographs of the usual kind, a hundred"
+        "--calibrate", metavar="FOLDER", help="for int8: about a hundred typical photographs"
     )
     quantize.add_argument("--to", choices=["int8", "bf16"], default="int8", help="default: int8")
-    quantize.add_argument("--force", action="store_true", help="install it all the same")
+    quantize.add_argument("--force", action="store_true", help="install it in any case")
     return parser
 
 
@@ -79,7 +79,7 @@ def _model_name(text: str) -> str:
     try:
         return TypeAdapter(ModelName).validate_python(text)
     except ValidationError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a model") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid model name") from None
 
 
 def _fetch(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
@@ -123,11 +123,11 @@ def _quantize(asked: argparse.Namespace, settings: ConsumerSettings) -> int:
     if not outcome.is_installed:
         reasons = "; ".join(outcome.report.shortcomings())
         sys.stderr.write(
-            f"darkroom: {name} is not installed: {reasons}. --force installs it all the same. "
-            f"The report is kept in {outcome.file}\n"
+            f"darkroom: {name} is not installed: {reasons}. --force installs it in any case. "
+            f"The report is in {outcome.file}\n"
         )
         return _REFUSED
-    sys.stdout.write(f"Installed: DARKROOM_MODELS={name} serves it.\n")
+    sys.stdout.write(f"Installed. To serve it: DARKROOM_MODELS={name}\n")
     return 0
 
 

@@ -26,7 +26,7 @@ from standalone.supervision import Supervisor
 from standalone.system import System
 
 _NOT_RUNNING_HERE: Final = "Darkroom is not running in this folder."
-# Those that we wrote; the logs of the servers are for whoever asks for them.
+# The logs of servers are shown only on request.
 _OUR_ROLES: Final = {"api", "consumer", "courier"}
 _ALL: Final = "all"
 _NOT_RUNNING: Final = 3  # as `systemctl status` has it
@@ -41,7 +41,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     settings = load_or_exit(StandaloneSettings)
     state_dir = settings.state_folder
-    os.umask(0o077)  # all that lies in the state is for its owner alone
+    os.umask(0o077)  # only the owner may read the state
     verbs: Mapping[str, Callable[[], int]] = {
         "up": lambda: _up(settings, stays=_stays_in_foreground(arguments)),
         "stop": lambda: _stop(Supervisor(state_dir)),
@@ -50,7 +50,7 @@ def main() -> int:
     }
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.chdir(state_dir)  # where the supervisor's paths begin
+        os.chdir(state_dir)  # the supervisor's paths are relative to it
         return verbs[arguments.verb]()
     except CannotStartError as exc:
         say(f"darkroom: {exc}")
@@ -65,19 +65,24 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./start.sh")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    up = verbs.add_parser("up", help="start the whole system").add_mutually_exclusive_group()
+    up = verbs.add_parser("up", help="start the system").add_mutually_exclusive_group()
     up.add_argument(
         "-d", "--detach", action="store_true", help="leave it running in the background"
     )
-    up.add_argument("--foreground", action="store_true", help="stay until Ctrl-C, terminal or not")
+    up.add_argument(
+        "--foreground", action="store_true", help="run until Ctrl-C, even without a terminal"
+    )
     verbs.add_parser("stop", help="stop it")
-    status = verbs.add_parser("status", help="show what runs")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status = verbs.add_parser("status", help="show the state of the system")
+    status.add_argument("--json", action="store_true", help="print JSON")
     logs = verbs.add_parser("logs", help="show the last lines of the logs")
     logs.add_argument(
-        "role", nargs="?", default="", help="one role; all: the servers too; default: our roles"
+        "role",
+        nargs="?",
+        default="",
+        help="one role, or `all` for every program; default: api, consumers, courier",
     )
-    logs.add_argument("-f", "--follow", action="store_true", help="and what is added to them")
+    logs.add_argument("-f", "--follow", action="store_true", help="follow the logs")
     return parser
 
 
@@ -91,8 +96,8 @@ def _up(settings: StandaloneSettings, *, stays: bool) -> int:
         return _say_that_it_runs(settings, supervisor)
     if leftovers := supervisor.leftovers():
         raise CannotStartError(
-            f"the supervisor is gone, but some of its programs still run: {describe(leftovers)}; "
-            "end them first: ./start.sh stop"
+            f"the supervisor has died, but these programs still run: {describe(leftovers)}; "
+            "stop them first: ./start.sh stop"
         )
     prepare(settings.state_folder)
     system = System(settings, supervisor)
@@ -103,7 +108,7 @@ def _up(settings: StandaloneSettings, *, stays: bool) -> int:
         facts = _settled_facts(supervisor)
         say(greeting(system.addresses, facts))
         if facts.obstacle:
-            say(f"It takes no images now: {facts.obstacle}")
+            say(f"It accepts no images now: {facts.obstacle}")
         if stays:
             say("Ctrl-C stops everything.")
             _wait_for_the_end(supervisor)
@@ -114,14 +119,14 @@ def _up(settings: StandaloneSettings, *, stays: bool) -> int:
 
 def _say_that_it_runs(settings: StandaloneSettings, supervisor: Supervisor) -> int:
     if others := differences(settings):
-        say("Darkroom is already running in this folder, with other settings:")
+        say("Darkroom is already running in this folder with other settings:")
         for other in others:
             say(f"  {other}")
-        say("To start it with these: ./start.sh stop, then this command again.")
+        say("To use the new settings, run ./start.sh stop, then this command again.")
         return 1
     addresses, facts = Addresses.kept(), _facts(supervisor)
     if addresses is None or not facts.is_ready:
-        say(f"Darkroom is already running in this folder, but is not ready: {facts.obstacle}")
+        say(f"Darkroom is already running in this folder, but it is not ready: {facts.obstacle}")
         return 0
     say("Darkroom is already running in this folder.")
     say(greeting(addresses, facts))
@@ -129,7 +134,7 @@ def _say_that_it_runs(settings: StandaloneSettings, supervisor: Supervisor) -> i
 
 
 def _settled_facts(supervisor: Supervisor) -> Facts:
-    """Ask again for a moment while models load: the api knows a second later than /readyz."""
+    """Ask again for a moment while models load: /models lags a second behind /readyz."""
     deadline = time.monotonic() + _MODELS_SETTLE_WITHIN_S
     while (facts := _facts(supervisor)).is_loading and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)
@@ -168,7 +173,7 @@ def _wait_for_the_end(supervisor: Supervisor) -> None:
 def _stop(supervisor: Supervisor) -> int:
     if not supervisor.is_running():
         if ended := supervisor.end_leftovers():
-            say(f"Ended what had outlived its supervisor: {describe(ended)}.")
+            say(f"Stopped programs that had outlived their supervisor: {describe(ended)}.")
         else:
             say(_NOT_RUNNING_HERE)
         return 0
@@ -199,8 +204,8 @@ def _status_of_nothing(leftovers: Sequence[Leftover], *, as_json: bool) -> int:
     else:
         say(_NOT_RUNNING_HERE)
         if leftovers:
-            say(f"Its supervisor is gone, but these still run: {describe(leftovers)}.")
-            say("./start.sh stop ends them.")
+            say(f"Its supervisor has died, but these programs still run: {describe(leftovers)}.")
+            say("To stop them: ./start.sh stop")
     return _NOT_RUNNING
 
 
@@ -211,8 +216,8 @@ def _logs(role: str, *, follow: bool) -> int:
     else:
         logs = [log for log, of in found.items() if of == role or (not role and of in _OUR_ROLES)]
     if not logs:
-        known = ", ".join(sorted(set(found.values()))) or "nothing yet"
-        say(f"There is no log of {role or 'our roles'}. There are logs of: {known}.")
+        known = ", ".join(sorted(set(found.values()))) or "none"
+        say(f"There are no logs of {role or 'the roles'}. Available logs: {known}.")
         return 1
     options = ["-n", _LOG_LINES] + (["-F"] if follow else [])
     return subprocess.call(["tail", *options, *logs])  # noqa: S603, S607 (POSIX has it everywhere)

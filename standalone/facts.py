@@ -30,7 +30,7 @@ class Facts:
         uptime_s: Since the start of the supervisor.
     """
 
-    obstacle: str = "it does not answer yet"
+    obstacle: str = "the API does not answer yet"
     models: Sequence[Mapping[str, Any]] = ()
     queue_depth: int | None = None
     oldest_waiting_s: float | None = None

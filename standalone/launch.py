@@ -64,7 +64,7 @@ def _wait_for_space(name: str, folder: Path) -> None:
     has_waited = False
     while shutil.disk_usage(folder).free < ENOUGH_TO_START_BYTES:
         if not has_waited:
-            print(f"{name} waits: the disk of {folder} is full", flush=True)  # noqa: T201 (the log)
+            print(f"{name} is waiting: the disk of {folder} is full", flush=True)  # noqa: T201 (the log)
         has_waited = True
         time.sleep(_LOOK_AGAIN_S)
 

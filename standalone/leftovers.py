@@ -33,7 +33,7 @@ def find_leftovers(run_dir: Path) -> list[Leftover]:
         recorded = Recorded.read(file)
         if recorded is not None and (pids := recorded.group()):
             found.append(Leftover(file.name.removesuffix(RECORD), tuple(sorted(pids))))
-    # First those that would start the others again.
+    # The supervisor first: it would restart the others.
     return sorted(found, key=lambda one: one.name != SUPERVISOR)
 
 

@@ -78,7 +78,7 @@ OWN_ANSWERS: Final = (
     OwnAnswer(
         codes=(405,),
         problem=answers.METHOD_NOT_ALLOWED,
-        detail="The server does not take requests with this method.",
+        detail="The server does not accept this method.",
     ),
     OwnAnswer(
         codes=(408,),
@@ -107,32 +107,31 @@ OWN_ANSWERS: Final = (
     OwnAnswer(
         codes=(429,),
         problem=answers.TOO_MANY_REQUESTS,
-        detail="One address may send ${DARKROOM_RATE_LIMIT} requests a second. " + _TRY_AGAIN,
+        detail="One address may send ${DARKROOM_RATE_LIMIT} requests per second. " + _TRY_AGAIN,
     ),
     # The template's own number, so that this limit has another problem than the one above.
     OwnAnswer(
         codes=(439,),
         problem=answers.TOO_MANY_CONNECTIONS,
-        detail="One address may have ${DARKROOM_CONNECTION_LIMIT} requests in hand at once. Wait "
+        detail="One address may have ${DARKROOM_CONNECTION_LIMIT} open requests at once. Wait "
         "for some of them to end, and try again after the number of seconds in Retry-After.",
     ),
     OwnAnswer(
         codes=(431, 494),
         problem=answers.HEADER_TOO_LARGE,
-        detail="A header may have at most 8192 bytes, all together 32768, and there may be 1000 of "
-        "them.",
+        detail="Each header may have at most 8192 bytes, all together 32768; there may be at "
+        "most 1000.",
     ),
     # nginx's own 500 means that it could not write a body to its disk.
     OwnAnswer(
         codes=(500,),
         problem=answers.STORAGE_FULL,
-        detail="The server could not write the request down: its disk is most likely full. "
-        + _TRY_AGAIN,
+        detail="The server could not store the request: its disk is probably full. " + _TRY_AGAIN,
     ),
     OwnAnswer(
         codes=(501,),
         problem=answers.NOT_IMPLEMENTED,
-        detail="The server does not know this transfer coding.",
+        detail="The server does not support this transfer coding.",
     ),
     OwnAnswer(
         codes=(502, 503, 504),
@@ -142,7 +141,7 @@ OWN_ANSWERS: Final = (
     OwnAnswer(
         codes=(505,),
         problem=answers.HTTP_VERSION_NOT_SUPPORTED,
-        detail="The server speaks HTTP/1.1 here.",
+        detail="Send the request as HTTP/1.1.",
     ),
 )
 

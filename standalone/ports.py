@@ -26,8 +26,9 @@ def refuse_taken_ports(ports: Iterable[Port]) -> None:
     for port in ports:
         if _is_taken(port.number):
             raise CannotStartError(
-                f"port {port.number} is taken by {_holder(port.number)}: stop that, or move the "
-                f"port with {port.setting}, or all ports: DARKROOM_PORT={_ANOTHER_PORT} ./start.sh"
+                f"port {port.number} is in use by {_holder(port.number)}: stop that, or choose "
+                f"another port with {port.setting}, or move all ports: "
+                f"DARKROOM_PORT={_ANOTHER_PORT} ./start.sh"
             )
 
 

@@ -68,8 +68,8 @@ class Credentials:
                 return cls(**json.loads(path.read_text()))
             except (ValueError, TypeError) as exc:
                 raise CannotStartError(
-                    f"{path} is damaged; move it away together with the folder mnesia beside it: "
-                    "RabbitMQ then starts empty, and waiting jobs are published again"
+                    f"{path} is damaged; move it and the folder mnesia beside it away: "
+                    "RabbitMQ then starts empty, and the courier publishes waiting jobs again"
                 ) from exc
         made = cls("darkroom", secrets.token_hex(16), secrets.token_hex(16).upper())
         write_private(path, json.dumps(asdict(made)))

@@ -36,7 +36,7 @@ def differences(settings: StandaloneSettings) -> list[str]:
 def _difference(name: str, kept: str, asked: str, *, is_secret: bool) -> str:
     variable = f"{PREFIX}{name.upper()}"
     if is_secret:
-        return f"{variable} is another"
+        return f"{variable} differs"
     return f"{variable} is {kept or 'empty'}, not {asked or 'empty'}"
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from common.cores import available_cores
 from common.settings.api import ApiSettings
+from common.settings.base import says
 from common.settings.consumer import ConsumerSettings
 from common.settings.courier import CourierSettings
 
@@ -31,7 +32,7 @@ class StandaloneSettings(ApiSettings, ConsumerSettings, CourierSettings):
     Ports that are not given follow ``port``, so that one setting moves a whole system.
     """
 
-    port: int = Field(8080, ge=1024, le=65_000, description="where the service answers")
+    port: int = Field(8080, ge=1024, le=65_000, description="the port of the service")
     mongo_port: int = _port(2, "the built-in store")
     amqp_port: int = _port(3, "the built-in RabbitMQ")
     management_port: int = _port(4, "RabbitMQ's management UI")
@@ -48,21 +49,21 @@ class StandaloneSettings(ApiSettings, ConsumerSettings, CourierSettings):
         1000,
         ge=1,
         le=1_000_000,
-        description="requests a second that one client address may send, and as many at once; "
+        description="requests that one client address may send per second, and as many at once; "
         "more are refused with 429",
     )
     connection_limit: int = Field(
         1000,
         ge=1,
         le=65_535,
-        description="requests that one client address may have in hand at once, also those whose "
-        "bodies still arrive; more are refused with 429",
+        description="requests of one client address that may be open at once, including those "
+        "whose bodies still arrive; more are refused with 429",
     )
     trusted_proxy: str = Field(
         "",
-        description="the proxy in front of nginx, whose `X-Forwarded-For` tells a client's "
-        "address: its own address, or a network; empty: none",
-        json_schema_extra={"allowed": "an address such as 192.0.2.1, or a network as 10.0.0.0/8"},
+        description="the address, or network, of the proxy in front of nginx, whose "
+        "`X-Forwarded-For` has the client's address; empty: none",
+        json_schema_extra=says("an address such as 192.0.2.1, or a network such as 10.0.0.0/8"),
     )
 
     @field_validator("trusted_proxy")
@@ -80,8 +81,8 @@ class StandaloneSettings(ApiSettings, ConsumerSettings, CourierSettings):
             number = getattr(self, name)
             if taken[number] > 1:
                 raise ValueError(
-                    f"DARKROOM_{name.upper()}={number} is not allowed; "
-                    "allowed: a port that no other DARKROOM_..._PORT has"
+                    f"DARKROOM_{name.upper()}={number} is invalid: "
+                    "expected a port that no other DARKROOM_..._PORT uses"
                 )
         return self
 

@@ -24,14 +24,14 @@ _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _CHOOSE_ANOTHER: Final = "choose another folder with DARKROOM_STATE_DIR"
 
 _WAYS_OUT: Final = {
-    errno.ENOSPC: "make space on that disk, or " + _CHOOSE_ANOTHER,
-    errno.EDQUOT: "make space in that quota, or " + _CHOOSE_ANOTHER,
-    errno.EROFS: "mount it for writing, or " + _CHOOSE_ANOTHER,
-    errno.EACCES: "give it to the user who starts Darkroom, or " + _CHOOSE_ANOTHER,
-    errno.EPERM: "give it to the user who starts Darkroom, or " + _CHOOSE_ANOTHER,
-    errno.ENOTDIR: "move the file away that stands where a folder should be",
-    errno.EEXIST: "move the file away that stands where a folder should be",
-    errno.EISDIR: "move the folder away that stands where a file should be",
+    errno.ENOSPC: "free space on that disk, or " + _CHOOSE_ANOTHER,
+    errno.EDQUOT: "free space in that quota, or " + _CHOOSE_ANOTHER,
+    errno.EROFS: "mount it writable, or " + _CHOOSE_ANOTHER,
+    errno.EACCES: "make the user who starts Darkroom its owner, or " + _CHOOSE_ANOTHER,
+    errno.EPERM: "make the user who starts Darkroom its owner, or " + _CHOOSE_ANOTHER,
+    errno.ENOTDIR: "a folder is needed here: move the file away",
+    errno.EEXIST: "a folder is needed here: move the file away",
+    errno.EISDIR: "a file is needed here: move the folder away",
 }
 
 
@@ -97,7 +97,7 @@ def _refuse_shared(folder: Path) -> None:
     )
     if is_shared:
         raise CannotStartError(
-            f"{folder} is not a folder of Darkroom's own; set DARKROOM_STATE_DIR to one, "
+            f"{folder} is not reserved for Darkroom; set DARKROOM_STATE_DIR to a folder that is, "
             f"such as {folder / 'darkroom'}"
         )
 
@@ -106,8 +106,8 @@ def _refuse_full(folder: Path) -> None:
     free_mib = shutil.disk_usage(folder).free // MEBIBYTE
     if free_mib < _ENOUGH_TO_START_MIB:
         raise CannotStartError(
-            f"the disk of {folder} is full: {free_mib} MiB are free, a start needs "
-            f"{_ENOUGH_TO_START_MIB}; {_WAYS_OUT[errno.ENOSPC]}"
+            f"the disk of {folder} is full: {free_mib} MiB are free, but a start needs "
+            f"{_ENOUGH_TO_START_MIB} MiB; {_WAYS_OUT[errno.ENOSPC]}"
         )
 
 
@@ -126,7 +126,7 @@ def _refuse_damaged(databases: Iterable[Path]) -> None:
         if fault := _damage(database):
             raise CannotStartError(
                 f"the store's file {database} is damaged ({fault}); restore it from a backup, or "
-                "move it away with the files -wal and -shm beside it to start with an empty store"
+                "move it and its -wal and -shm files away to start with an empty store"
             )
 
 

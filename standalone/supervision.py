@@ -83,7 +83,9 @@ class Supervisor:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as exc:
-                raise CannotStartError("another ./start.sh is at work here; wait for it") from exc
+                raise CannotStartError(
+                    "another ./start.sh is running in this folder; wait until it ends"
+                ) from exc
             self.is_ours = True
             self._forget_the_last_run()
             self._write_configuration(programs)
@@ -147,8 +149,8 @@ class Supervisor:
             pid = self.pid()
             if pid is None and asked is None and time.monotonic() > unseen_until:
                 raise CannotStartError(
-                    f"a process holds {self._state_dir / _LOCK_FILE}, but its number is unknown: "
-                    "find it with fuser or lsof, and end it"
+                    f"an unknown process holds {self._state_dir / _LOCK_FILE}: "
+                    "find it with fuser or lsof, and stop it"
                 )
             if pid is not None and time.monotonic() > deadline:
                 _signal(pid, signal.SIGKILL)
@@ -225,7 +227,7 @@ class Supervisor:
         while not self.processes():
             if time.monotonic() > deadline or not self.is_running():
                 said = Path("log/supervisor.err").read_text().strip()
-                raise CannotStartError(f"the supervisor does not start: {said}")
+                raise CannotStartError(f"the supervisor did not start: {said}")
             time.sleep(_PAUSE_S)
 
 

@@ -176,7 +176,7 @@ class System:
             raise CannotStartError("the system was stopped while it started")
         for process in processes:
             if process.is_failing:
-                raise self._failure(process.name, "ended at once")
+                raise self._failure(process.name, "exited at its start")
 
     def _refuse_unavailable_models(self) -> None:
         _, answer = ask(self.settings.port, "/models")

@@ -10,15 +10,16 @@ def describe_health() -> Description:
         "/healthz": {
             "get": {
                 "operationId": "isAlive",
-                "summary": "Liveness of the process that answers",
-                "responses": {"200": json_answer("It is alive", HealthView)} | problem_answers(),
+                "summary": "Check that the process is alive",
+                "responses": {"200": json_answer("The process is alive", HealthView)}
+                | problem_answers(),
             }
         },
         "/readyz": {
             "get": {
                 "operationId": "isReady",
-                "summary": "Whether a job handed in now would be classified soon",
-                "responses": {"200": json_answer("It is ready", ReadinessView)}
+                "summary": "Check whether a job submitted now would be classified soon",
+                "responses": {"200": json_answer("The service is ready", ReadinessView)}
                 | problem_answers(503),
             }
         },

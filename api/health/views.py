@@ -82,9 +82,12 @@ def _store_and_consumer(registry: WorkerRegistry) -> tuple[str, str]:
     except StoreUnavailableError:
         return "MongoDB does not answer", "unknown"
     except StoreForbiddenError:
-        return "MongoDB does not allow it: see DARKROOM_MONGO_URL and its user's rights", "unknown"
+        return (
+            "MongoDB denies access: check DARKROOM_MONGO_URL and the rights of its user",
+            "unknown",
+        )
     except StoreRefusedError:
-        return "MongoDB refuses the question: the log of the API says why", "unknown"
+        return "MongoDB refuses the query: the log of the API says why", "unknown"
     return OK, _what_consumers_lack(workers)
 
 
@@ -95,5 +98,5 @@ def _what_consumers_lack(workers: Sequence[WorkerRecord]) -> str:
     if not ready:
         return "no consumer has a model ready"
     if all(worker.trouble for worker in ready):
-        return f"no consumer consumes: {ready[0].trouble}"
+        return f"no consumer receives jobs: {ready[0].trouble}"
     return OK

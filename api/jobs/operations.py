@@ -14,26 +14,26 @@ _JOB_ID: Final = [{"name": "job_id", "in": "path", "required": True, "schema": {
 _KEY: Final = {
     "name": idempotency.HEADER,
     "in": "header",
-    "description": "a key of yours, new for each submission: one that is repeated "
-    "with its key gets the job of the first",
+    "description": "a key that you choose, new for each submission: repeating a "
+    "submission with its key returns the first job",
     "schema": {"type": "string", "maxLength": 255},
 }
 
 _LOCATION: Final = {
-    "Location": {"description": "where the result will appear", "schema": {"type": "string"}}
+    "Location": {"description": "the address of the job", "schema": {"type": "string"}}
 }
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}
 }
 _APPLIED: Final = {
     "Preference-Applied": {
-        "description": "the preference that was honoured; absent if too many requests waited",
+        "description": "the preference that was applied; absent if too many requests were waiting",
         "schema": {"type": "string"},
     }
 }
 _REPLAYED: Final = {
     idempotency.REPLAYED: {
-        "description": "`true` where an earlier submission with this key made the job",
+        "description": "`true` if an earlier submission with this key created the job",
         "schema": {"type": "string"},
     }
 }
@@ -51,21 +51,22 @@ def describe_jobs(settings: ApiSettings) -> Description:
 def _submit(settings: ApiSettings) -> Description:
     return {
         "operationId": "submitJob",
-        "summary": "Hand in an image",
+        "summary": "Submit an image",
         "description": (
             f"At most {settings.max_image_bytes} bytes and {settings.max_image_pixels} pixels; "
-            f"{', '.join(FORMATS)}. Options stand in the query, or in the fields of a form or of "
-            "JSON; one that stands in both must be the same. The body may be compressed "
+            f"{', '.join(FORMATS)}. Give options in the query, the form or the JSON; one in the "
+            "query and in the body must have the same value. The body may be compressed "
             f"(`Content-Encoding: {content_coding.ACCEPTED}`)."
         ),
         "parameters": [_KEY, _prefer(settings), _wait(settings), *_options_in_query()],
         "requestBody": {"required": True, "content": _forms_of_submission()},
         "responses": {
             "200": json_answer(
-                "The job, which has ended: after a wait, or before a repeated submission", JobView
+                "The job, which has ended: during the wait, or before a repeated submission",
+                JobView,
             )
             | {"headers": _LOCATION | _APPLIED | _REPLAYED},
-            "202": json_answer("The job, accepted and recorded", JobView)
+            "202": json_answer("The accepted job", JobView)
             | {"headers": _LOCATION | _RETRY_AFTER | _APPLIED | _REPLAYED},
         }
         | problem_answers(400, 413, 415, 422, 503),
@@ -87,10 +88,10 @@ def _forms_of_submission() -> Description:
 def _show(settings: ApiSettings) -> Description:
     return {
         "operationId": "showJob",
-        "summary": "One job, with its result once it has one",
+        "summary": "Get a job, with its result if it is done",
         "parameters": [*_JOB_ID, _wait(settings), _prefer(settings)],
         "responses": {
-            "200": json_answer("The job; while it is unfinished with Retry-After", JobView)
+            "200": json_answer("The job; with Retry-After while it is unfinished", JobView)
             | {"headers": _RETRY_AFTER | _APPLIED}
         }
         | problem_answers(404, 422, 503),
@@ -100,15 +101,15 @@ def _show(settings: ApiSettings) -> Description:
 def _remove() -> Description:
     return {
         "operationId": "removeJob",
-        "summary": "Cancel a job, or delete one that has ended",
+        "summary": "Cancel an unfinished job, or delete a finished one",
         "description": (
-            "A cancelled job keeps its record for the time of retention, and loses its image at "
-            "once. A second request deletes the record too."
+            "The image of a cancelled job is deleted at once; its record is kept for the "
+            "retention period. A second request deletes the record too."
         ),
         "parameters": _JOB_ID,
         "responses": {
-            "200": json_answer("The job, cancelled", JobView),
-            "204": {"description": "It had ended; it is deleted, and so is its image"},
+            "200": json_answer("The cancelled job", JobView),
+            "204": {"description": "The job had ended; it and its image are deleted"},
         }
         | problem_answers(404, 503),
     }
@@ -117,10 +118,10 @@ def _remove() -> Description:
 def _retry() -> Description:
     return {
         "operationId": "retryJob",
-        "summary": "A failed job again, under the same id",
+        "summary": "Retry a failed job under the same id, with a fresh set of attempts",
         "parameters": _JOB_ID,
         "responses": {
-            "202": json_answer("The job, waiting again", JobView)
+            "202": json_answer("The job, pending again", JobView)
             | {"headers": _LOCATION | _RETRY_AFTER}
         }
         | problem_answers(404, 409, 503),
@@ -131,8 +132,8 @@ def _wait(settings: ApiSettings) -> Description:
     return {
         "name": waiting.PREFERENCE,
         "in": "query",
-        "description": "answer once the job has ended, or after this many seconds; at once if "
-        "too many requests wait already",
+        "description": "answer when the job ends, or after this many seconds; at once if too "
+        "many requests are waiting",
         "schema": {"type": "integer", "minimum": 0, "maximum": settings.max_wait_s},
     }
 
@@ -141,7 +142,7 @@ def _prefer(settings: ApiSettings) -> Description:
     return {
         "name": "Prefer",
         "in": "header",
-        "description": "`wait=n`, as in RFC 7240: answer once the job has ended, or after n "
+        "description": "`wait=n`, as in RFC 7240: answer when the job ends, or after n "
         f"seconds, at most {settings.longest_wait_s}",
         "schema": {"type": "string", "examples": ["wait=10"]},
     }

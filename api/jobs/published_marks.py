@@ -47,7 +47,11 @@ class PublishedMarks:
             try:
                 self._store.mark_published(*jobs)
             except (StoreUnavailableError, StoreRefusedError) as exc:
-                log.warning("the courier publishes jobs again", jobs=len(jobs), reason=str(exc))
+                log.warning(
+                    "could not record publications; the courier publishes the jobs again",
+                    jobs=len(jobs),
+                    reason=str(exc),
+                )
 
     def _waiting(self) -> Iterator[Job]:
         while True:

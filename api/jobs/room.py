@@ -89,7 +89,7 @@ class Room:
         usage = self._usage(or_measure_above=most // 2 - more)
         if usage is None or usage.used_bytes + more <= most:
             return ""
-        return f"stored images and records may take {most} bytes, and take {usage.used_bytes}"
+        return f"stored images and records take {usage.used_bytes} bytes, of at most {most}"
 
     def _usage(self, *, or_measure_above: int | None = None) -> StoreUsage | None:
         """Return the store's usage, with what was stored since; None if it reports none."""
@@ -112,7 +112,7 @@ class Room:
         try:
             self._measured = self._meter.measure()
         except StoreRefusedError as exc:  # the user of the database may lack the right
-            log.warning("the store gives no counts", reason=str(exc))
+            log.warning("the store does not report its usage", reason=str(exc))
             self._measured = None
         self._measured_s = time.monotonic()
         self._stored_since_bytes = 0

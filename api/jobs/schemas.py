@@ -70,13 +70,15 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = Field(None, max_length=200, description="which model; see GET /models")
+    model: str | None = Field(
+        None, max_length=200, description="the name of the model; see GET /models"
+    )
     top_k: int = Field(
         5, ge=1, le=MAX_TOP_K, description="how many predictions to return; 5 if not given"
     )
     metadata: Metadata = Field(
         default_factory=dict,
-        description="a flat object of yours, returned with the job; at most 4096 bytes as JSON",
+        description="a flat object that the job returns unchanged; at most 4096 bytes as JSON",
     )
 
     @model_validator(mode="before")
@@ -137,14 +139,14 @@ class ImageView(BaseModel):
     height: int
     # Any value in the record: a later version may know more sources.
     source: str = Field(
-        description="how it was handed in", examples=["multipart", "body", "base64"]
+        description="how the image was sent", examples=["multipart", "body", "base64"]
     )
 
 
 class PredictionView(BaseModel):
     label: str
     probability: float = Field(
-        description="softmax over all labels of the model",
+        description="the softmax over all labels of the model",
         # Described, not enforced: rounding in a predictor may exceed it.
         json_schema_extra={"minimum": 0, "maximum": 1},
     )
@@ -154,11 +156,11 @@ class ResultView(BaseModel):
     predictions: list[PredictionView] = Field(description="the most probable first")
     model: str
     model_version: str = Field(
-        description="a digest of all that decides its answers: weights, labels, preprocessing, ..."
+        description="a digest of everything that decides the answers: weights, labels, ..."
     )
-    queue_ms: float = Field(description="from the record to the claim")
+    queue_ms: float = Field(description="from the record of the job to its claim")
     inference_ms: float = Field(
-        description="decoding, preprocessing and the model; that for the whole batch, if it was one"
+        description="decoding, preprocessing and the model; in a batch, for all its images"
     )
 
 
@@ -177,24 +179,24 @@ class JobView(BaseModel):
     """A job as a client sees it. Members without a value are absent."""
 
     id: str
-    state: JobState = Field(description="`done`, `failed` and `cancelled` are ends")
+    state: JobState = Field(description="`done`, `failed` and `cancelled` are final")
     model: str
     top_k: int
     image: ImageView
     metadata: dict[str, JsonValue]
-    attempts: int = Field(description="how often a consumer took the job up")
+    attempts: int = Field(description="how often a consumer claimed the job")
     created_at: datetime
     published_at: datetime | None = Field(
         None,
-        description="when it was noted that its message reached the queue; absent where a consumer "
-        "was quicker",
+        description="when the service recorded that the message reached the queue; absent if a "
+        "consumer was faster",
     )
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    result: ResultView | None = Field(None, description="there once the state is `done`")
-    error: FailureView | None = Field(None, description="there once the state is `failed`")
+    result: ResultView | None = Field(None, description="present if the state is `done`")
+    error: FailureView | None = Field(None, description="present if the state is `failed`")
     setbacks: list[SetbackView] | None = Field(
-        None, description="what happened at each attempt that came to nothing"
+        None, description="why each unsuccessful attempt ended"
     )
 
     @classmethod

@@ -139,7 +139,7 @@ class Submission:
 
     def _refuse_without_room(self, image_bytes: int) -> None:
         if shortage := self.room.shortage(image_bytes):
-            log.warning("refused: there is no room", shortage=shortage)
+            log.warning("refused: there is no space", shortage=shortage)
             raise storage_full(f"The image was not accepted: {shortage}.")
 
     def _publish(self, job: Job) -> None:

@@ -10,7 +10,7 @@ def describe_models() -> Description:
         "/models": {
             "get": {
                 "operationId": "listModels",
-                "summary": "What can be asked for",
+                "summary": "List the models",
                 "responses": {"200": json_answer("The models", ModelList)} | problem_answers(503),
             }
         }

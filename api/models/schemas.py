@@ -11,23 +11,27 @@ class ModelView(BaseModel):
     name: str
     state: ModelState
     default: bool
-    reason: str | None = Field(None, description="why it is unavailable")
+    reason: str | None = Field(None, description="why the model is unavailable")
     version: str | None = Field(
         None,
-        description="a digest of all that decides its answers: weights, labels, preprocessing, ...",
+        description="a digest of everything that decides the answers: weights, labels, ...",
     )
-    labels: int | None = Field(None, description="how many labels it tells apart")
+    labels: int | None = Field(None, description="the number of its labels")
     description: str | None = None
     precision: str | None = Field(
-        None, description="what it computes in", examples=["float32", "half", "bfloat16", "int8"]
+        None,
+        description="the type of its arithmetic",
+        examples=["float32", "half", "bfloat16", "int8"],
     )
     runtime: str | None = Field(
         None,
-        description="onnx, openvino, torch, or predictor: code of its own",
+        description="onnx, openvino, torch, or predictor (the model is Python code)",
     )
-    remark: str | None = Field(None, description="what is not as it was asked for, or not exact")
-    threads: int | None = Field(None, description="how many compute one image")
-    engines: int | None = Field(None, description="how many processes of a consumer serve it")
+    remark: str | None = Field(
+        None, description="how the model differs from what the settings ask for"
+    )
+    threads: int | None = Field(None, description="how many threads compute one image")
+    engines: int | None = Field(None, description="how many engines of a consumer serve the model")
 
     @classmethod
     def of(cls, model: ServedModel, *, default: str) -> Self:

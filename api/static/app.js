@@ -1,5 +1,5 @@
-// Choose images, hand them in, follow their tickets. Nothing is kept; text from outside
-// goes into the page as textContent only.
+// Choose images, upload them, follow their jobs. Nothing is stored in the browser. Text from
+// outside goes into the page as textContent only.
 
 import { Problem, ask, pause, persist } from "./http.js";
 
@@ -12,7 +12,7 @@ const FINISHED = new Set(["done", "failed", "cancelled"]);
 const CANCELLABLE = new Set(["pending", "processing"]);
 
 const IN_WORDS = {
-  waiting: "Waiting to be handed in",
+  waiting: "Waiting to upload",
   pending: "In the queue",
   processing: "Being classified",
   cancelling: "Being cancelled",
@@ -29,7 +29,7 @@ const { image: imageField, model: modelField, top_k: topKField } = form.elements
 
 // The chosen images
 
-/** Add dropped or pasted files to those in the field, which is the one place they are in. */
+/** Add dropped or pasted files to those in the field, the only place that holds them. */
 function choose(files) {
   const all = new DataTransfer();
   for (const file of [...imageField.files, ...files]) all.items.add(file);
@@ -40,7 +40,7 @@ function choose(files) {
 function showChosen() {
   const files = [...imageField.files];
   byId("chosen").replaceChildren(...files.map((file) => element("li", file.name)));
-  byId("hand-in").textContent = files.length > 1 ? `Hand in ${files.length} images` : "Hand in";
+  byId("upload").textContent = files.length > 1 ? `Upload ${files.length} images` : "Upload";
 }
 
 // The samples
@@ -64,10 +64,10 @@ function sampleItem(path) {
   const { root, parts } = fromTemplate("sample");
   const name = path.split("/").at(-1);
   parts.image.src = path;
-  parts.button.setAttribute("aria-label", `Hand in ${name}`);
+  parts.button.setAttribute("aria-label", `Upload ${name}`);
   parts.button.addEventListener("click", async () => {
     try {
-      handInAll([createTicket(await sampleFile(path, name), options())]);
+      uploadAll([createTicket(await sampleFile(path, name), options())]);
     } catch (error) {
       showReadiness(error);
     }
@@ -84,7 +84,7 @@ async function sampleFile(path, name) {
 
 // Tickets
 
-/** Make a ticket at the top of the list for one image and what is asked of it. */
+/** Add a ticket for one image and its options at the top of the list. */
 function createTicket(file, options) {
   const { root, parts } = fromTemplate("ticket");
   const abort = new AbortController();
@@ -98,7 +98,7 @@ function createTicket(file, options) {
   parts.preview.src = url;
   parts.cancel.setAttribute("aria-label", `Cancel ${file.name}`);
   parts.cancel.addEventListener("click", () => {
-    abort.abort(); // what becomes of the job is told by the answer to this alone
+    abort.abort(); // only the answer to the cancellation decides what is shown
     cancel(ticket).catch((problem) => showProblem(ticket, problem));
     parts.remove.focus();
   });
@@ -115,7 +115,7 @@ function createTicket(file, options) {
   return ticket;
 }
 
-async function handIn(ticket) {
+async function upload(ticket) {
   const body = new FormData();
   body.append("image", ticket.file, ticket.file.name);
   for (const [name, value] of Object.entries(ticket.options)) body.append(name, value);
@@ -123,7 +123,7 @@ async function handIn(ticket) {
   const headers = { "Idempotency-Key": newKey() };
   const options = { method: "POST", body, headers, signal: ticket.signal };
   const { body: job } = await persist("/jobs", options, (problem, pauseMs) =>
-    showTrouble(ticket, "Not handed in yet", problem, pauseMs),
+    showTrouble(ticket, "Not uploaded yet", problem, pauseMs),
   );
   ticket.parts.link.textContent = job.id;
   ticket.parts.link.href = ticket.url = jobUrl(job.id);
@@ -133,13 +133,13 @@ async function handIn(ticket) {
   return job;
 }
 
-/** Make 128 random bits; crypto.randomUUID is there on secure origins only. */
+/** Make 128 random bits; crypto.randomUUID exists on secure origins only. */
 function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Poll, soon at first and then as seldom as Retry-After says, until the job is finished. */
+/** Poll until the job has ended: soon at first, then as seldom as Retry-After says. */
 async function follow(ticket, job) {
   let pauseMs = FIRST_POLL_MS;
   while (!FINISHED.has(job.state)) {
@@ -153,7 +153,7 @@ async function follow(ticket, job) {
   }
 }
 
-/** Take the job back; one that has ended by now is deleted, which comes to the same here. */
+/** Cancel the job. If it has just ended, this deletes it, which looks the same here. */
 async function cancel(ticket) {
   showState(ticket, "cancelling");
   await persist(ticket.url, { method: "DELETE" }, (problem, pauseMs) =>
@@ -162,11 +162,11 @@ async function cancel(ticket) {
   showState(ticket, "cancelled");
 }
 
-/** Hand images in one by one, which spares a busy service, and follow each meanwhile. */
-async function handInAll(tickets) {
+/** Upload images one by one, which spares a busy service, and follow each meanwhile. */
+async function uploadAll(tickets) {
   for (const ticket of tickets) {
     try {
-      const job = await handIn(ticket);
+      const job = await upload(ticket);
       follow(ticket, job).catch((error) => showEnd(ticket, error));
     } catch (error) {
       showEnd(ticket, error);
@@ -184,7 +184,7 @@ function showState(ticket, state, headline = IN_WORDS[state] ?? state, detail = 
   ticket.root.dataset.state = state;
   ticket.parts.detail.textContent = detail;
   ticket.parts.cancel.hidden = !CANCELLABLE.has(state);
-  // It is read aloud when it changes, so it says whose it is, and stays when it is the same.
+  // Screen readers read each change, so include the name, and change only what differs.
   if (ticket.parts.headline.lastChild?.textContent === headline) return;
   const name = element("span", `${ticket.file.name}: `, "unseen");
   ticket.parts.headline.replaceChildren(name, headline);
@@ -274,7 +274,7 @@ function modelOption({ name, state }) {
   return option;
 }
 
-/** Say more of the chosen model, and why others cannot be had. */
+/** Describe the chosen model, and say why others are unavailable. */
 function showChoice() {
   const chosen = models.find(({ name }) => name === modelField.value);
   const labels = chosen?.labels && `${chosen.labels} labels`;
@@ -324,7 +324,7 @@ form.addEventListener("submit", (event) => {
   const tickets = [...imageField.files].map((file) => createTicket(file, asked));
   imageField.value = "";
   showChosen();
-  handInAll(tickets);
+  uploadAll(tickets);
 });
 form.addEventListener("input", showChoice);
 form.addEventListener("change", showChoice); // not every browser sends "input" for a list

@@ -3,10 +3,10 @@
 const FIRST_RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
-// Worth the same request again later; 0 stands for no answer at all.
+// Statuses after which the same request may succeed; 0 means no answer.
 const TEMPORARY = new Set([0, 429, 502, 503, 504]);
 
-/** An answer that is no success, as problem details (RFC 9457). */
+/** An unsuccessful answer, as problem details (RFC 9457). */
 export class Problem extends Error {
   constructor(status, title, detail, retryAfterMs = 0) {
     super(detail);
@@ -30,7 +30,7 @@ export async function ask(url, options = {}) {
     response = await fetch(url, { cache: "no-store", ...options });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw new Problem(0, "The service cannot be reached", "It may be stopped, or the network away");
+    throw new Problem(0, "The service cannot be reached", "It may be stopped, or the network may be down");
   }
   const retryAfterMs = 1_000 * (Number(response.headers.get("Retry-After")) || 0);
   const body = await response.json().catch(() => null);
@@ -39,7 +39,7 @@ export async function ask(url, options = {}) {
   throw new Problem(response.status, title, body?.detail ?? "", retryAfterMs);
 }
 
-/** Ask until there is a lasting answer; tell of each failure and of the pause after it. */
+/** Ask until the answer is not a temporary failure; report each failure and the pause after it. */
 export async function persist(url, options, tell) {
   for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS)) {
     try {

@@ -82,7 +82,7 @@ class _Unreadable:
             count = self._count(record_id)
         if count is not None and (count <= _LOGGED_ONE_BY_ONE or count % _LOGGED_ONE_BY_ONE == 0):
             log.warning(
-                "passed over a record that this version cannot read",
+                "skipped a record that this version cannot read",
                 kind=self._kind,
                 record=record_id,
                 reason=reason,

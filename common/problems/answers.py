@@ -29,7 +29,7 @@ JSON_TOO_LARGE: Final = HttpProblem(
     name="json-too-large",
     title="The JSON is too large",
     status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    in_answers="the JSON has more than `limit_bytes` beside the text of the member `base64`",
+    in_answers="the JSON has more than `limit_bytes` besides the member `base64`",
 )
 BODY_TOO_LARGE: Final = HttpProblem(
     name="body-too-large",
@@ -42,13 +42,13 @@ FORM_BROKEN: Final = HttpProblem(
     name="form-broken",
     title="The form cannot be read",
     status=HTTPStatus.BAD_REQUEST,
-    in_answers="the body is not `multipart/form-data`; the `detail` says what is missing",
+    in_answers="the body is not valid `multipart/form-data`; the `detail` says why",
 )
 FORM_TOO_LARGE: Final = HttpProblem(
     name="form-too-large",
     title="The form is too large",
     status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    in_answers="too many parts, or the image came as a text field: send it as a file",
+    in_answers="too many parts, or the image was sent as a text field: send it as a file",
 )
 IMAGE_TOO_LARGE: Final = HttpProblem(
     name="image-too-large",
@@ -71,7 +71,7 @@ CONTENT_ENCODING_UNSUPPORTED: Final = HttpProblem(
     name="content-encoding-unsupported",
     title="The content coding is not supported",
     status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    in_answers="send the body as it is, or compressed with gzip",
+    in_answers="send the body uncompressed, or compressed with gzip",
 )
 CONTENT_ENCODING_BROKEN: Final = HttpProblem(
     name="content-encoding-broken",
@@ -83,8 +83,8 @@ CONTENT_ENCODING_COSTLY: Final = HttpProblem(
     name="content-encoding-costly",
     title="The body takes too long to decompress",
     status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    in_answers="decompressing the body takes far more work than the output of any compressor; "
-    "send it as it is",
+    in_answers="decompressing the body takes far more work than its size explains; send it "
+    "uncompressed",
 )
 IMAGE_TOO_MANY_PIXELS: Final = HttpProblem(
     name="image-too-many-pixels",
@@ -96,7 +96,7 @@ ONE_IMAGE_EXPECTED: Final = HttpProblem(
     name="one-image-expected",
     title="Exactly one image is expected",
     status=HTTPStatus.UNPROCESSABLE_ENTITY,
-    in_answers="exactly one file, named `image`",
+    in_answers="send exactly one file, in the field `image`",
 )
 BASE64_BROKEN: Final = HttpProblem(
     name="base64-broken",
@@ -108,32 +108,32 @@ IDEMPOTENCY_KEY_BROKEN: Final = HttpProblem(
     name="idempotency-key-broken",
     title="The Idempotency-Key is not valid",
     status=HTTPStatus.BAD_REQUEST,
-    in_answers="1 to 255 visible ASCII characters",
+    in_answers="the key must be 1 to 255 visible ASCII characters",
 )
 IDEMPOTENCY_KEY_REUSED: Final = HttpProblem(
     name="idempotency-key-reused",
     title="The Idempotency-Key was used for another request",
     status=HTTPStatus.UNPROCESSABLE_ENTITY,
-    in_answers="the key belongs to another request; send a new one",
+    in_answers="use a new key for a different request",
 )
 INVALID_FIELDS: Final = HttpProblem(
     name="invalid-fields",
     title="Some fields are not valid",
     status=HTTPStatus.UNPROCESSABLE_ENTITY,
-    in_answers="`errors` names each field and what it may be; one that stands in the query and in "
-    "the body must have the same value",
+    in_answers="`errors` names each field and what it may be; a field in both the query and the "
+    "body must have the same value",
 )
 MODEL_UNKNOWN: Final = HttpProblem(
     name="model-unknown",
     title="There is no such model",
     status=HTTPStatus.UNPROCESSABLE_ENTITY,
-    in_answers="`models` lists those that there are",
+    in_answers="`models` lists the available names",
 )
 JOB_NOT_FOUND: Final = HttpProblem(
     name="job-not-found",
     title="The job is unknown or expired",
     status=HTTPStatus.NOT_FOUND,
-    in_answers="never accepted, deleted, or its retention period has expired",
+    in_answers="it was never accepted, it was deleted, or its retention period has expired",
 )
 JOB_NOT_FAILED: Final = HttpProblem(
     name="job-not-failed",
@@ -145,27 +145,27 @@ JOB_UNREADABLE: Final = HttpProblem(
     name="job-unreadable",
     title="The record of the job cannot be read",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="the job is there, but this version cannot read its record: a later version wrote "
+    in_answers="the job exists, but this version cannot read its record: a later version wrote "
     f"it, or it is damaged. Nothing was changed; {_AGAIN}, once the later version runs",
 )
 REQUEST_EXPIRED: Final = HttpProblem(
     name="request-expired",
     title="The request waited too long",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="the service was too busy to take the request before nginx gave it up; nothing was "
-    "changed",
+    in_answers="the service was too busy to handle the request before nginx gave up; nothing was "
+    f"changed; {_AGAIN}",
 )
 JOB_BUSY: Final = HttpProblem(
     name="job-busy",
-    title="The job is being moved by others",
+    title="The job keeps changing state",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers=f"others kept moving the job while it was to be cancelled; {_AGAIN}",
+    in_answers=f"the job kept changing while it was being cancelled; {_AGAIN}",
 )
 MODEL_UNAVAILABLE: Final = HttpProblem(
     name="model-unavailable",
     title="The model is unavailable",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="the `detail` says why; after `Retry-After` it may be there",
+    in_answers="the `detail` says why; it may be available after `Retry-After`",
     in_jobs="the consumer does not serve the model",
 )
 STORAGE_FULL: Final = HttpProblem(
@@ -173,42 +173,41 @@ STORAGE_FULL: Final = HttpProblem(
     title="The storage is full",
     # Not 507: RFC 4918 forbids repeating a request that was answered with it.
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="a disk, or `DARKROOM_MAX_STORED_BYTES`, has no space for it, and nothing was "
-    f"changed; {_AGAIN}, or delete jobs",
-    from_nginx=f"nginx could not write the body to its disk, which is full; {_AGAIN}",
+    in_answers="a disk is full, or `DARKROOM_MAX_STORED_BYTES` is reached; nothing was changed; "
+    f"{_AGAIN}, or delete jobs",
+    from_nginx=f"nginx could not write the body to its disk; {_AGAIN}",
 )
 STORE_UNAVAILABLE: Final = HttpProblem(
     name="store-unavailable",
     title="The store is unavailable",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers=f"the database does not answer; {_AGAIN}, a submission with its `Idempotency-Key`",
+    in_answers=f"the database does not answer; {_AGAIN}; repeat a submission with its "
+    "`Idempotency-Key`",
 )
 STORE_REFUSED: Final = HttpProblem(
     name="store-refused",
     title="The store refused",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="the database answers, but refuses or does not allow what the service asks; its "
-    "operator finds the reason in the log",
+    in_answers="the database refused the operation, or does not permit it; the log of the "
+    "service has the reason",
     in_jobs="MongoDB refused to store the result, or to return the image; the `detail` has its "
-    "words",
+    "message",
 )
 NOT_READY: Final = HttpProblem(
     name="not-ready",
     title="The service is not ready",
     status=HTTPStatus.SERVICE_UNAVAILABLE,
-    in_answers="`/readyz` only: `checks` says what is wrong and what to do, "
-    "[reliability.md](reliability.md#ready-or-not) has more",
+    in_answers="only from `/readyz`: `checks` says what is wrong and what to do; "
+    "[operations.md](operations.md#ready-or-not) has more",
 )
 INTERNAL_SERVER_ERROR: Final = of_http(
-    HTTPStatus.INTERNAL_SERVER_ERROR, in_answers="a fault of the service; its log has more"
+    HTTPStatus.INTERNAL_SERVER_ERROR, in_answers="an error in the service; its log has details"
 )
 
-BAD_REQUEST: Final = of_http(
-    HTTPStatus.BAD_REQUEST, from_nginx="the request is not HTTP that nginx understands"
-)
+BAD_REQUEST: Final = of_http(HTTPStatus.BAD_REQUEST, from_nginx="the request is not valid HTTP")
 NOT_FOUND: Final = of_http(HTTPStatus.NOT_FOUND, from_nginx="there is nothing at this address")
 METHOD_NOT_ALLOWED: Final = of_http(
-    HTTPStatus.METHOD_NOT_ALLOWED, from_nginx="nginx takes no requests with this method"
+    HTTPStatus.METHOD_NOT_ALLOWED, from_nginx="nginx does not accept this method"
 )
 REQUEST_TIMEOUT: Final = of_http(
     HTTPStatus.REQUEST_TIMEOUT, from_nginx="the request did not arrive in time"
@@ -220,27 +219,27 @@ URI_TOO_LONG: Final = HttpProblem(
     name="uri-too-long",
     title="URI Too Long",
     status=HTTPStatus.REQUEST_URI_TOO_LONG,
-    from_nginx="a request line may have 8 KiB",
+    from_nginx="a request line may have at most 8 KiB",
 )
 TOO_MANY_REQUESTS: Final = of_http(
     HTTPStatus.TOO_MANY_REQUESTS,
-    from_nginx=f"one address may send `DARKROOM_RATE_LIMIT` requests a second; {_AGAIN}",
+    from_nginx=f"one address may send `DARKROOM_RATE_LIMIT` requests per second; {_AGAIN}",
 )
 TOO_MANY_CONNECTIONS: Final = HttpProblem(
     name="too-many-connections",
     title="Too Many Connections",
     status=HTTPStatus.TOO_MANY_REQUESTS,
-    from_nginx="one address may have `DARKROOM_CONNECTION_LIMIT` requests in hand at once; wait "
+    from_nginx="one address may have `DARKROOM_CONNECTION_LIMIT` open requests at once; wait "
     "for some of them to end",
 )
 HEADER_TOO_LARGE: Final = HttpProblem(
     name="header-too-large",
     title="Request Header Fields Too Large",
     status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    from_nginx="a header may have 8 KiB, all of them together 32 KiB, and there may be 1000",
+    from_nginx="each header may have at most 8 KiB, all together 32 KiB; at most 1000 headers",
 )
 NOT_IMPLEMENTED: Final = of_http(
-    HTTPStatus.NOT_IMPLEMENTED, from_nginx="nginx does not know this transfer coding"
+    HTTPStatus.NOT_IMPLEMENTED, from_nginx="nginx does not support this transfer coding"
 )
 HTTP_VERSION_NOT_SUPPORTED: Final = of_http(
     HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, from_nginx="send the request as HTTP/1.1"

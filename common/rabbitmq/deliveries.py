@@ -130,7 +130,7 @@ class _Consumption:
         # A message that was on its way at one check has been delivered by the next.
         if self._passed_over is None or self._passed_over != before:
             return False
-        log.warning("messages wait, but none is delivered: consuming anew")
+        log.warning("messages are waiting, but none is delivered: subscribing again")
         return True
 
     def _on_delivery(
@@ -154,7 +154,7 @@ class _Consumption:
         try:
             self._connection.add_callback_threadsafe(lambda: self._settle(tag, handled))
         except AMQPError:
-            log.info("not acked: the connection was lost, and the delivery comes again")
+            log.info("not acked: the connection was lost, so RabbitMQ delivers the message again")
 
     def _settle(self, tag: int, handled: Handled) -> None:
         self._unsettled.discard(tag)

@@ -39,7 +39,7 @@ _TO_NOBODY: Final = "probe"  # a routing key without a binding
 
 _UNKNOWN: Final = "RabbitMQ has not answered yet"
 _IN_ALARM: Final = (
-    "RabbitMQ has an alarm and takes no messages: give it memory or disk space "
+    "RabbitMQ has an alarm and accepts no messages: give it memory or disk space "
     "(rabbitmqctl status names the alarm)"
 )
 
@@ -84,7 +84,7 @@ class RabbitPublisher:
         """
         session = self._session
         if session is None or not session.accepts:
-            raise BrokerUnavailableError(self.trouble or "RabbitMQ takes no messages now")
+            raise BrokerUnavailableError(self.trouble or "RabbitMQ accepts no messages now")
         confirm = session.send(message)
         try:
             confirm.result(self._timeout_s)
@@ -109,7 +109,7 @@ class RabbitPublisher:
                 with suppress(AMQPError, OSError):  # raised only when the publisher is closed
                     patiently(self._serve)
             except Exception:  # whatever it is: without this thread nothing is published
-                log.exception("the connection to RabbitMQ failed, and is opened anew")
+                log.exception("the connection to RabbitMQ failed; reconnecting")
             self._closing.wait(_REOPEN_AFTER_S)
 
     def _serve(self) -> None:
@@ -169,7 +169,7 @@ class _Session:
         if self._channel is None:
             return self._end
         if self.is_silent:
-            return "RabbitMQ does not confirm what it is sent"
+            return "RabbitMQ does not confirm messages"
         if time.monotonic() - self._refused_s < _REFUSAL_COUNTS_S:
             return f"RabbitMQ refused the last message: the queue {QUEUE!r} is broken or full"
         return ""
@@ -273,12 +273,12 @@ class _Session:
         self._close()  # the next connection declares the queue again
 
     def _on_blocked(self, _connection: SelectConnection, _frame: object) -> None:
-        log.warning("RabbitMQ takes no messages: it has an alarm")
+        log.warning("RabbitMQ accepts no messages: it has an alarm")
         self._is_blocked = True
-        self._refuse_unconfirmed("RabbitMQ has an alarm and takes no messages")
+        self._refuse_unconfirmed("RabbitMQ has an alarm and accepts no messages")
 
     def _on_unblocked(self, _connection: SelectConnection, _frame: object) -> None:
-        log.info("RabbitMQ takes messages again")
+        log.info("RabbitMQ accepts messages again")
         self._is_blocked = False
 
     def _on_channel_closed(self, reason: Exception) -> None:
@@ -302,8 +302,8 @@ class _Session:
 
     def _end_if_silent(self) -> None:
         if self.is_silent and not self._is_blocked:
-            log.warning("RabbitMQ owes a confirm: connecting anew")
-            self._end = "RabbitMQ does not confirm what it is sent"
+            log.warning("a confirm from RabbitMQ is overdue; reconnecting")
+            self._end = "RabbitMQ does not confirm messages"
             self._close()
 
     def _close(self) -> None:

@@ -113,7 +113,7 @@ class RabbitQueues:
                 declared = channel.queue_declare(QUEUE, passive=True)
             except ChannelClosedByBroker as exc:
                 self._declare_missing(exc)
-                log.warning("the queue was missing, with all that was in it", queue=QUEUE)
+                log.warning("the queue was missing, with all its messages", queue=QUEUE)
                 return QueueDepth(0, is_new=True)
             self._declare_at_times(channel)
             ready = declared.method.message_count

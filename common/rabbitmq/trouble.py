@@ -80,15 +80,19 @@ def explain(error: BaseException, *, at: str = "") -> str:
             return _refused_entry(error, text) if _is_entrance(error) else _forbidden(text)
         case Kind.LIMITED:
             return (
-                f"RabbitMQ has reached a limit that was set for it ({text}); raise it: "
+                f"RabbitMQ has reached one of its configured limits ({text}); raise it: "
                 "rabbitmqctl list_vhost_limits, list_user_limits"
             )
         case Kind.BROKEN:
             name = f"the queue {at!r}" if at else "a queue"
             return f"RabbitMQ has {name} and cannot use it ({text}); the courier replaces it"
         case Kind.MISSING:
-            return f"a queue or an exchange is missing ({text}); it is declared again"
-    return f"RabbitMQ is away ({text})" if text else "RabbitMQ cannot be reached or does not answer"
+            return f"a queue or an exchange is missing ({text}); Darkroom declares it again"
+    return (
+        f"RabbitMQ is unavailable ({text})"
+        if text
+        else "RabbitMQ cannot be reached or does not answer"
+    )
 
 
 def _reply(error: BaseException) -> tuple[int, str]:
@@ -109,7 +113,7 @@ def _is_entrance(error: BaseException) -> bool:
 def _foreign(text: str) -> str:
     named = _NAMED.search(text)
     if named is None:
-        return f"something in RabbitMQ has our name and other properties ({text})"
+        return f"a queue or an exchange has our name but other properties ({text})"
     delete = _DELETING[named["kind"]].format(name=named["name"], vhost=named["vhost"])
     return (
         f"the {named['kind']} {named['name']!r} has other properties than ours, so it is somebody "
@@ -136,7 +140,7 @@ def _refused_entry(error: BaseException, text: str) -> str:
     vhost = found["vhost"] if (found := _VHOST.search(text)) else "VHOST"
     user = found["user"] if (found := _USER.search(text)) else "USER"
     return (
-        f"RabbitMQ refuses the virtual host ({text}): check the one in DARKROOM_AMQP_URL, or make "
+        f"RabbitMQ refuses the virtual host ({text}): check DARKROOM_AMQP_URL, or create "
         f"it and grant the rights (rabbitmqctl add_vhost {vhost}; rabbitmqctl set_permissions "
         f"-p {vhost} {user} {_RIGHTS})"
     )

@@ -24,38 +24,38 @@ class ApiSettings(ServingSettings):
         "", description="the model of a job that names none; empty: the first of `DARKROOM_MODELS`"
     )
     max_image_bytes: int = Field(
-        10 * 1024**2, ge=1024, le=14 * 1024**2, description="largest image accepted, in bytes"
+        10 * 1024**2, ge=1024, le=14 * 1024**2, description="the largest accepted image, in bytes"
     )
     max_wait_s: int = Field(
         20,
         ge=0,
         le=45,
-        description="how long a request may wait for its job; at most `DARKROOM_GRACE_S` less a "
-        "call to MongoDB",
+        description="how long a request may wait for its job; at most `DARKROOM_GRACE_S` minus "
+        "`DARKROOM_STORE_TIMEOUT_S`",
     )
     cors_origins: Origins = Field(
         (),
         description="web pages whose scripts may call the API: their origins, comma-separated, or "
-        "`*` for all; empty: none but our own page",
+        "`*` for all; empty: only the page that ships with the API",
         json_schema_extra=says("comma-separated origins such as https://example.com:8443, or *"),
     )
     max_stored_bytes: int = Field(
         0,
         ge=0,
         le=2**60,
-        description="most that stored images and records may take; above it new images are "
-        "refused until some have expired or were deleted; in bytes, 0: no limit",
+        description="the largest size of all stored images and records; above it new images are "
+        "refused until some expire or are deleted; in bytes, 0: no limit",
     )
     min_free_mb: int = Field(
         512,
         ge=0,
         le=MOST_MIB,
-        description="new images are refused while a disk has less space left; in MiB, 0: never",
+        description="new images are refused while a disk has less free space; in MiB, 0: never",
     )
     disks: str = Field(
         "",
-        description="folders on the disks that must have `DARKROOM_MIN_FREE_MB` left, separated by "
-        "`:`; empty: the disk of MongoDB, as it says itself; in `./start.sh`: those of the state",
+        description="folders on the disks that must have `DARKROOM_MIN_FREE_MB` free, separated by "
+        "`:`; empty: the disk that MongoDB reports; with `./start.sh`: those of the state",
     )
     publish_timeout_s: float = Field(
         0.5, gt=0, le=10, description="how long a request waits for RabbitMQ's confirm"
@@ -65,8 +65,8 @@ class ApiSettings(ServingSettings):
     def _default_is_served(self) -> Self:
         if self.default_model and self.default_model not in self.models:
             raise ValueError(
-                f"{PREFIX}DEFAULT_MODEL={self.default_model!r} is not allowed; "
-                f"allowed: one of {PREFIX}MODELS ({', '.join(self.models)})"
+                f"{PREFIX}DEFAULT_MODEL={self.default_model!r} is invalid: "
+                f"expected one of {PREFIX}MODELS ({', '.join(self.models)})"
             )
         return self
 
@@ -92,5 +92,5 @@ class ApiSettings(ServingSettings):
 
     @property
     def clipped(self) -> list[str]:
-        reason = f"{PREFIX}GRACE_S less a call to MongoDB allows"
+        reason = f"{PREFIX}GRACE_S minus {PREFIX}STORE_TIMEOUT_S allows no more"
         return [*super().clipped, *self._clipped("max_wait_s", self.longest_wait_s, reason)]

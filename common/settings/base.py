@@ -18,9 +18,9 @@ PREFIX: Final = "DARKROOM_"
 MOST_MIB: Final = 16 * 1024**2
 
 
-def says(allowed: str) -> dict[str, Any]:
-    """Say in words which values a setting takes."""
-    return {"allowed": allowed}
+def says(expected: str) -> dict[str, Any]:
+    """Say in words which values a setting takes; messages put it after "expected"."""
+    return {"expected": expected}
 
 
 def split_at_commas(value: object) -> object:
@@ -63,12 +63,12 @@ class RoleSettings(BaseSettings):
 
     amqp_url: Annotated[SecretStr, _is_url_of(AmqpDsn)] = Field(
         SecretStr("amqp://guest:guest@127.0.0.1:5672/%2F"),
-        description="RabbitMQ, as an AMQP URL",
+        description="the AMQP URL of RabbitMQ",
         json_schema_extra=says("amqp[s]://user:password@host:port/vhost, percent-encoded"),
     )
     mongo_url: Annotated[SecretStr, _is_url_of(MongoDsn)] = Field(
         SecretStr("mongodb://127.0.0.1:27017"),
-        description="MongoDB, as a connection string",
+        description="the connection string of MongoDB",
         json_schema_extra=says("mongodb[+srv]://user:password@host:port/..., percent-encoded"),
     )
     mongo_database: str = Field(
@@ -77,28 +77,31 @@ class RoleSettings(BaseSettings):
         description="the database that holds the collections",
     )
     grace_s: float = Field(
-        25, gt=0, le=3600, description="how long a stopping role may take over what it has in hand"
+        25, gt=0, le=3600, description="how long a stopping role may take to finish its work"
     )
     lease_s: float = Field(
-        15, ge=1, le=3600, description="a worker whose heartbeat is older counts as dead"
+        15, ge=1, le=3600, description="a worker whose last heartbeat is older is treated as dead"
     )
     publish_after_s: float = Field(
-        5, gt=0, le=3600, description="the courier publishes what stayed unpublished this long"
+        5, gt=0, le=3600, description="the courier publishes jobs that stayed unpublished this long"
     )
     store_timeout_s: float = Field(
         3, gt=0, le=60, description="how long one call to MongoDB may take"
     )
     amqp_heartbeat_s: int = Field(
-        10, ge=2, le=600, description="RabbitMQ connections silent for two of these are dropped"
+        10,
+        ge=2,
+        le=600,
+        description="RabbitMQ connections silent for twice this long are dropped",
     )
-    log_format: Literal["console", "json"] = Field("console", description="how log lines look")
+    log_format: Literal["console", "json"] = Field("console", description="format of the log lines")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="the least severe line that is logged"
+        "INFO", description="the lowest level that is logged"
     )
 
     @property
     def clipped(self) -> list[str]:
-        """Say of each value that is more than can be used what is used instead."""
+        """Return a line for each value that is too large, with the value that is used instead."""
         return []
 
     def _clipped(self, name: str, used: int, reason: str) -> list[str]:
@@ -106,4 +109,4 @@ class RoleSettings(BaseSettings):
         if asked <= used:
             return []
         variable = f"{PREFIX}{name.upper()}"
-        return [f"{variable}={asked} is more than can be used: {used} is used, since {reason}"]
+        return [f"{variable}={asked} is too large: using {used}, because {reason}"]

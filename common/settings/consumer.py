@@ -19,12 +19,13 @@ class ConsumerSettings(ServingSettings, WorkSettings):
     """What a consumer needs to know about its surroundings."""
 
     state_dir: GivenPath = Field(
-        Path(".darkroom"), description="where everything that is written lies; relative likewise"
+        Path(".darkroom"),
+        description="the folder of all written files; relative to the code's folder",
     )
     weights_dir: GivenPath = Field(
         default_factory=lambda values: Path(values.get("state_dir", "")) / "weights",
-        description="where downloaded weights and exported networks lie, for all consumers; "
-        "relative likewise; unset: `DARKROOM_STATE_DIR`/weights",
+        description="the folder of downloaded weights and exported networks, for all consumers; "
+        "relative to the code's folder; unset: `DARKROOM_STATE_DIR`/weights",
     )
     decode_limit_s: float = Field(
         10,
@@ -39,16 +40,16 @@ class ConsumerSettings(ServingSettings, WorkSettings):
         default_factory=available_cores,
         ge=1,
         le=1024,
-        description="cores that a consumer may use; unset: the machine's or the container's",
+        description="how many cores a consumer may use; unset: the machine's or the container's",
     )
     engines: int = Field(
-        1, ge=1, le=64, description="engines of a consumer; no more than it has cores"
+        1, ge=1, le=64, description="engines of each consumer; no more than it has cores"
     )
     engine_threads: int = Field(
         default_factory=lambda values: max(1, values.get("cores", 1) // values.get("engines", 1)),
         ge=1,
         le=1024,
-        description="threads that an engine computes with, no more than it has cores; "
+        description="threads that an engine computes with; no more than it has cores; "
         "unset: one for each of its cores",
     )
     engine_memory_limit_mb: int = Field(
@@ -57,49 +58,49 @@ class ConsumerSettings(ServingSettings, WorkSettings):
         ),
         ge=0,
         le=MOST_MIB,
-        description="an engine that takes more memory is killed; in MiB, on Linux only, 0: never"
+        description="an engine that uses more memory is killed; in MiB, on Linux only, 0: never"
         "; unset: three quarters of the machine's or the container's, divided by the engines",
     )
     engine_max_rss_mb: int = Field(
         0,
         ge=0,
         le=MOST_MIB,
-        description="an engine that holds more after a job is renewed; in MiB, on Linux only, "
-        "0: never",
+        description="restart an engine that holds more than this after a job; in MiB, on Linux "
+        "only, 0: never",
     )
     engine_max_jobs: int = Field(
-        0, ge=0, le=10**9, description="an engine is renewed after this many jobs; 0: never"
+        0, ge=0, le=10**9, description="restart an engine after this many jobs; 0: never"
     )
     runtime: Runtime = Field(
         "onnx",
-        description="what computes networks: `onnx` and `openvino` (to be installed with it) from "
-        "exports, and `torch` what cannot be exported, or all",
+        description="what computes networks: `onnx` or `openvino` (an extra) computes exports, "
+        "and torch what cannot be exported; `torch` computes all",
     )
     device: Device = Field(
         "auto",
-        description="what torch computes on: `cpu`, `cuda` (then torch serves, whatever "
-        "`DARKROOM_RUNTIME` says), or `auto`: a GPU where torch serves and sees one",
+        description="the device for torch: `cpu`, `cuda` (then torch computes all, whatever "
+        "`DARKROOM_RUNTIME` is), or `auto`: a GPU if torch computes and finds one",
     )
     precision: FloatPrecision = Field(
         "float32",
-        description="what torch computes in; less than `float32` changes the answers a little",
+        description="the precision of torch; less than `float32` changes the answers slightly",
     )
     compile: bool = Field(
         False,
-        description="has torch compile networks, which takes up to minutes at each start",
+        description="torch compiles networks, which takes up to minutes at each start",
         json_schema_extra=says("true or false"),
     )
     dct_scaling: bool = Field(
         False,
-        description="decodes large JPEGs at a part of their size: faster, but the answers change "
-        "a little",
+        description="large JPEGs are decoded at a reduced size: faster, but the answers change "
+        "slightly",
         json_schema_extra=says("true or false"),
     )
     batch_wait_ms: int = Field(
         0,
         ge=0,
         le=10_000,
-        description="how long a batch that is not full waits for more; 0: it takes what is there",
+        description="how long a batch that is not full waits for more jobs; 0: not at all",
     )
 
     @property

@@ -9,7 +9,7 @@ class CourierSettings(WorkSettings):
     """What the courier needs to know about its surroundings."""
 
     retention_s: int = Field(
-        86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job can be asked for"
+        86_400, ge=60, le=10 * 365 * 86_400, description="how long a finished job is kept"
     )
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -25,8 +26,8 @@ S = TypeVar("S", bound=RoleSettings)
 def load_or_exit(kind: type[S], *, status: int = _BAD_SETTING) -> S:
     """Read settings of *kind* from the environment; a bad value ends the process.
 
-    Exits with *status* after one line that names variable, value and what is allowed. Variables
-    that mean nothing, and values that are more than can be used, get a line each.
+    Exits with *status* after one line with the variable, its value and what is expected. Unknown
+    variables, and values above what can be used, get a line each.
     """
     try:
         settings = kind()
@@ -40,34 +41,33 @@ def load_or_exit(kind: type[S], *, status: int = _BAD_SETTING) -> S:
 
 
 def describe(kind: type[RoleSettings], error: ErrorDetails) -> str:
-    """Say in one line which variable is wrong, what it holds and what is allowed."""
+    """Say in one line which variable is wrong, what it holds and what is expected."""
     if not error["loc"]:
         return str(error["ctx"]["error"])
     field = str(error["loc"][0])
     # A connection string may hold a password, which must not reach a log.
     value = "(hidden)" if field.endswith("_url") else repr(error["input"] or "")
-    return f"{PREFIX}{field.upper()}={value} is not allowed; allowed: {allowed(kind, field)}"
+    return f"{PREFIX}{field.upper()}={value} is invalid: expected {expected(kind, field)}"
 
 
-def allowed(kind: type[RoleSettings], field: str) -> str:
+def expected(kind: type[RoleSettings], field: str) -> str:
     """Describe the values that *field* takes."""
     schema: dict[str, Any] = kind.model_json_schema()["properties"][field]
-    if "allowed" in schema:
-        return str(schema["allowed"])
+    if "expected" in schema:
+        return str(schema["expected"])
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     if "pattern" in schema:
         return f"text that matches {schema['pattern']}"
-    limits = [
-        f"{words} {schema[key]:,}".replace(",", "")
-        for key, words in (
-            ("minimum", "at least"),
-            ("exclusiveMinimum", "more than"),
-            ("maximum", "at most"),
-        )
-        if key in schema
-    ]
-    noun = {"integer": "a whole number", "number": "a number", "array": "a comma-separated list"}
     if schema.get("format") == "path":
         return "the path of a folder"
-    return " ".join([noun.get(schema.get("type", ""), "text"), " and ".join(limits)]).strip()
+    noun = {"integer": "a whole number", "number": "a number", "array": "a comma-separated list"}
+    return f"{noun.get(schema.get('type', ''), 'text')}{_limits(schema)}"
+
+
+def _limits(schema: Mapping[str, Any]) -> str:
+    if "maximum" not in schema:
+        return ""
+    if "minimum" in schema:
+        return f" from {schema['minimum']:.0f} to {schema['maximum']:.0f}"
+    return f" above {schema['exclusiveMinimum']:.0f} and at most {schema['maximum']:.0f}"

@@ -25,21 +25,21 @@ class ServingSettings(RoleSettings):
         ("photos", "digits"),
         description="which models to serve: folders or torchvision names, comma-separated",
         json_schema_extra=says(
-            "comma-separated names of letters, digits, . _ -, a letter or digit first"
+            "comma-separated names of letters, digits, . _ -, each beginning with a letter or digit"
         ),
     )
     models_dir: GivenPath = Field(
-        Path("models"), description="where the folders of models lie; relative to the code's folder"
+        Path("models"), description="the folder of models; relative to the code's folder"
     )
     max_image_pixels: int = Field(
-        50_000_000, ge=1, le=1_000_000_000, description="largest image accepted, in pixels"
+        50_000_000, ge=1, le=1_000_000_000, description="the largest accepted image, in pixels"
     )
 
 
 class WorkSettings(RoleSettings):
     """What the consumers do, and the courier judges them by."""
 
-    max_attempts: int = Field(3, ge=1, le=100, description="claims before a job is failed")
+    max_attempts: int = Field(3, ge=1, le=100, description="claims before a job fails")
     job_time_limit_s: float = Field(
         60,
         gt=0,
@@ -47,10 +47,10 @@ class WorkSettings(RoleSettings):
         description="an engine that takes longer over one job, or one batch, is killed",
     )
     batch_size: int = Field(
-        1, ge=1, le=256, description="most images that an engine computes at once"
+        1, ge=1, le=256, description="the most images that an engine computes at once"
     )
     pulse_file: GivenPath | None = Field(
         None,
-        description="a file that consumer and courier touch every second while they do their "
-        "work; unset: none",
+        description="a file that consumer and courier touch every second while they work; "
+        "unset: none",
     )

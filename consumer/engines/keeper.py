@@ -176,7 +176,7 @@ class EngineKeeper:
         try:
             return self._see_through(child)
         except Exception:
-            child.kill(EngineDiedError("was ended, for its consumer met an error"))
+            child.kill(EngineDiedError("was stopped because its consumer met an error"))
             child.wait_for_end()  # the next one uses the same clocks
             raise
 
@@ -195,7 +195,7 @@ class EngineKeeper:
         # So the models stay ready.
         if end is None or self._closing.is_set():
             return got_ready
-        log.error("the engine ended and is started again", end=str(end))
+        log.error("the engine ended; restarting it", end=str(end))
         if got_ready:
             self._tell(self._all(ModelState.LOADING, f"the engine {end}"))
         else:
@@ -226,7 +226,7 @@ def _refused(error: DecodeOverdueError) -> Refusal:
     """Fail the job at once: the file is to blame, and another attempt would meet the same."""
     return Refusal(
         failures.IMAGE_DECODE_TIMEOUT.failure(
-            f"Decoding took longer than {error.limit_s:g} s and was given up. Save the image anew, "
+            f"Decoding took longer than {error.limit_s:g} s and was stopped. Save the image again, "
             "in a plain format and without its metadata.",
         )
     )

@@ -52,7 +52,7 @@ class EnginePool:
         with self._changed:
             while not any(engine.is_ready for engine in self._engines):
                 if self._stopping.is_set():
-                    raise EngineNotReadyError("no engine is ready, and the consumer is stopping")
+                    raise EngineNotReadyError("no engine is ready and the consumer is stopping")
                 self._changed.wait(_LOOK_AGAIN_S)
 
     def ask(self, questions: Sequence[Question]) -> Iterator[Outcome]:

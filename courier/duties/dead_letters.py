@@ -78,7 +78,7 @@ class DeadLetters:
         try:
             return self._settle(letter)
         except StoreRefusedError as exc:  # the letters behind it must not wait for it
-            log.error("the store refused to settle a dead letter", reason=str(exc))  # noqa: TRY400
+            log.error("the store refused to record a dead letter", reason=str(exc))  # noqa: TRY400
             return Settlement.REFUSED
 
     def _note(self, letter: DeadLetter, outcome: Settlement) -> None:

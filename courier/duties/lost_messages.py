@@ -152,7 +152,7 @@ class LostMessages:
             self.evidence.forget(before_ms)
             return 0
         count = sum(self._publish_again(job, before_ms) for job in lost)
-        log.warning("publishing again what the queue has lost", jobs=count)
+        log.warning("publishing lost messages again", jobs=count)
         return count
 
     def _publish_again(self, job: Job, before_ms: int) -> bool:

@@ -40,4 +40,4 @@ def _note(outbox: Outbox, job: Job) -> None:
     except StoreRefusedError as exc:  # then it comes up again, after its lease
         log.error("published, but the store refused to record it", reason=str(exc))  # noqa: TRY400
     else:
-        log.info("published a job that had stayed unpublished")
+        log.info("published an unpublished job")

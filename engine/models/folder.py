@@ -1,4 +1,4 @@
-"""A model in a folder of its own, described by its ``model.toml``: see models/README.md."""
+"""A model in a folder of its own, described by its ``model.toml``: see docs/your-model.md."""
 
 import tomllib
 from pathlib import Path

@@ -29,11 +29,11 @@ def draft_of(target: Path) -> Iterator[Path]:
         CannotQuantizeError: *target* exists, or its parent cannot be written to.
     """
     if target.exists():
-        raise CannotQuantizeError(f"there is a {target} already; delete it or rename it first")
+        raise CannotQuantizeError(f"{target} already exists; delete or rename it first")
     try:
         draft = Path(mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as exc:
-        raise CannotQuantizeError(f"nothing can be written to {target.parent}: {exc}") from exc
+        raise CannotQuantizeError(f"cannot write to {target.parent}: {exc}") from exc
     try:
         draft.chmod(_FOLDER_MODE)  # consumers may run as another user
         yield draft
@@ -92,7 +92,7 @@ def install(draft: Path, target: Path) -> None:
     try:
         draft.rename(target)
     except OSError as exc:
-        raise CannotQuantizeError(f"there is a {target} already: {exc.strerror}") from exc
+        raise CannotQuantizeError(f"{target} already exists: {exc.strerror}") from exc
 
 
 def _spelled_out(preprocessing: Preprocessing) -> Mapping[str, Any]:

@@ -98,7 +98,7 @@ def _loaded(request: QuantizeRequest, source: Source, draft: Path) -> tuple[_Mea
     origin = Origin.find(draft.name, request.paths)
     after = onnx_file.load(origin, Serving(runtime, threads, Computing()))
     if after.precision != after.spec.precision:
-        raise CannotQuantizeError(f"there is nothing to gain: {after.remark}")
+        raise CannotQuantizeError(f"quantizing gains nothing: {after.remark}")
     return _Measured(before, source.file), _Measured(after, draft / NETWORK_FILE)
 
 

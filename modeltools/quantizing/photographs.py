@@ -54,11 +54,11 @@ class Photographs:
             CannotQuantizeError: There are none, or one has a label that is not in *labels*.
         """
         if not folder.is_dir():
-            raise CannotQuantizeError(f"{folder} is no folder")
+            raise CannotQuantizeError(f"{folder} is not a folder")
         known = _labels_in(folder / LABELS_FILE)
         files = [Photograph(path, _label(path, folder, known)) for path in _files_in(folder)]
         if not files:
-            raise CannotQuantizeError(f"there is no file in {folder}; put photographs there")
+            raise CannotQuantizeError(f"{folder} has no files; put photographs there")
         unknown = sorted({one.label for one in files if one.label} - set(labels))
         if unknown:
             raise CannotQuantizeError(

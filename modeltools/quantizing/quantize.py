@@ -63,7 +63,7 @@ def _calibrated(
     source: Source, target: Path, request: QuantizeRequest, evaluation: Photographs
 ) -> Calibration:
     if request.calibrate is None:
-        raise CannotQuantizeError("int8 needs --calibrate FOLDER: photographs of the usual kind")
+        raise CannotQuantizeError("int8 needs --calibrate FOLDER, a folder of typical photographs")
     sample = source.photographs(request.calibrate, request).sample(_MOST_TO_CALIBRATE)
     read = dict(sample.tensors())
     if not read:

@@ -1,4 +1,4 @@
-"""What is told of a quantized model, to programs and to people."""
+"""The report on a quantized model, for programs and for people."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -95,13 +95,13 @@ class Report(BaseModel):
         found = []
         if not self.top_1_agreement >= ENOUGH_AGREEMENT:
             found.append(
-                f"the best label is that of float32 for {self.top_1_agreement:.2%} of the "
-                f"photographs only, and {ENOUGH_AGREEMENT:.0%} are asked for"
+                f"the best label is that of float32 for only {self.top_1_agreement:.2%} of the "
+                f"photographs; {ENOUGH_AGREEMENT:.0%} are required"
             )
         if self.photographs < ENOUGH_PHOTOGRAPHS:
             found.append(
-                f"{self.photographs} photographs are too few to judge by; "
-                f"give {ENOUGH_PHOTOGRAPHS} or more"
+                f"{self.photographs} photographs are too few; "
+                f"{ENOUGH_PHOTOGRAPHS} or more are required"
             )
         return found
 

@@ -32,7 +32,7 @@ class Source:
         """
         origin = Origin.find(request.name, request.paths)
         if origin.kind == "predictor":
-            raise CannotQuantizeError(f"{request.name} is code of its own, not a network")
+            raise CannotQuantizeError(f"{request.name} is Python code, not a network")
         if origin.kind == "onnx":
             return cls(*_brought_along(origin, request))
         try:

@@ -90,7 +90,7 @@ class Page:
     def hand_in(self, *images: Path) -> None:
         field = self._driver.find_element(By.ID, "image")
         field.send_keys("\n".join(map(str, images)))
-        self._driver.find_element(By.ID, "hand-in").click()
+        self._driver.find_element(By.ID, "upload").click()
 
     def samples(self) -> Sequence[str]:
         """Wait until samples are offered, and return the paths of their images."""
@@ -104,7 +104,7 @@ class Page:
         return paths
 
     def hand_in_sample(self, name: str) -> None:
-        self._driver.find_element(By.CSS_SELECTOR, f'.sample[aria-label="Hand in {name}"]').click()
+        self._driver.find_element(By.CSS_SELECTOR, f'.sample[aria-label="Upload {name}"]').click()
 
     def choose_model(self, name: str) -> None:
         Select(self._driver.find_element(By.ID, "model")).select_by_value(name)

@@ -89,7 +89,7 @@ def test_a_start_with_other_settings_says_which_and_changes_nothing(darkroom: Da
         darkroom.environment["DARKROOM_MODELS"] = "digits"
 
     assert second.returncode == 1
-    assert "already running in this folder, with other settings" in second.stdout
+    assert "already running in this folder with other settings" in second.stdout
     assert "DARKROOM_MODELS is digits, not digits,resnet18" in second.stdout
     assert before <= darkroom.processes()
 
@@ -245,7 +245,7 @@ def test_a_taken_port_gives_one_line_that_names_it_and_its_setting(
 
     assert refused.returncode == 1
     [line] = refused.stdout.splitlines()
-    assert f"port {stopped_darkroom.port + 3} is taken by process {os.getpid()} " in line
+    assert f"port {stopped_darkroom.port + 3} is in use by process {os.getpid()} " in line
     assert "DARKROOM_AMQP_PORT" in line
     assert not stopped_darkroom.status()["running"]
 
@@ -259,7 +259,7 @@ def test_a_bad_setting_stops_the_start_with_one_line(stopped_darkroom: Darkroom)
     [line] = (refused.stdout + refused.stderr).splitlines()
     assert "DARKROOM_CONSUMERS" in line
     assert "'many'" in line
-    assert "at least 1" in line
+    assert "from 1 to 64" in line
 
 
 def test_a_model_that_nobody_has_stops_the_start_with_the_reason(

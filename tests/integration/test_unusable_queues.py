@@ -18,7 +18,7 @@ from tests.integration.roles import Roles
 IMAGE = Path("models/digits/samples/7.png").read_bytes()
 LEASE_S = 3
 SETTINGS = {"DARKROOM_LEASE_S": str(LEASE_S), "DARKROOM_AMQP_HEARTBEAT_S": "2"}
-# docs/reliability.md has 10 s; a busy machine gets more.
+# docs/operations.md has 10 s; a busy machine gets more.
 TOLD_WITHIN_S = 20
 REPAIRED_WITHIN_S = 60
 ALL, NONE = ".*", "^$"

@@ -96,11 +96,13 @@ def test_with_consumers_that_do_not_consume_it_is_not_ready_and_says_why(api: Ap
     response = api.client.get("/readyz")
 
     assert wrong_checks(response) == ["consumer"]
-    assert checks_in(response)["consumer"] == "no consumer consumes: a right is missing"
+    assert checks_in(response)["consumer"] == "no consumer receives jobs: a right is missing"
 
 
 def test_one_consumer_that_consumes_and_has_a_model_is_enough(api: Api) -> None:
-    api.registry.beat(replace(a_worker(OwnerId("another")), trouble="it has not begun to consume"))
+    api.registry.beat(
+        replace(a_worker(OwnerId("another")), trouble="it has not started to consume")
+    )
 
     assert api.client.get("/readyz").status_code == 200
 

@@ -37,7 +37,7 @@ def test_start_sh_writes_nothing_where_there_is_no_docker(tmp_path: Path) -> Non
     )
 
     assert refused.returncode == 1
-    assert "please install Docker" in refused.stderr
+    assert "install Docker" in refused.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"start.sh", "dirname"}
 
 

@@ -210,4 +210,4 @@ def test_the_composition_root_of_the_api_reads_settings_when_it_is_imported() ->
     ended = run("import api.wsgi", DARKROOM_MAX_WAIT_S="a bad value")
 
     assert ended.returncode == 22  # at which uWSGI stops, rather than to try again for ever
-    assert ended.stderr.startswith("darkroom: DARKROOM_MAX_WAIT_S='a bad value' is not allowed")
+    assert ended.stderr.startswith("darkroom: DARKROOM_MAX_WAIT_S='a bad value' is invalid")

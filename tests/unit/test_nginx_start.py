@@ -165,7 +165,7 @@ def test_a_value_that_could_break_out_of_its_place_ends_it_with_one_line(
     assert refused.returncode == 2
     assert refused.stdout == ""
     [line] = refused.stderr.splitlines()
-    assert line.startswith("darkroom: DARKROOM_API is not allowed; ")
+    assert line.startswith("darkroom: DARKROOM_API is invalid: ")
 
 
 @pytest.mark.parametrize(
@@ -179,4 +179,4 @@ def test_a_number_that_is_none_ends_it_with_one_line(
 
     assert refused.returncode == 2
     [line] = refused.stderr.splitlines()
-    assert line == f"darkroom: {name} is not allowed; allowed: a whole number at least 1"
+    assert line == f"darkroom: {name} is invalid: expected a whole number of at least 1"

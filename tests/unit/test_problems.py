@@ -87,7 +87,7 @@ def test_a_store_that_is_down_says_what_that_means_for_this_request(
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (StoreForbiddenError("not authorized"), "is not allowed to do this in its database"),
+        (StoreForbiddenError("not authorized"), "does not permit the service to do this"),
         (StoreRefusedError("bad value"), "The database refused"),
     ],
     ids=["forbidden", "refused"],
@@ -127,7 +127,7 @@ def test_a_refused_image_is_answered_with_the_limit_that_it_exceeds() -> None:
     [
         ("GET", "/nothing", "There is nothing at /nothing."),
         ("GET", "/%C3%A9%0A", r"There is nothing at /\xe9\n."),
-        ("PUT", "/jobs", "/jobs does not take PUT."),
+        ("PUT", "/jobs", "/jobs does not accept PUT."),
     ],
 )
 def test_errors_of_http_itself_are_in_our_words(

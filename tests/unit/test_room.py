@@ -122,7 +122,7 @@ def test_an_image_that_goes_over_the_bound_is_refused_and_one_that_just_fits_is_
 
     assert room.shortage(3_000) == ""
     assert room.shortage(3_001) == (
-        f"stored images and records may take {BOUND} bytes, and take {BOUND - 4_000}"
+        f"stored images and records take {BOUND - 4_000} bytes, of at most {BOUND}"
     )
 
 
@@ -208,7 +208,7 @@ def test_without_room_the_service_is_not_ready() -> None:
     response = api.client.get("/readyz")
 
     assert response.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert "may take" in response.get_json(force=True)["checks"]["storage"]
+    assert "of at most" in response.get_json(force=True)["checks"]["storage"]
 
 
 class FullStore(InMemoryStore):

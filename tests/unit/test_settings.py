@@ -1,4 +1,4 @@
-"""What may be set, what a bad value says, and that the README has it all."""
+"""Which settings there are, the message for a bad value, and the table in the README."""
 
 import re
 import subprocess
@@ -86,37 +86,37 @@ def test_the_largest_image_fits_into_the_largest_body_as_base64(size: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "allowed"),
+    ("name", "value", "expected"),
     [
-        ("DARKROOM_RETENTION_S", "soon", "a whole number at least 60 and at most 315360000"),
-        ("DARKROOM_RETENTION_S", "59", "a whole number at least 60 and at most 315360000"),
-        ("DARKROOM_RETENTION_S", "", "a whole number at least 60 and at most 315360000"),
-        ("DARKROOM_GRACE_S", "0", "a number more than 0 and at most 3600"),
-        ("DARKROOM_GRACE_S", "nan", "a number more than 0 and at most 3600"),
+        ("DARKROOM_RETENTION_S", "soon", "a whole number from 60 to 315360000"),
+        ("DARKROOM_RETENTION_S", "59", "a whole number from 60 to 315360000"),
+        ("DARKROOM_RETENTION_S", "", "a whole number from 60 to 315360000"),
+        ("DARKROOM_GRACE_S", "0", "a number above 0 and at most 3600"),
+        ("DARKROOM_GRACE_S", "nan", "a number above 0 and at most 3600"),
         ("DARKROOM_LOG_FORMAT", "xml", "one of console, json"),
         ("DARKROOM_MONGO_DATABASE", "a.b", "text that matches ^[A-Za-z0-9_-]{1,63}$"),
         ("DARKROOM_DEFAULT_MODEL", "lenet", "one of DARKROOM_MODELS (photos, digits)"),
         ("DARKROOM_STATE_DIR", "", "the path of a folder"),
         ("DARKROOM_MODELS_DIR", "", "the path of a folder"),
-        ("DARKROOM_PORT", "80", "a whole number at least 1024 and at most 65000"),
-        ("DARKROOM_MONGO_PORT", "8080", "a port that no other DARKROOM_..._PORT has"),
-        ("DARKROOM_CONSUMERS", "0", "a whole number at least 1 and at most 64"),
+        ("DARKROOM_PORT", "80", "a whole number from 1024 to 65000"),
+        ("DARKROOM_MONGO_PORT", "8080", "a port that no other DARKROOM_..._PORT uses"),
+        ("DARKROOM_CONSUMERS", "0", "a whole number from 1 to 64"),
     ],
 )
-def test_a_bad_value_gives_one_line_that_says_what_is_allowed(
-    refusal: Any, name: str, value: str, allowed: str
+def test_a_bad_value_gives_one_line_that_says_what_is_expected(
+    refusal: Any, name: str, value: str, expected: str
 ) -> None:
     line = refusal(name, value)
 
     shown = value if name.endswith("_PORT") and int(value) >= 1024 else repr(value)
-    assert line == f"darkroom: {name}={shown} is not allowed; allowed: {allowed}\n"
+    assert line == f"darkroom: {name}={shown} is invalid: expected {expected}\n"
 
 
 @pytest.mark.parametrize("value", ["", " ", ",", " , "])
-def test_no_models_at_all_gives_a_line_that_says_what_is_allowed(refusal: Any, value: str) -> None:
+def test_no_models_at_all_gives_a_line_that_says_what_is_expected(refusal: Any, value: str) -> None:
     line = refusal("DARKROOM_MODELS", value)
 
-    assert line.startswith("darkroom: DARKROOM_MODELS='' is not allowed; allowed: comma-separated")
+    assert line.startswith("darkroom: DARKROOM_MODELS='' is invalid: expected comma-separated")
     assert line.count("\n") == 1
 
 
@@ -128,7 +128,7 @@ def test_the_name_of_a_model_cannot_lead_out_of_the_folder_of_models(
 ) -> None:
     line = refusal("DARKROOM_MODELS", f"digits,{name}")
 
-    assert line.startswith(f"darkroom: DARKROOM_MODELS={name!r} is not allowed; allowed: ")
+    assert line.startswith(f"darkroom: DARKROOM_MODELS={name!r} is invalid: expected ")
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_a_malformed_url_gives_a_line_that_hides_it(refusal: Any, name: str, val
     line = refusal(name, value)
 
     scheme = "amqp[s]://" if name == "DARKROOM_AMQP_URL" else "mongodb[+srv]://"
-    assert line.startswith(f"darkroom: {name}=(hidden) is not allowed; allowed: {scheme}")
+    assert line.startswith(f"darkroom: {name}=(hidden) is invalid: expected {scheme}")
     assert "sec" not in line
     assert line.count("\n") == 1
 
@@ -205,8 +205,7 @@ def test_a_role_with_a_bad_value_ends_with_one_line_and_status_2() -> None:
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == (
-        "darkroom: DARKROOM_MAX_ATTEMPTS='many' is not allowed; "
-        "allowed: a whole number at least 1 and at most 100\n"
+        "darkroom: DARKROOM_MAX_ATTEMPTS='many' is invalid: expected a whole number from 1 to 100\n"
     )
 
 
@@ -292,7 +291,7 @@ def table() -> list[str]:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    # A default that is worked out is told in words, at the end of the description.
+    # A computed default is described in words at the end of the description.
     meaning, _, in_words = str(field.description).partition("; unset: ")
     default = in_words or _shown(field.default)
     return f"| `{PREFIX}{name.upper()}` | {default} | {_readers(name)} | {meaning} |"

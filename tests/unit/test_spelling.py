@@ -68,9 +68,9 @@ def test_a_start_tells_what_it_does_not_know(
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("ENGINES", "9", "DARKROOM_ENGINES=9 is more than can be used: 2 is used"),
-        ("ENGINE_THREADS", "9", "DARKROOM_ENGINE_THREADS=9 is more than can be used: 2 is used"),
-        ("GRACE_S", "10", "DARKROOM_MAX_WAIT_S=20 is more than can be used: 7 is used"),
+        ("ENGINES", "9", "DARKROOM_ENGINES=9 is too large: using 2"),
+        ("ENGINE_THREADS", "9", "DARKROOM_ENGINE_THREADS=9 is too large: using 2"),
+        ("GRACE_S", "10", "DARKROOM_MAX_WAIT_S=20 is too large: using 7"),
     ],
 )
 def test_a_start_tells_which_value_is_clipped(

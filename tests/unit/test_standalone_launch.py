@@ -170,7 +170,7 @@ def test_a_program_waits_until_the_disk_that_it_writes_to_has_space(
         launch.main("it", tmp_path)
 
     assert asked == [Path("/d")] * 3
-    assert capsys.readouterr().out == "it waits: the disk of /d is full\n"
+    assert capsys.readouterr().out == "it is waiting: the disk of /d is full\n"
 
 
 def recorded(process: subprocess.Popen[bytes]) -> Recorded:

@@ -38,7 +38,7 @@ def test_a_secret_is_compared_and_not_shown(state_dir: Path) -> None:
         StandaloneSettings.model_validate({"mongo_url": "mongodb://u:second@host"})
     )
 
-    assert line == "DARKROOM_MONGO_URL is another"
+    assert line == "DARKROOM_MONGO_URL differs"
     assert "first" not in (state_dir / "run" / "settings.json").read_text()
 
 

@@ -61,8 +61,8 @@ def test_two_ports_that_are_one_give_a_line_that_names_one_that_was_given(
 
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
-        f"darkroom: DARKROOM_{told} is not allowed; "
-        "allowed: a port that no other DARKROOM_..._PORT has\n"
+        f"darkroom: DARKROOM_{told} is invalid: "
+        "expected a port that no other DARKROOM_..._PORT uses\n"
     )
 
 
@@ -136,6 +136,6 @@ def test_a_trusted_proxy_that_is_neither_gives_a_line_that_says_so(
         load_or_exit(StandaloneSettings)
 
     assert capsys.readouterr().err == (
-        "darkroom: DARKROOM_TRUSTED_PROXY='10.0.0.1/8; x' is not allowed; "
-        "allowed: an address such as 192.0.2.1, or a network as 10.0.0.0/8\n"
+        "darkroom: DARKROOM_TRUSTED_PROXY='10.0.0.1/8; x' is invalid: "
+        "expected an address such as 192.0.2.1, or a network such as 10.0.0.0/8\n"
     )

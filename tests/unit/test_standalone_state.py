@@ -82,7 +82,7 @@ def test_a_folder_that_serves_others_is_left_alone(
     folder = {"/": Path("/"), "~": tmp_path, "code": code}[shared]
     before = folder.stat().st_mode
 
-    assert "not a folder of Darkroom's own" in refusal(folder)
+    assert "is not reserved for Darkroom" in refusal(folder)
     assert folder.stat().st_mode == before
 
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_told_before_anything_starts(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=3 * 1024**2))
 
-    assert "is full: 3 MiB are free, a start needs 64" in refusal(state)
+    assert "is full: 3 MiB are free, but a start needs 64 MiB" in refusal(state)
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,9 @@ def test_a_file_where_a_folder_should_be_gives_one_line(
 @pytest.mark.parametrize(
     ("number", "helps"),
     [
-        (errno.EROFS, "mount it for writing"),
-        (errno.EACCES, "give it to the user"),
-        (errno.ENOSPC, "make space"),
+        (errno.EROFS, "mount it writable"),
+        (errno.EACCES, "make the user"),
+        (errno.ENOSPC, "free space"),
         (errno.EIO, "choose another folder"),
     ],
 )
@@ -206,5 +206,5 @@ def test_a_folder_that_cannot_be_written_to_is_told_with_what_helps(
 def test_damaged_credentials_of_rabbitmq_are_told_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_text("{")
 
-    with pytest.raises(CannotStartError, match=r"credentials\.json is damaged; move it away"):
+    with pytest.raises(CannotStartError, match=r"credentials\.json is damaged; move it and"):
         Credentials.kept_in(tmp_path / "credentials.json")

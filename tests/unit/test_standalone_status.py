@@ -123,7 +123,7 @@ def test_the_status_for_people_has_what_an_operator_asks_first() -> None:
     assert ["ready", "yes"] in lines
     assert ["uptime", "1", "d 2 h"] in lines
     assert ["queue", "depth", "12"] in lines
-    assert ["oldest", "job", "waits for 1 min 15 s"] in lines
+    assert ["oldest", "job", "waiting for 1 min 15 s"] in lines
     assert ["consumer-1", "running", "11"] in lines
     assert ["nginx", "backoff"] in lines
 

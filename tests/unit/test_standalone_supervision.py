@@ -146,7 +146,7 @@ def test_a_supervisor_that_does_not_start_is_told_with_its_own_words(state_dir: 
 
     told = refuse_to_launch(supervisor, a_program("api"))
 
-    assert told == "the supervisor does not start: no such thing"
+    assert told == "the supervisor did not start: no such thing"
     assert not supervisor.is_running()
 
 

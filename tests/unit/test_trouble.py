@@ -125,7 +125,7 @@ def test_each_refusal_is_of_one_kind(error: Exception, kind: Kind) -> None:
         (VHOST_REFUSED, "rabbitmqctl set_permissions -p images me '^darkroom'"),
         (FULL_VHOST, "list_vhost_limits"),
         (NO_PROCESS, "the courier replaces it"),
-        (NO_QUEUE, "it is declared again"),
+        (NO_QUEUE, "Darkroom declares it again"),
         (VHOST_DOWN, "vhost 'images' is down"),
         (AMQPConnectionError("refused"), "cannot be reached"),
         (ChannelClosedByBroker(406, "PRECONDITION_FAILED"), "other properties"),

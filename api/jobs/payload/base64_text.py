@@ -33,7 +33,7 @@ def decoded(pieces: Iterable[bytes]) -> Iterator[bytes]:
     for piece in _content(pieces):
         digits, more, after = piece.translate(_FROM_BASE64URL, _WHITE_SPACE).partition(b"=")
         if (padding and digits) or after.strip(b"="):
-            raise ValueError("It goes on after its padding")
+            raise ValueError("It continues after its padding")
         padding = padding or more
         digits = rest + digits
         whole = len(digits) - len(digits) % _DIGITS_PER_GROUP
@@ -46,9 +46,7 @@ def _decoded(digits: bytes) -> bytes:
     try:
         return pybase64.b64decode(digits, validate=True)
     except binascii.Error:
-        raise ValueError(
-            "It has a character that is no digit of base64, or ends too early"
-        ) from None
+        raise ValueError("It has a character that is not base64, or it is truncated") from None
 
 
 def _content(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -61,7 +59,7 @@ def _content(pieces: Iterable[bytes]) -> Iterator[bytes]:
     if not comma:
         raise ValueError("The data: URL has no comma")
     if not head.lower().endswith(b";base64"):
-        raise ValueError("The data: URL does not say ;base64")
+        raise ValueError("The data: URL is not marked ;base64")
     return _percent_decoded(chain([content], rest))
 
 
@@ -87,5 +85,5 @@ def _without_percents(text: bytes) -> bytes:
     percents = len(text) - len(text.translate(None, b"%"))
     # Text without escapes stays longer; and an escaped sign would be read as padding.
     if len(text) - len(decoded_text) != 2 * percents or b"%25" in text:
-        raise ValueError("The data: URL has a percent sign that encodes no base64 digit")
+        raise ValueError("The data: URL has a percent-encoded character that is not base64")
     return decoded_text.translate(_PADDING_FROM_QUOTED_PRINTABLE)

@@ -60,7 +60,7 @@ def _decompressed(pieces: Iterator[bytes], limit_bytes: int) -> Iterator[bytes]:
                 raise body_too_large(limit_bytes)
             yield part
         if member.unused_data:
-            raise _broken("The body goes on after the first gzip member. Send one member.")
+            raise _broken("The body continues after the first gzip member. Send one member.")
     if not member.eof:
         raise _broken("The gzip body is incomplete.")
 

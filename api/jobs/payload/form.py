@@ -129,7 +129,7 @@ def _broken(detail: str) -> ProblemError:
 def _too_large() -> ProblemError:
     return ProblemError(
         answers.FORM_TOO_LARGE,
-        f"A form may have at most {MAX_PARTS} parts, and {MAX_TEXT_BYTES} bytes in those that are "
+        f"A form may have at most {MAX_PARTS} parts, and {MAX_TEXT_BYTES} bytes in parts that are "
         "no files. Send the image as a file: with a file name.",
         limit_parts=MAX_PARTS,
         limit_bytes=MAX_TEXT_BYTES,

@@ -125,4 +125,4 @@ def _agreed(body: JobOptions, query: JobOptions) -> JobOptions:
 
 
 def _contradicted(name: str, how: str) -> ProblemError:
-    return invalid_field(name[:MAX_NAME_CHARACTERS], f"{how}; give it once")
+    return invalid_field(name[:MAX_NAME_CHARACTERS], f"{how}; send it once")
