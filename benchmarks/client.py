@@ -21,7 +21,7 @@ class RefusedError(Exception):
 class Connection:
     """Speaks to the service at *url*. Belongs to one thread.
 
-    Every call raises RefusedError the port of the service anything but what is expected.
+    Every call raises RefusedError where the service answers anything but what is expected.
     """
 
     def __init__(self, url: str) -> None:

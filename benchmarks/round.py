@@ -27,8 +27,7 @@ from courier.duties.lost_messages import Evidence, LostMessages
 from courier.duties.orphans import OrphanedImages
 from courier.duties.relay import relay
 from courier.duties.rescue import Rescuer
-from standalone.store import StandaloneStore
-from testbed.ports import free_port
+from testbed.parts import make_store
 from testbed.server import Server
 
 ROUND: Final = "round"
@@ -98,8 +97,7 @@ def run(plan: Plan) -> PartResult:
         JobState.PENDING: max(plan.waiting),
         JobState.PROCESSING: plan.processing,
     }
-    store = StandaloneStore(folder=plan.folder / "round", port=free_port())
-    store.prepare()
+    store = make_store(plan.folder / "round")
     store_time = StoreTime()
     with kept_running(Server(store.program())), connect(store.url, timeout_s=600) as client:
         database = open_database(client, DATABASE)

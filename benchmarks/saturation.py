@@ -6,16 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks import roles
 from benchmarks.load import Order, do
 from benchmarks.load import saturate as keep_saturated
 from benchmarks.plan import Configuration, Plan
-from benchmarks.proxy import counting
 from benchmarks.system import System, model_of, running_broker, settings_for
+from testbed import usage
+from testbed.counting import counting
 
 LOAD: Final = "load generator"
 SERVICE: Final = ("nginx", "api", "rabbitmq", "consumer", "courier")
-ROLES: Final = (*SERVICE, "store", LOAD, roles.ENGINE)
+ROLES: Final = (*SERVICE, "store", LOAD, usage.ENGINE)
 _WARM_UP_JOBS: Final = 16
 _COUNTED_JOBS: Final = 60
 # By the setting that says where the server is.
@@ -31,7 +31,7 @@ class Turn(NamedTuple):
     gets_per_job: float
     cpu_ms: Mapping[str, float]  # by role, for one job
     cpu_share: float  # seconds a second of all that is not an engine
-    at_the_end: Mapping[str, roles.Usage]  # by role
+    at_the_end: Mapping[str, usage.Usage]  # by role
 
     @property
     def overhead_ms(self) -> float:
@@ -53,20 +53,20 @@ def saturate(
     )
     with system.consuming(configuration):
         do(order)
-        before = roles.usage(system.pids)
+        before = usage.by_role(system.pids)
         report = do(replace(order, jobs=jobs))
-        after = roles.usage(system.pids)
+        after = usage.by_role(system.pids)
     if report.failed or report.refused:
         raise RuntimeError(f"{report.failed} jobs failed, {report.refused} were refused")
     done = len(report.finished_s)
-    cpu_s = roles.cpu_between(before, after) | {LOAD: report.cpu_s}
+    cpu_s = usage.cpu_between(before, after) | {LOAD: report.cpu_s}
     return Turn(
         report.images_per_second,
         report.posts_ms,
         report.gets_ms,
         len(report.gets_ms) / done,
         {role: seconds * 1000 / done for role, seconds in cpu_s.items()},
-        (sum(cpu_s.values()) - cpu_s[roles.ENGINE]) / report.took_s,
+        (sum(cpu_s.values()) - cpu_s[usage.ENGINE]) / report.took_s,
         after,
     )
 

@@ -15,10 +15,10 @@ from benchmarks.load import Order, Report, do, flood
 from benchmarks.plan import Configuration, Plan
 from benchmarks.report import say
 from benchmarks.result import Cell, PartResult, Table, Target, at_least, at_most
-from benchmarks.roles import ENGINE, Usage
 from benchmarks.saturation import ROLES, Turn, bytes_per_job, saturate
 from benchmarks.system import System, model_of, running_system, settings_for
 from common.cores import available_cores
+from testbed.usage import ENGINE, Usage
 
 _ALONE_S: Final = 2.0
 _MOST_OVERHEAD_MS: Final = 6.0

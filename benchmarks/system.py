@@ -13,21 +13,16 @@ from benchmarks import material
 from benchmarks.plan import Configuration
 from common.rabbitmq.topology import QUEUE
 from standalone import roles
-from standalone.nginx import StandaloneNginx
 from standalone.programs import HOST, Program
-from standalone.rabbitmq import StandaloneRabbitMQ
 from standalone.readiness import ask
 from standalone.settings import StandaloneSettings
-from standalone.sockets import socket_path
-from standalone.store import StandaloneStore
-from testbed.broker import Broker
-from testbed.ports import free_port
+from testbed.broker import Broker, make_node
+from testbed.parts import make_nginx, make_store, role_settings
 from testbed.server import Server
 from testbed.waiting import wait_for
 
 DATABASE: Final = "bench"
 _READY_WITHIN_S: Final = 300.0  # a first start exports its model
-_PORTS: Final = ("amqp_port", "management_port", "dist_port", "epmd_port")
 
 
 class System:
@@ -44,36 +39,23 @@ class System:
     def __init__(self, folder: Path, broker: Broker, settings: Mapping[str, str]) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
-        self._settings = StandaloneSettings()
+        self._grace_s = StandaloneSettings().grace_s
         self._servers: dict[str, list[Server]] = {"rabbitmq": [broker]}
         self.amqp_url = broker.empty_vhost()
-        self.store = StandaloneStore(folder=folder / "store", port=free_port())
-        self.store.prepare()
-        self.nginx = StandaloneNginx(
-            folder=folder / "nginx",
-            port=free_port(),
-            api_socket=socket_path(folder / "run" / "api.sock"),
-            max_body_bytes=self._settings.max_body_bytes,
-        )
-        self.nginx.prepare()
+        self.store = make_store(folder / "store")
+        self.nginx = make_nginx(folder)
         self.url = f"http://{HOST}:{self.nginx.port}"
-        self.environment = {
-            "DARKROOM_AMQP_URL": self.amqp_url,
-            "DARKROOM_MONGO_URL": self.store.url,
-            "DARKROOM_MONGO_DATABASE": DATABASE,
-            "DARKROOM_STATE_DIR": str(folder),
-            **settings,
-        }
+        shared = role_settings(folder, amqp_url=self.amqp_url, mongo_url=self.store.url)
+        self.environment = {**shared, "DARKROOM_MONGO_DATABASE": DATABASE, **settings}
 
     @property
     def programs(self) -> dict[str, Program]:
         """What runs beside consumers, by role, in the order in which it starts."""
-        grace_s = self._settings.grace_s
         return {
             "store": self.store.program(),
             "nginx": self.nginx.program(),
-            "api": roles.api(self.nginx.api_socket, self.environment, grace_s=grace_s),
-            "courier": roles.courier(self.environment, grace_s=grace_s),
+            "api": roles.api(self.nginx.api_socket, self.environment, grace_s=self._grace_s),
+            "courier": roles.courier(self.environment, grace_s=self._grace_s),
         }
 
     def consumers(self, configuration: Configuration) -> list[Program]:
@@ -86,7 +68,7 @@ class System:
         if configuration.runtime != "eager":
             settings["DARKROOM_RUNTIME"] = configuration.runtime
         return roles.consumers(
-            configuration.consumers, self.environment | settings, grace_s=self._settings.grace_s
+            configuration.consumers, self.environment | settings, grace_s=self._grace_s
         )
 
     @property
@@ -163,8 +145,7 @@ def settings_for(model: str, folder: Path) -> dict[str, str]:
 def running_broker(folder: Path) -> Iterator[Broker]:
     """Run a RabbitMQ node until the end of the block."""
     folder.mkdir(parents=True)
-    node = StandaloneRabbitMQ(folder=folder, **{name: free_port() for name in _PORTS})
-    node.prepare()
+    node = make_node(folder)
     port_mapper, _ = node.programs()
     broker = Broker(node, log=folder / "rabbitmq.log")
     with kept_running(Server(port_mapper)), kept_running(broker):

@@ -4,11 +4,11 @@ import socket
 import threading
 from pathlib import Path
 
-from benchmarks.proxy import counting
 from benchmarks.records import Filler
 from common.jobs import JobId, JobState
 from common.mongo.connection import ServerClock, connect, open_database
 from common.mongo.jobs import MongoJobStore
+from testbed.counting import counting
 from testbed.parts import make_store
 from testbed.server import running
 

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import cli, figures, report, roles
+from benchmarks import cli, figures, report
 from benchmarks.client import Connection, RefusedError
 from benchmarks.plan import Configuration, Plan
 from benchmarks.result import JSON, PartResult, Table, Target
+from testbed import usage
 
 OUTCOME = PartResult(
     part="limit",
@@ -157,7 +158,7 @@ def test_a_process_counts_with_its_children_whatever_its_name(tmp_path: Path) ->
         assert process.stdout is not None
         process.stdout.readline()
 
-        found = roles.usage({"role": [process.pid]})["role"]
+        found = usage.by_role({"role": [process.pid]})["role"]
 
         for child in psutil.Process(process.pid).children():
             child.kill()
@@ -167,10 +168,10 @@ def test_a_process_counts_with_its_children_whatever_its_name(tmp_path: Path) ->
 
 
 def test_what_a_role_computed_is_told_also_of_one_that_was_not_there_before() -> None:
-    before = {"api": roles.Usage(cpu_s=1.0)}
-    after = {"api": roles.Usage(cpu_s=1.5), "engine": roles.Usage(cpu_s=2.0)}
+    before = {"api": usage.Usage(cpu_s=1.0)}
+    after = {"api": usage.Usage(cpu_s=1.5), "engine": usage.Usage(cpu_s=2.0)}
 
-    assert roles.cpu_between(before, after) == {"api": 0.5, "engine": 2.0}
+    assert usage.cpu_between(before, after) == {"api": 0.5, "engine": 2.0}
 
 
 def test_the_client_keeps_its_connection_and_opens_another_when_that_was_closed() -> None:

@@ -30,7 +30,7 @@ class Usage(NamedTuple):
         )
 
 
-def usage(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
+def by_role(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
     """Sum up the processes of each role: those named, and all their descendants.
 
     The engines of consumers are a role of their own.
