@@ -17,13 +17,13 @@ WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 _TESTS: Final = Path(__file__).parent
 # What takes longest starts first. What computes comes last, when nothing waits beside it.
 _ORDER: Final = ("compose", "e2e", "drills", "integration", "unit", "contract")
-# Most tests wait for servers, processes and limits of time, so more of them than cores can run.
-_WORKERS_PER_CORE: Final = 2
+# Many tests wait for servers, processes and limits of time, so more of them than cores can run.
+_WORKERS_PER_CORE: Final = 1.5
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many tests `-n auto` runs side by side."""
-    return _WORKERS_PER_CORE * (os.cpu_count() or 1)
+    return round(_WORKERS_PER_CORE * (os.cpu_count() or 1))
 
 
 class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it has no types

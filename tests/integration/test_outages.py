@@ -110,7 +110,7 @@ def test_a_result_is_held_while_the_store_is_away_and_not_computed_again(
 
     _take_away(mongo, frozen=frozen)
     system.model.let_go()
-    wait_for(lambda: system.servers["consumer-1"].has_said("waiting until it works"))
+    wait_for(lambda: system.servers["consumer-1"].has_said("retrying until it works"))
     mongo.recover()
 
     job = system.client.wait_for(location)

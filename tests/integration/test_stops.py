@@ -106,7 +106,7 @@ def test_a_result_that_waits_for_its_store_is_saved_by_a_consumer_that_stops(
         mongo.stop()
         system.consumer.terminate()
         system.model.let_go()
-        wait_for(lambda: system.servers["consumer-1"].has_said("waiting until it works"))
+        wait_for(lambda: system.servers["consumer-1"].has_said("retrying until it works"))
 
         mongo.start()
 
