@@ -16,7 +16,7 @@ WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 
 _TESTS: Final = Path(__file__).parent
 # What takes longest starts first. What computes comes last, when nothing waits beside it.
-_ORDER: Final = ("compose", "e2e", "drills", "integration", "unit", "contract")
+_ORDER: Final = ("e2e", "drills", "integration", "unit", "contract", "compose")
 # Many tests wait for servers, processes and limits of time, so more of them than cores can run.
 _WORKERS_PER_CORE: Final = 1.5
 
@@ -33,12 +33,7 @@ class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = _folder(nodeid)
-        if folder == "compose":
-            return folder
-        if folder == "drills":
-            return nodeid
-        return nodeid.partition("::")[0]
+        return nodeid if _folder(nodeid) == "drills" else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:

@@ -15,7 +15,7 @@ from tests.drills.all import DRILLS
 from tests.drills.drill import DrillResult, run_drill
 
 NAMES: Final = ("consumer-kill", "broker-restart", "store-restart", "rolling-restart")
-_AT_ONCE: Final = 2  # beside the tests of other processes
+_AT_ONCE: Final = 3
 _ALL: Final = [UPHEAVAL, *(DRILLS[name] for name in NAMES)]
 
 pytestmark = pytest.mark.timeout(1800)
