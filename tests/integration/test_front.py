@@ -237,7 +237,7 @@ def test_an_address_with_too_many_requests_in_hand_is_refused_with_a_problem(
     assert refused.headers["Content-Type"] == "application/problem+json"
     assert refused.headers["Retry-After"] == "1"
     assert refused.json["type"] == "urn:darkroom:problem:too-many-connections"
-    assert "may have 5 requests" in refused.json["detail"]
+    assert "may have 5 open requests" in refused.json["detail"]
     assert of_another.status == 200
     wait_for(lambda: front.ask().status == 200)
 
