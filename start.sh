@@ -126,9 +126,11 @@ run_tests() {
   codespell
   checked_s=$((SECONDS - installed_s))
   # Systems in containers fill the machine by themselves; the others run side by side, and
-  # tests/conftest.py says how many and in which order.
+  # tests/conftest.py says how many and in which order. The drills are named, too, or the
+  # process that reports would not know their table.
   python -m pytest tests/compose || status=$?
-  python -m pytest -n auto --no-loadscope-reorder --ignore tests/compose || status=$?
+  python -m pytest -n auto --no-loadscope-reorder --ignore tests/compose tests tests/drills ||
+    status=$?
   tested_s=$((SECONDS - installed_s - checked_s))
   say "seconds: installing $installed_s, lint and types $checked_s, tests $tested_s"
   return "$status"

@@ -76,9 +76,8 @@ def result_of(
     """Run a drill in a process of its own, so that threads, connections and mounts end with it."""
 
     def run(case: Case) -> DrillResult:
-        folder = tmp_path_factory.mktemp("drill") / str(
-            case
-        )  # short: a socket's path may not be long
+        # Not `tmp_path`: the path of a socket may not be that long.
+        folder = tmp_path_factory.mktemp("drill") / str(case)
         short = not pytestconfig.getoption("long")
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             result = pool.submit(partial(case.run, folder, short=short)).result()
