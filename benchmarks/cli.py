@@ -33,7 +33,7 @@ def main() -> int:
         plan.out.mkdir(parents=True, exist_ok=True)
         if plan.cores and hasattr(os, "sched_setaffinity"):  # Linux; all it starts inherits it
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: plan.cores])
-        described = machine.describe()
+        described = machine.describe(plan.folder / "rabbitmq")
         try:
             results = [_run(part, plan) for part in parts]
         except KeyboardInterrupt:

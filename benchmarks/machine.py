@@ -6,22 +6,25 @@ import re
 import shutil
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 from common.cores import available_cores
 from common.memory import total_bytes
+from testbed.broker import Broker, make_node
+from testbed.server import running
 
 _PACKAGES: Final = (
     "torch", "torchvision", "onnxruntime", "openvino", "numpy", "pillow", "pymongo", "pika",
     "flask", "pyuwsgi", "nx-27017",
 )  # fmt: skip
-_SYSTEM_PATH: Final = "/usr/lib/rabbitmq/bin:/usr/sbin:/sbin:/opt/homebrew/sbin"
+_SYSTEM_PATH: Final = "/usr/sbin:/sbin:/opt/homebrew/sbin"
 _GIBIBYTE: Final = 1024**3
 _WITHIN_S: Final = 30
 
 
-def describe() -> dict[str, str]:
-    """Name everything, each in a few words."""
+def describe(folder: Path) -> dict[str, str]:
+    """Name everything, each in a few words; *folder* takes what RabbitMQ writes."""
     commit = _said("git", "rev-parse", "--short", "HEAD")
     changed = " and changes" if _said("git", "status", "--porcelain") else ""
     processor = re.search(r"^Model name: *(.+)$", _said("lscpu"), re.MULTILINE)
@@ -34,9 +37,17 @@ def describe() -> dict[str, str]:
         "commit": f"{commit}{changed}",
         "python": platform.python_version(),
         "nginx": _said("nginx", "-v").rpartition("/")[2],
-        "rabbitmq": _said("rabbitmqctl", "version").partition("\n")[0],
+        "rabbitmq": _rabbitmq_version(folder),
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+def _rabbitmq_version(folder: Path) -> str:
+    """Ask beside a port mapper (epmd) of our own: Erlang would start one that never ends."""
+    node = make_node(folder)
+    port_mapper, _ = node.programs()
+    with running(port_mapper):
+        return Broker(node).control("version").partition("\n")[0]
 
 
 def _said(name: str, *arguments: str) -> str:

@@ -69,8 +69,11 @@ DRILLS = (
         name="store-restart",
         harm="the store stopped and started 3 times under load, once by kill -9",
         do=_restart_store,
-        # The living have the store's time to say that they live, once it is back.
-        plan=Plan(consumers=2, settings={"DARKROOM_STORE_TIMEOUT_S": "3"}),
+        # A consumer that waits in vain for the store repeats its claim after up to 3 s. A lease
+        # must be clearly longer, or its message seems to be lost.
+        plan=Plan(
+            consumers=2, settings={"DARKROOM_STORE_TIMEOUT_S": "3", "DARKROOM_LEASE_S": "10"}
+        ),
         burns_attempts=False,
     ),
     Drill(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.conftest import ROOT
+from tests.e2e.conftest import ROOT, ports_of_the_machine
 
 _LIMIT_S: Final = 300
 _SMALL: Final = ("--quick", "--model", "digits", "--runtime", "onnx", "--engines", "1")
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(_LIMIT_S)
 
 def test_a_small_run_measures_the_service_and_writes_what_it_found(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks", "service", *_SMALL]
+    ports_before = ports_of_the_machine()
 
     ended = subprocess.run(  # noqa: S603 (our own command)
         [*command, "--jobs", "32", "--out", str(tmp_path)],
@@ -34,6 +35,7 @@ def test_a_small_run_measures_the_service_and_writes_what_it_found(tmp_path: Pat
     tables = {one["head"][-1]: one for one in report["parts"][0]["tables"]}
     assert _is_plausible(tables)
     assert "| target | measured | met? |" in ended.stdout
+    assert ports_of_the_machine() == ports_before
 
 
 def _is_plausible(tables: dict[str, Any]) -> bool:

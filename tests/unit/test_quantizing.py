@@ -429,7 +429,7 @@ def test_the_command_tells_what_it_did(
     assert told.out.startswith("# digits-int8")
     assert f"The report is in {kept}" in told.err
     assert json.loads(kept.with_suffix(".json").read_text())["model"] == "digits-int8"
-    assert "DARKROOM_MODELS=digits-int8 serves it" in capsys.readouterr().out
+    assert "To serve it: DARKROOM_MODELS=digits-int8" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_set")
