@@ -1,1 +1,1 @@
-"""What the service costs and how much it carries: ``./start.sh bench``."""
+"""Benchmarks: what a job costs and how many the service can do (``./start.sh bench``)."""

@@ -38,7 +38,7 @@ def served_by(runtime: Runtime, name: str, where: ModelPaths) -> Classifier | No
 
 
 def whole(classifier: Classifier, image: bytes) -> object:
-    """Go all the way from a file to labels."""
+    """Classify a file: decode, preprocess, compute, label."""
     return classify(classifier, [decode(image, max_pixels=NO_LIMIT)], top_k=TOP_K)
 
 
@@ -83,7 +83,7 @@ def running_engine(
 
 
 def images_per_second(name: str, where: ModelPaths, image: bytes, *, for_s: float) -> float:
-    """Start an engine of the service's default runtime, and count what it answers."""
+    """Start an engine with the service's default runtime; measure its images per second."""
     with running_engine(name, where) as ask:
         ask(image)
         answered, started_s = 0, time.perf_counter()

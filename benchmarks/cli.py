@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def parse(words: Sequence[str], folder: Path) -> tuple[Sequence[str], Plan]:
-    """Read the parts and the plan from a command line, and fill in what it leaves open."""
+    """Read the parts and the plan from a command line, with defaults for the rest."""
     parser = argparse.ArgumentParser(
         prog="./start.sh bench", description="Measure. Without a PART: all but round."
     )
@@ -112,7 +112,7 @@ def _work(part: str, plan: Plan, kept: Path) -> None:
 
 
 def _end_by_exception() -> None:
-    """Make the first signal that asks for an end raise KeyboardInterrupt, and others nothing."""
+    """Make the first ending signal raise KeyboardInterrupt, and ignore later ones."""
 
     def end(_number: int, _frame: object) -> None:
         for number in _ENDING_SIGNALS:

@@ -1,4 +1,4 @@
-"""A client of the service that costs little: one connection of ``http.client``, kept open."""
+"""A cheap client of the service: one ``http.client`` connection, kept open."""
 
 import json
 import time
@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 _TIMEOUT_S: Final = 120.0
 _WAIT_S: Final = 20
-_IDLE_S: Final = 30.0  # nginx closes what was silent for twice as long
+_IDLE_S: Final = 30.0  # nginx closes connections that were idle for twice as long
 
 Job = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """The service did not do what it was asked for."""
+    """The service did not answer as expected."""
 
 
 class Connection:
@@ -29,12 +29,12 @@ class Connection:
         self._used_s = 0.0
 
     def post(self, image: bytes, *, model: str, content_type: str = "image/jpeg") -> str:
-        """Hand in *image*; return the id of its job."""
+        """Submit *image*; return the id of its job."""
         headers = {"Content-Type": content_type}
         return str(self._ask(HTTPStatus.ACCEPTED, f"/jobs?model={model}", image, headers)["id"])
 
     def post_and_wait(self, image: bytes, *, model: str, content_type: str) -> Job:
-        """Hand *image* in, and return its job once that has ended."""
+        """Submit *image*; return its job once it has ended."""
         headers = {"Content-Type": content_type, "Prefer": f"wait={_WAIT_S}"}
         return self._ask(HTTPStatus.OK, f"/jobs?model={model}", image, headers)
 

@@ -86,7 +86,7 @@ def _photograph(path: Path, enlarged: Size | None) -> bytes:
 
 
 def _both(model: Classifier, photograph: bytes) -> tuple[Look, Look]:
-    """Look at a photograph in full and scaled, in turns; the fastest of each counts."""
+    """Decode a photograph in full and scaled, in turns; the fastest time of each counts."""
     rounds = [
         (_look(model, photograph, 0), _look(model, photograph, model.enough_px))
         for _ in range(_ROUNDS)

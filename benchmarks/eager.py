@@ -1,4 +1,4 @@
-"""Eager torch, as a script would use it: what everything else is compared with."""
+"""Eager torch, as a script would use it: the baseline for everything else."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

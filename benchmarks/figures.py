@@ -1,4 +1,4 @@
-"""Many measurements as few numbers."""
+"""Statistics: quartiles, ratios, percentiles."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 
 def ratio(values: Iterable[float], references: Iterable[float]) -> Spread:
-    """Compare what was measured in the same rounds, each with its own round's reference."""
+    """Divide each measurement by the reference of its own round."""
     return spread(one / other for one, other in zip(values, references, strict=True))
 
 
@@ -41,7 +41,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def short(value: float) -> str:
-    """Write *value* with as many digits as mean something."""
+    """Format *value* with its significant digits."""
     if abs(value) >= _LARGE:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= _MIDDLING else f"{value:.2f}"

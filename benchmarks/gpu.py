@@ -1,4 +1,4 @@
-"""What a GPU does with a network, bare and as it is served: ``python -m benchmarks.gpu``.
+"""The speed of a network on a GPU, bare and as it is served: ``python -m benchmarks.gpu``.
 
 ``bare`` is the network with its weights and a batch on the device already, as a benchmark of the
 card would have it. ``served`` is what an engine does: from a batch in numpy's memory to logits
@@ -80,7 +80,7 @@ def _network(name: str) -> torch.nn.Module:
 
 
 def _wait() -> None:
-    """Wait for what a GPU was told to do."""
+    """Wait until a GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 

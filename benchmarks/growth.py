@@ -1,4 +1,4 @@
-"""What many records, many waiting jobs and more consumers do to the service.
+"""How the service scales with records, waiting jobs and consumers.
 
 Two systems with one broker: one stays as empty as it began, the other grows step by step. At
 every step they take turns, so that a ratio compares what the same machine did in the same
@@ -116,7 +116,7 @@ def _compare(step: str, probes: dict[str, Probe], rounds: int) -> Iterator[Growt
 
 
 def _with_consumers(plan: Plan, store_time: StoreTime) -> Iterator[Sequence[Cell]]:
-    """Measure what so many consumers get done, and what else waits for them meanwhile."""
+    """Measure the throughput of some consumers, and how long other operations take beside them."""
     with ExitStack() as stack:
         system = stack.enter_context(running_system(plan.folder / "consumers", _settings(plan)))
         probe = Probe(system, stack, store_time)

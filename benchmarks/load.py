@@ -1,4 +1,4 @@
-"""The load: clients in processes of their own, so that what they cost is counted apart."""
+"""The load generator: clients in their own processes, so that their cost is counted apart."""
 
 import signal
 import threading
@@ -49,7 +49,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a process of clients shall do."""
+    """The task of one process of clients."""
 
     work: "Work"  # of each client: saturate, flood or write
     url: str  # of the service, or of the store
@@ -67,7 +67,7 @@ Work = Callable[[Order, bytes], Report]
 
 @contextmanager
 def at_work(*orders: Order) -> Iterator[Callable[[], Report]]:
-    """Start a process for each order; yield what waits for them and tells what they saw."""
+    """Start a process for each order; yield a function that waits and returns what they saw."""
     # Ctrl-C reaches all processes of a terminal; these inherit that they pass it over.
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)
     pool = get_context("spawn").Pool(len(orders))
@@ -78,13 +78,13 @@ def at_work(*orders: Order) -> Iterator[Callable[[], Report]]:
 
 
 def do(*orders: Order) -> Report:
-    """Have the orders done, at the same time, each by a process."""
+    """Carry the orders out at the same time, each in a process."""
     with at_work(*orders) as reported:
         return reported()
 
 
 def _carry_out(order: Order) -> Report:
-    """Let all clients of this process work at once, each with a connection of its own."""
+    """Let all clients of this process work at once, each on its own connection."""
     image = order.image.read_bytes()
     cpu_s, started_s = time.process_time(), time.perf_counter()
     with ThreadPoolExecutor(order.clients) as pool:
@@ -96,7 +96,7 @@ def _carry_out(order: Order) -> Report:
 
 
 def _together(reports: Iterable[Report]) -> Report:
-    """Combine what clients saw that worked at the same time."""
+    """Combine what concurrent clients saw."""
     total = Report()
     for one in reports:
         total.posts_ms += one.posts_ms
@@ -136,7 +136,7 @@ def saturate(order: Order, image: bytes) -> Report:
 
 
 class _Pace:
-    """Asks for a job when it should be done, by the time that the last such ones took."""
+    """Polls a job when it should be done, judged by the last jobs."""
 
     def __init__(self, report: Report, connection: Connection) -> None:
         self._report = report
@@ -174,13 +174,13 @@ def _timed(times_ms: list[float]) -> Iterator[None]:
 
 
 def flood(order: Order, image: bytes) -> Report:
-    """Post, and post again, as soon as there is an answer."""
+    """Post again as soon as there is an answer."""
     connection = Connection(order.url)
     return _repeat(order.for_s, lambda: connection.post(image, model=order.model))
 
 
 def write(order: Order, image: bytes) -> Report:
-    """Write what the API writes for a submission, as often as the store takes it."""
+    """Write what the API writes for a submission, as fast as the store can."""
     with _making:
         # One client for all threads, as in the API; a process has one order.
         if not _writers:

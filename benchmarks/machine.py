@@ -1,4 +1,4 @@
-"""What all figures depend on: the hardware, the versions, and who else is at work."""
+"""The machine that the figures come from: hardware, versions, load."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ _WITHIN_S: Final = 30
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """Name everything, each in a few words; *folder* takes what RabbitMQ writes."""
+    """Describe each in a few words; *folder* takes what RabbitMQ writes."""
     commit = _said("git", "rev-parse", "--short", "HEAD")
     changed = " and changes" if _said("git", "status", "--porcelain") else ""
     processor = re.search(r"^Model name: *(.+)$", _said("lscpu"), re.MULTILINE)
@@ -51,7 +51,7 @@ def _rabbitmq_version(folder: Path) -> str:
 
 
 def _said(name: str, *arguments: str) -> str:
-    """Return what a program prints; nothing if there is no such program."""
+    """Return a program's output, or nothing if there is no such program."""
     program = shutil.which(name, path=os.pathsep.join((os.environ["PATH"], _SYSTEM_PATH)))
     if program is None:
         return ""

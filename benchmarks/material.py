@@ -32,7 +32,7 @@ predictor = "benchmarks.eager:EagerPredictor"
 
 
 def paths(folder: Path) -> ModelPaths:
-    """Say where the models of a run lie, and their exports."""
+    """Return the folders of a run's models and exports."""
     return ModelPaths(folder / "models", folder / "weights")
 
 
@@ -60,7 +60,7 @@ def write_model(name: str, where: ModelPaths) -> None:
 
 
 def write_eager_model(name: str, where: ModelPaths) -> None:
-    """Write a folder whose predictor computes the model *name* by eager torch."""
+    """Write a folder whose predictor computes the model *name* with eager torch."""
     folder = where.models / EAGER
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.toml").write_text(_EAGER_TOML.format(name=name))
@@ -68,7 +68,7 @@ def write_eager_model(name: str, where: ModelPaths) -> None:
 
 
 def photograph(size: Size) -> bytes:
-    """Make a JPEG file of noise of many scales."""
+    """Make a JPEG of noise at many scales."""
     chance = np.random.default_rng(0)
     width, height = size
     levels = np.full((height, width, 3), 128.0)
@@ -83,7 +83,7 @@ def photograph(size: Size) -> bytes:
 
 
 def photograph_of(size_bytes: int) -> bytes:
-    """Make one that has just over *size_bytes*."""
+    """Make one of just over *size_bytes*."""
     width = 640
     while len(image := photograph((width, width * 3 // 4))) < size_bytes:
         width += 16

@@ -1,4 +1,4 @@
-"""How many images are accepted a second, and how many the store alone takes of the same writes.
+"""Submissions accepted per second, compared with the same writes to the store alone.
 
 Both with the consumers stopped, and from as many connections; they take turns. The store gets
 from this benchmark what it gets from the API: image, record, and the note that it was published.
@@ -33,7 +33,7 @@ Figures = Mapping[str, Sequence[float]]  # a value a turn
 
 
 def run(plan: Plan) -> PartResult:
-    """Post as fast as posts are accepted, in turns with writing past the service."""
+    """Post as fast as posts are accepted, in turns with the same writes to the store."""
     image = plan.folder / "60kB.jpg"
     image.write_bytes(material.photograph_of(_IMAGE_BYTES))
     settings = settings_for(plan.model, plan.folder)

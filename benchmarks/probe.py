@@ -1,4 +1,4 @@
-"""What clients, consumers and the courier do to a system, one at a time, and how long it takes."""
+"""Times single operations of clients, consumers and the courier."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ Turn = Mapping[str, Lap]  # by operation: what one of it took
 
 
 class Probe:
-    """Does to a system what clients, consumers and the courier do, and times it."""
+    """Does on a system what clients, consumers and the courier do, and times it."""
 
     def __init__(self, system: System, stack: ExitStack, store_time: StoreTime) -> None:
         client = stack.enter_context(connect(system.store.url, timeout_s=600))
@@ -37,7 +37,7 @@ class Probe:
         self._system = system
 
     def grow(self, *, finished: int, waiting: int) -> None:
-        """Add so many records, and messages for those that wait."""
+        """Add that many records, with messages for the waiting ones."""
         now_ms = ServerClock(self._database).now_ms()
         filler = Filler(self._database, self._system.store, now_ms=now_ms)
         filler.add(JobState.DONE, finished)
@@ -45,7 +45,7 @@ class Probe:
         publish(self._system.amqp_url, waiting)
 
     def turn(self) -> Turn:
-        """Submit, poll and claim some jobs, do a round, and leave no job behind."""
+        """Submit, poll and claim some jobs, do one courier round, and remove the jobs."""
         ids: list[JobId] = []
         post = self._laps(range(_AT_ONCE), lambda _: ids.append(self._post()))
         poll = self._laps(ids, self._connection.job)
@@ -63,7 +63,7 @@ class Probe:
         }
 
     def past_the_service(self) -> Turn:
-        """Claim, and do a round, while the service has a load of its own."""
+        """Claim and do one courier round while the service is under load."""
         written = [self._submit() for _ in range(_AT_ONCE)]
         claim = self._laps(written, self._claim)
         self._delete(written)
@@ -84,7 +84,7 @@ class Probe:
             self._jobs.delete(job)
 
     def _laps(self, subjects: Iterable[T], step: Callable[[T], object]) -> Lap:
-        """Return the medians of what *step* takes, and of the store's part of it."""
+        """Return the median times of *step* and of the store's part of it."""
         laps = []
         for one in subjects:
             with lap(self._store_time) as timed:

@@ -1,4 +1,4 @@
-"""Records: one at a time as the API writes them, and any number, as of a store long in use."""
+"""Records: single ones as the API writes them, and any number as in a store long in use."""
 
 import sqlite3
 import time
@@ -82,7 +82,7 @@ def _a_job(model: str, image_bytes: int) -> Job:
 
 
 class StoreTime(monitoring.CommandListener):
-    """Adds up how long the store's answers take, to all clients that are made after it."""
+    """Adds up the store's answer times, for all clients that are made after it."""
 
     def __init__(self) -> None:
         self.total_ms = 0.0
@@ -117,7 +117,7 @@ def lap(store_time: StoreTime) -> Iterator[Lap]:
 
 
 class Filler:
-    """Adds jobs with their images to a store that runs.
+    """Adds jobs with their images to a running store.
 
     Its files take copies of a document many times as fast as its protocol does.
     """
@@ -162,7 +162,7 @@ def _copy(file: Path, first: str, count: int) -> None:
 
 
 def publish(url: str, count: int) -> None:
-    """Put *count* messages into the queue, of jobs that nobody knows."""
+    """Queue *count* messages of unknown jobs."""
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         declare(channel)

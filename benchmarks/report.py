@@ -1,4 +1,4 @@
-"""Outcomes as a page of Markdown, and for a terminal."""
+"""Results as Markdown, and as text for a terminal."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,12 @@ from typing import Final
 
 from benchmarks.result import PartResult, Table
 
-# Where the figures stand in docs/performance.md.
+# The place of the figures in docs/performance.md.
 MARK: Final = "./start.sh bench --write docs/performance.md"
 
 
 def markdown(results: Sequence[PartResult], machine: Mapping[str, str]) -> str:
-    """Write the figures for people: first what was wished for, then every table."""
+    """Write the figures as Markdown: first the targets, then every table."""
     described = "; ".join(f"{name}: {value}" for name, value in machine.items())
     paragraphs = [
         f"Measured with {described}.",
@@ -28,14 +28,14 @@ def markdown(results: Sequence[PartResult], machine: Mapping[str, str]) -> str:
 
 
 def targets_table(results: Sequence[PartResult]) -> str:
-    """Put side by side what was wished for and what was measured; nothing if nothing was."""
+    """Compare the targets with the measurements; return nothing if there are none."""
     targets = [target for result in results for target in result.targets]
     rows = [(one.what, one.measured, "yes" if one.is_met else "no") for one in targets]
     return markdown_table(("target", "measured", "met?"), rows) if rows else ""
 
 
 def text(table: Table) -> str:
-    """Lay a table out for a terminal."""
+    """Format a table for a terminal."""
     rows = (table.head, *table.texts)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -43,7 +43,7 @@ def text(table: Table) -> str:
 
 
 def write_into(page: Path, content: str) -> None:
-    """Replace what stands between the marks of *page*.
+    """Replace the text between the marks of *page*.
 
     Raises:
         ValueError: It has no such marks.
@@ -62,5 +62,5 @@ def markdown_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> st
 
 
 def say(line: str) -> None:
-    """Tell whoever waits for the figures, where it does not mix with them."""
+    """Print a progress line to standard error."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201

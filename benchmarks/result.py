@@ -1,4 +1,4 @@
-"""What a part of the benchmark found, as it is kept and shown."""
+"""The result of a part of the benchmark, as it is stored and shown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Cell = str | int | float | Spread | Sequence[float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Figures for people."""
+    """A table of figures."""
 
     caption: str
     head: tuple[str, ...]
@@ -22,7 +22,7 @@ class Table:
 
     @property
     def texts(self) -> list[tuple[str, ...]]:
-        """The rows as they are shown."""
+        """The rows as text."""
         return [tuple(map(shown, row)) for row in self.rows]
 
 
@@ -40,7 +40,7 @@ def shown(cell: Cell) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What was wished for, and what was measured in this run."""
+    """A target, and the value measured in this run."""
 
     what: str
     measured: str

@@ -1,4 +1,4 @@
-"""One service under load, once: what it got done, and what each role took for it."""
+"""One run of a service under load: its throughput, and the cost by role."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ _SERVERS: Final = {"MongoDB": "DARKROOM_MONGO_URL", "RabbitMQ": "DARKROOM_AMQP_U
 
 
 class Turn(NamedTuple):
-    """One configuration under load, once."""
+    """One run of one configuration under load."""
 
     images_per_second: float
     posts_ms: Sequence[float]
@@ -35,7 +35,7 @@ class Turn(NamedTuple):
 
     @property
     def overhead_ms(self) -> float:
-        """What the service takes for a job, beside its engines and its store."""
+        """The service's cost per job, without engines and store."""
         return sum(self.cpu_ms.get(role, 0.0) for role in SERVICE)
 
 
@@ -72,7 +72,7 @@ def saturate(
 
 
 def bytes_per_job(plan: Plan, image: Path) -> dict[str, float]:
-    """Count what goes to and from the servers, with a proxy before each and not under a clock."""
+    """Count the bytes to and from the servers, with a proxy before each; nothing is timed."""
     folder = plan.folder / "counted"
     with running_broker(folder / "rabbitmq") as broker, ExitStack() as stack:
         system = System(folder / "system", broker, settings_for(plan.model, plan.folder))

@@ -1,4 +1,4 @@
-"""The service at saturation: images a second, and what each role takes for one of them.
+"""The service at saturation: images per second, and the cost of one by role.
 
 Configurations take turns in every round, among them one engine alone, asked by this process.
 Each turn starts its own consumers; the servers, the API and the courier stay.
@@ -31,7 +31,7 @@ Turns = Mapping[Configuration, Sequence[Turn]]
 
 
 def run(plan: Plan) -> PartResult:
-    """Measure every configuration in rounds, then memory, then the bytes that go around."""
+    """Measure every configuration in rounds, then memory, then bytes on the network."""
     where = material.paths(plan.folder)
     material.write_model(plan.model, where)
     material.write_eager_model(plan.model, where)
@@ -61,7 +61,7 @@ def run(plan: Plan) -> PartResult:
 
 
 def _rounds(system: System, plan: Plan, image: Path) -> tuple[Sequence[float], Turns]:
-    """Return the images a second of one engine alone, and the turns of all configurations."""
+    """Return the images per second of one engine alone, and the turns of all configurations."""
     engine, where = [], material.paths(plan.folder)
     turns: dict[Configuration, list[Turn]] = {one: [] for one in plan.configurations}
     for number in range(plan.rounds):
@@ -74,7 +74,7 @@ def _rounds(system: System, plan: Plan, image: Path) -> tuple[Sequence[float], T
 
 
 def _accepted_while_saturated(system: System, plan: Plan, image: Path) -> Report:
-    """Post as fast as posts are accepted while the engines have more than they can do.
+    """Post as fast as posts are accepted while the engines are overloaded.
 
     The last thing that is done to a system: a backlog stays.
     """

@@ -1,4 +1,4 @@
-"""Cold starts: from starting a process until it can be used."""
+"""Cold starts: from the start of a process until it is usable."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _RUNTIMES: Final[tuple[Runtime, ...]] = ("onnx", "torch")
 
 
 def run(plan: Plan) -> PartResult:
-    """Start every role, the engine by every runtime, and the whole system, some times each."""
+    """Start every role, the engine with every runtime, and the complete system, some times each."""
     where = material.paths(plan.folder)
     material.write_model(plan.model, where)
     # With nowhere an export yet: a folder for weights that nobody used.
@@ -82,7 +82,7 @@ def _starts(plan: Plan) -> Iterator[tuple[str, float]]:
 
 
 def _said(system: System, name: str, word: str) -> bool:
-    """Tell whether a role logged *word*."""
+    """Return whether a role logged *word*."""
     return word in _COLOURS.sub("", system.log(name).read_text(errors="replace")).split()
 
 
@@ -93,7 +93,7 @@ def _engine_s(model: str, where: ModelPaths, runtime: Runtime) -> float:
 
 
 def _whole_s(folder: Path, settings: dict[str, str]) -> float:
-    """Start a whole system as a user does, with the exports that are there."""
+    """Start a complete system as a user does, with existing exports."""
     theirs = ("DARKROOM_MONGO_URL", "DARKROOM_AMQP_URL")
     environment = {
         **{name: value for name, value in os.environ.items() if name not in theirs},

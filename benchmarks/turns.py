@@ -1,4 +1,4 @@
-"""Steps that take turns, so that whatever else the machine does meets all of them."""
+"""Steps that take turns, so that other load on the machine affects all of them alike."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def _turn_ms(step: Step, repeats: int, finish: Step) -> float:
 
 
 def in_turns(works: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Do all works in every round, each round in the other order; return what they gave."""
+    """Call all works in every round, in alternating order; return their results."""
     given: dict[str, list[T]] = {name: [] for name in works}
     for number in range(rounds):
         for name in list(works) if number % 2 else list(works)[::-1]:

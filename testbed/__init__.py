@@ -1,1 +1,1 @@
-"""A system to test and to measure: its servers, roles, clients and models, for any test."""
+"""The system under test: its servers, roles, clients and models, for tests and benchmarks."""

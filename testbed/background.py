@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def in_background(run: Callable[[threading.Event], None], *, name: str) -> Iterator[None]:
-    """Run *run* in a thread of its own during the block; it returns once its event is set."""
+    """Run *run* in a thread during the block. At the end its event is set, and it must return."""
     ending = threading.Event()
     thread = threading.Thread(target=run, args=(ending,), name=name)
     thread.start()

@@ -1,4 +1,4 @@
-"""A RabbitMQ node that a test may stop, break and ask."""
+"""A RabbitMQ node that tests may stop, break and query."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ class Broker(Server):
         self._node = node
 
     def empty_vhost(self) -> str:
-        """Make a virtual host in which nothing is declared, and give its URL."""
+        """Make an empty virtual host; return its URL."""
         name = uuid.uuid4().hex
         self._manage("PUT", f"vhosts/{name}")
         return self.url.removesuffix("%2F") + name
@@ -57,7 +57,7 @@ class Broker(Server):
         return totals
 
     def control(self, *arguments: str) -> str:
-        """Run ``rabbitmqctl`` *arguments* on this node, and give what it says."""
+        """Run ``rabbitmqctl`` *arguments* on this node; return its output."""
         completed = subprocess.run(  # noqa: S603 (our own command)
             self._node.control_command(*arguments),
             env={**os.environ, **self._node.environment},
@@ -69,13 +69,13 @@ class Broker(Server):
         return completed.stdout
 
     def delete_queues(self, url: str) -> None:
-        """Delete the queues of a virtual host, with all that is in them."""
+        """Delete the queues of a virtual host and their messages."""
         vhost = url.rpartition("/")[2]
         for queue in self._manage("GET", f"queues/{vhost}").json():
             self._manage("DELETE", f"queues/{vhost}/{queue['name']}")
 
     def break_queue(self, url: str, queue: str, *, holding: int = 0) -> bool:
-        """Take a quorum queue's files and process away; it stays declared, and nobody can use it.
+        """Delete a quorum queue's files and process: it stays declared, but nobody can use it.
 
         Some ends of a node, and a full disk, leave the same.
 
@@ -100,18 +100,18 @@ class Broker(Server):
         return self._on_queue(call, url, queue) == "ok"
 
     def stop_queue(self, url: str, queue: str) -> None:
-        """Stop a quorum queue's process; until it is started nobody can use the queue."""
+        """Stop a quorum queue's process: nobody can use the queue until it is started."""
         self._on_queue("ra:stop_server", url, queue)
 
     def suspend_queue(self, url: str, queue: str) -> None:
-        """Have a quorum queue's process take messages and do nothing with them."""
+        """Suspend a quorum queue's process: it receives messages and does nothing."""
         self._on_queue("(fun(_, {Name, _}) -> sys:suspend(whereis(Name)) end)", url, queue)
 
     def start_queue(self, url: str, queue: str) -> None:
         self._on_queue("ra:restart_server", url, queue)
 
     def _on_queue(self, call: str, url: str, queue: str) -> str:
-        """Call an Erlang function with the system and the server of a queue; say what came back."""
+        """Call an Erlang function with the Ra system and server of a queue; return its result."""
         vhost = url.rpartition("/")[2].replace("%2F", "/")
         said = self.control(
             "eval",
@@ -122,7 +122,7 @@ class Broker(Server):
         return said
 
     def give_rights(self, url: str, *, configure: str, write: str, read: str) -> None:
-        """Give our user other rights in a virtual host: patterns of names.
+        """Give our user other rights in a virtual host, as patterns of names.
 
         It also closes the connections there: a channel remembers the rights that it had.
         """
@@ -135,7 +135,7 @@ class Broker(Server):
         self._close_connections(vhost)
 
     def take_rights(self, url: str) -> None:
-        """Close a virtual host to our user."""
+        """Take all rights in a virtual host from our user."""
         vhost = url.rpartition("/")[2]
         self._manage("DELETE", f"permissions/{vhost}/{self._node.credentials.user}")
         self._close_connections(vhost)
@@ -145,14 +145,14 @@ class Broker(Server):
 
     @contextmanager
     def policy(self, url: str, definition: dict[str, int]) -> Iterator[None]:
-        """Have the work queue of a virtual host obey *definition* until the end of the block."""
+        """Apply a policy to the work queue of a virtual host until the end of the block."""
         policy = f"policies/{url.rpartition('/')[2]}/test"
         self._manage("PUT", policy, {"pattern": f"^{QUEUE}$", "definition": definition})
         yield
         self._manage("DELETE", policy)
 
     def _manage(self, method: str, what: str, body: object = None) -> requests.Response:
-        """Ask the management API, which is far quicker than ``rabbitmqctl``."""
+        """Call the management API, which is far quicker than ``rabbitmqctl``."""
         response = requests.request(
             method,
             f"{self._node.management['url']}api/{what}",
@@ -165,7 +165,7 @@ class Broker(Server):
 
     @contextmanager
     def memory_alarm(self) -> Iterator[None]:
-        """Make it take no messages, like a node that is short of memory."""
+        """Raise the memory alarm, so that the node accepts no messages."""
         self.control("set_vm_memory_high_watermark", "0")
         try:
             yield

@@ -14,13 +14,13 @@ _STORE_BACK_WITHIN_S = 30.0
 
 
 class Client:
-    """Hands images in and waits for what is in them."""
+    """Submits images and waits for their results."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
 
     def is_ready(self) -> bool:
-        """Tell whether a job handed in now would be classified soon."""
+        """Return whether a job submitted now would be classified soon."""
         try:
             return requests.get(self.url + "/readyz", timeout=_TIMEOUT_S).ok
         except (requests.ConnectionError, requests.Timeout):
@@ -36,7 +36,7 @@ class Client:
         return self._post(files={"image": ("photo", image)}, data=fields)
 
     def post_once(self, image: bytes, key: str) -> requests.Response:
-        """Hand *image* in with an idempotency key: repeated, it stays one job."""
+        """Submit *image* with an idempotency key, so that a repetition makes no second job."""
         headers = {"Idempotency-Key": f'"{key}"'}
         return self._post(files={"image": ("photo", image)}, headers=headers)
 
@@ -53,13 +53,13 @@ class Client:
         return self._post(data=data, headers={"Content-Type": content_type})
 
     def classify(self, image: bytes, **fields: str) -> dict[str, Any]:
-        """Hand *image* in and wait for the end of its job."""
+        """Submit *image* and wait for the end of its job."""
         response = self.post_form(image, **fields)
         assert response.status_code == 202, response.text
         return self.wait_for(response.headers["Location"])
 
     def hand_in(self, image: bytes) -> str:
-        """Hand *image* in, again if the store did not answer, and say where its job is.
+        """Submit *image*, again if the store does not answer; return the location of its job.
 
         A store that was away a moment ago may still cost a request a 503.
         """
@@ -95,11 +95,11 @@ class Client:
         return job
 
     def job_within(self, location: str, wait_s: int) -> requests.Response:
-        """Ask for the job; the answer shall wait for its end."""
+        """Get the job, and let the answer wait for its end."""
         return requests.get(self.url + location, params={"wait": wait_s}, timeout=_TIMEOUT_S)
 
     def post_and_wait(self, image: bytes, wait_s: int) -> requests.Response:
-        """Hand *image* in; the answer shall wait for the end of its job."""
+        """Submit *image*, and let the answer wait for the end of its job."""
         return self._post(
             data=image, headers={"Content-Type": "image/png", "Prefer": f"wait={wait_s}"}
         )

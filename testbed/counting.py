@@ -1,4 +1,4 @@
-"""Counts the bytes between the roles and a server, by standing in between."""
+"""A proxy that counts the bytes between the roles and a server."""
 
 import socket
 import threading
@@ -25,7 +25,7 @@ class Counts:
 
 @contextmanager
 def counting(port: int) -> Iterator[Counts]:
-    """Carry connections to *port* until the end of the block, and count what they carry."""
+    """Forward connections to *port* until the end of the block, and count their bytes."""
     counts = Counts(0)
 
     class Carrier(BaseRequestHandler):

@@ -1,4 +1,4 @@
-"""Small disks in memory, to be filled; they vanish with the last process that sees them.
+"""Small disks in memory that a test can fill. They vanish with the last process that sees them.
 
 They are mounted in a namespace of mounts that belongs to this process and those that it
 starts: whatever ends these, nothing stays mounted.
@@ -22,7 +22,7 @@ class NoMountsError(Exception):
 
 
 def see_mounts_alone() -> None:
-    """Let nobody but the calling thread, and what it starts, see what is mounted from now on.
+    """Let only the calling thread, and what it starts, see what is mounted from now on.
 
     Raises:
         NoMountsError: This machine, or this user, cannot.
@@ -43,7 +43,7 @@ class SmallDisk:
 
     @classmethod
     def mounted_at(cls, folder: Path, *, mib: int) -> Self:
-        """Mount a new one, after :func:`see_mounts_alone`."""
+        """Mount a new disk; call :func:`see_mounts_alone` first."""
         folder.mkdir(parents=True, exist_ok=True)
         _run("mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", str(folder))
         return cls(folder)
@@ -52,7 +52,7 @@ class SmallDisk:
         _run("umount", "-l", str(self.folder))
 
     def fill(self, *, leaving_mib: int = 0) -> None:
-        """Let a large file leave no more than that."""
+        """Write a large file that leaves only that much space."""
         with self._filler.open("ab", buffering=0) as file:
             free = shutil.disk_usage(self.folder).free - leaving_mib * _MIB
             if leaving_mib and free > 0:

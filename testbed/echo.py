@@ -1,4 +1,4 @@
-"""A model that reads a number off an image, and images that carry one, with an order to it."""
+"""A model that reads a number and an order from an image, and images that carry them."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -41,7 +41,7 @@ class Expectation:
 
 
 def numbered(number: int, order: Order = Order.ANSWER, parameter: int = 0) -> bytes:
-    """Encode a PNG whose right answer is *number*, below 2**24."""
+    """Encode a PNG whose right answer is *number*, less than 2**24."""
     image = PIL.Image.new("RGB", _SIZE)
     image.putpixel((0, 0), (number >> 16, number >> 8 & 255, number & 255))
     image.putpixel((1, 0), (order, parameter, 0))

@@ -1,4 +1,4 @@
-"""An nginx as a container runs it, and what it talks to: apis of a test's own, and their names."""
+"""nginx as a container runs it, with fake APIs behind it and a name server for them."""
 
 import json
 import os
@@ -26,7 +26,7 @@ _LIMIT_S: Final = 10
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client got."""
+    """An answer, as the client received it."""
 
     status: int
     headers: Mapping[str, str]
@@ -52,7 +52,7 @@ class Front:
         source: str = HOST,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send a request from the address *source*, on a connection of its own."""
+        """Send a request from the address *source* on a new connection."""
         return ask(
             HTTPConnection(HOST, self.port, timeout=_LIMIT_S, source_address=(source, 0)),
             method,
@@ -153,7 +153,7 @@ class _UwsgiRequest(socketserver.StreamRequestHandler):
 
 @dataclass
 class NameServer:
-    """Answers every question for an address with *addresses*; says "no such name" without any."""
+    """Answers every query with *addresses*, or with "no such name" if there are none."""
 
     addresses: Sequence[str] = ()
     _server: socketserver.UDPServer = field(init=False)
@@ -170,7 +170,7 @@ class NameServer:
 
     @property
     def address(self) -> str:
-        """Where it is, as nginx's ``resolver`` wants it."""
+        """Its address, as nginx's ``resolver`` expects it."""
         return f"{HOST}:{self._server.server_address[1]}"
 
     @property

@@ -1,4 +1,4 @@
-"""What each process takes, again and again, and whether it grows."""
+"""Samples of the memory and files of each process, and whether they grow."""
 
 import statistics
 import threading
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a process held at one time."""
+    """What one process held at one moment."""
 
     at_s: float
     resident_bytes: int
@@ -33,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The samples of one process, from its start or the first look on."""
+    """The samples of one process since its start or the first reading."""
 
     name: str
     samples: list[Sample] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Line:
         return self.samples[-1].at_s - self.samples[0].at_s if self.samples else 0.0
 
     def after(self, warm_up_s: float) -> "Line":
-        """Return the line without its first seconds."""
+        """Return the samples without the first seconds."""
         begin_s = self.samples[0].at_s + warm_up_s
         return Line(self.name, [sample for sample in self.samples if sample.at_s >= begin_s])
 
     def bytes_per_minute(self) -> float:
-        """Return how fast the memory grows: in most of its parts, and from the first to the last.
+        """Return how fast the memory grows: in most parts, and from the first to the last.
 
         A leak grows in every part and raises the low end. An allocator that takes one more
         block rises in one part; one that takes blocks and returns them leaves the low end.
@@ -62,7 +62,7 @@ class Line:
         return min(statistics.median(slopes), self._rise_of_the_low_end()) * _MINUTE_S
 
     def _rise_of_the_low_end(self) -> float:
-        """Return how fast the low end of a part rises, in bytes a second."""
+        """Return how fast the low end of a part rises, in bytes per second."""
         first, *_, last = _parts(self.samples)
         rise = more([sample.resident_bytes for sample in self.samples])
         return rise / (last[0].at_s - first[0].at_s)
@@ -75,7 +75,7 @@ class Line:
 
 
 class Gauge:
-    """What every process of a system takes, and the connections of RabbitMQ."""
+    """Samples every process of a system, and RabbitMQ's connections."""
 
     def __init__(self, system: System) -> None:
         self.connections: list[int] = []
@@ -91,7 +91,7 @@ class Gauge:
 
     @property
     def lines(self) -> list[Line]:
-        """Every process that there was; the next engine of a consumer is another one."""
+        """All processes so far; a consumer's next engine counts as another one."""
         return list(self._lines.values())
 
     def _run(self, ending: threading.Event) -> None:
@@ -106,7 +106,7 @@ class Gauge:
 
 
 def _processes(system: System) -> Iterator[tuple[str, int]]:
-    """Name every process that there is now, ours and the servers'."""
+    """Return the name of every running process, ours and the servers'."""
     for server in (*system.roles, system.broker, system.store):
         yield server.program.name, server.pid
     for number, worker in enumerate(system.api.children(), 1):
@@ -123,13 +123,13 @@ def _sample(pid: int) -> Sample:
 
 
 def _parts(series: Sequence[T]) -> list[Sequence[T]]:
-    """Cut *series* into parts of the same length, in their order."""
+    """Cut *series* into consecutive parts of the same length."""
     size = len(series) // _PARTS
     return [series[number * size : (number + 1) * size] for number in range(_PARTS)]
 
 
 def more(counts: Sequence[int]) -> int:
-    """Return how much higher the last part lies than the first, at its low end.
+    """Return how much higher the low end of the last part is than that of the first.
 
     What comes and goes, such as a request's socket, leaves the low end where it is. So does a
     moment below it, as between two engines.

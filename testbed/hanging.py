@@ -18,19 +18,19 @@ _LOOK_AGAIN_S: Final = 0.02
 
 
 class Place(StrEnum):
-    """The call to the store that does not return."""
+    """Stands for the call to the store that does not return."""
 
     BEFORE_THE_ENGINE = "image"
     BEFORE_THE_SAVE = "save"
 
 
 def order_file(folder: Path) -> Path:
-    """Name the file that holds the place while lanes shall hang."""
+    """Return the file that makes lanes hang while it exists."""
     return folder / "hang"
 
 
 def report_file(folder: Path, pid: int) -> Path:
-    """Name the file in which a consumer whose lane hangs writes the id of its job."""
+    """Return the file in which a consumer whose lane hangs writes the id of its job."""
     return folder / f"hung-{pid}"
 
 

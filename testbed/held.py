@@ -1,4 +1,4 @@
-"""A model that a test holds up: what it works on stays in hand until the test lets go."""
+"""A model that a test holds: its jobs stay in work until the test lets go."""
 
 from pathlib import Path
 from typing import Final
@@ -52,7 +52,7 @@ class HeldModel:
         }
 
     def hold(self) -> None:
-        """Let it work until :meth:`let_go`; count from here."""
+        """Make every inference last until :meth:`let_go`, and count inferences from now on."""
         self._inferences.unlink(missing_ok=True)
         (self._home / "hold").touch()
 
@@ -61,7 +61,7 @@ class HeldModel:
 
     @property
     def inferences(self) -> int:
-        """How many images it was asked for since it was held."""
+        """The number of images since it was held."""
         return len(self._inferences.read_text().splitlines()) if self._inferences.exists() else 0
 
     @property

@@ -1,4 +1,4 @@
-"""Two network namespaces with a router between them that may drop every packet, silently.
+"""Two network namespaces, and a router between them that can drop all packets silently.
 
 No port is closed and no link goes down, so that nobody is told: what a pulled cable, a lost
 host or a full table of a firewall look like.
@@ -37,24 +37,24 @@ class Namespace:
     address: str
 
     def command(self, *command: str) -> tuple[str, ...]:
-        """Give the command that runs *command* in here."""
+        """Return the command that runs *command* in this namespace."""
         return ("ip", "netns", "exec", self.name, *command)
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Namespaces *a* and *b*, which reach each other as long as *router* passes packets on."""
+    """Namespaces *a* and *b*, which reach each other while *router* forwards packets."""
 
     a: Namespace
     b: Namespace
     router: Namespace
 
     def drop(self) -> None:
-        """Let every packet between *a* and *b* vanish."""
+        """Drop every packet between *a* and *b*."""
         self._forward("0")
 
     def pass_(self) -> None:
-        """Let them through again."""
+        """Forward packets again."""
         self._forward("1")
 
     def _forward(self, value: str) -> None:
@@ -64,7 +64,7 @@ class Network:
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """Make two namespaces and a router, which passes packets on; remove them at the end.
+    """Make two namespaces and a router that forwards packets; remove them at the end.
 
     Raises:
         NoNamespacesError: This machine, or this user, cannot.
@@ -91,7 +91,7 @@ def network() -> Iterator[Network]:
 def carried(
     port: int, *, listen_in: Namespace | None = None, connect_in: Namespace | None = None
 ) -> Iterator[int]:
-    """Carry connections from one namespace to *port* on the loopback of another.
+    """Forward connections from one namespace to *port* on the loopback of another.
 
     None is the machine itself. So servers that listen on loopback alone are reached from
     elsewhere, as if they ran there. Yields the port to connect to, at ``listen_in.address``.
@@ -106,7 +106,7 @@ def carried(
 
 
 def _connect(namespace: Namespace, router: Namespace) -> None:
-    """Lay a cable from *namespace* to *router*."""
+    """Connect *namespace* and *router* by a pair of virtual interfaces."""
     near, far = namespace.name, f"{namespace.name}r"
     gateway = namespace.address.rpartition(".")[0] + ".1"
     # Both ends are born inside: no manager of the machine's network ever sees them.

@@ -1,4 +1,4 @@
-"""What a system is put together from, each part with a port and a folder of its own."""
+"""The parts of a system, each with its own port and folder."""
 
 import uuid
 from pathlib import Path
@@ -20,12 +20,12 @@ def make_store(folder: Path) -> StandaloneStore:
 
 
 def api_socket(folder: Path) -> Path:
-    """Return where the api of a system in *folder* listens."""
+    """Return the socket on which the API of a system in *folder* listens."""
     return socket_path(folder / "run" / "api.sock")
 
 
 def make_nginx(folder: Path, *, request_limit_s: int = REQUEST_LIMIT_S) -> StandaloneNginx:
-    """Prepare the nginx of a system in *folder*, in front of its api."""
+    """Prepare the nginx of a system in *folder*, in front of its API."""
     nginx = StandaloneNginx(
         folder=folder / "nginx",
         port=free_port(),
@@ -40,7 +40,7 @@ def make_nginx(folder: Path, *, request_limit_s: int = REQUEST_LIMIT_S) -> Stand
 def role_settings(
     folder: Path, *, amqp_url: str, mongo_url: str, **settings: str
 ) -> dict[str, str]:
-    """Give the settings of roles that write to *folder* and use a database of their own."""
+    """Return the settings of roles that write to *folder* and use their own database."""
     return {
         "DARKROOM_AMQP_URL": amqp_url,
         "DARKROOM_MONGO_URL": mongo_url,

@@ -1,4 +1,4 @@
-"""Ports that nobody uses, for servers that a test starts."""
+"""Free ports for servers that a test starts."""
 
 import secrets
 import socket
@@ -16,12 +16,12 @@ _reservations: list[ExitStack] = []
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on; no other call finds it again, in any process."""
+    """Return a free port, which no other call returns again, in any process."""
     return free_ports(1)
 
 
 def free_ports(count: int) -> int:
-    """Find *count* such ports in a row, and return the first."""
+    """Find *count* consecutive free ports; return the first."""
     while True:
         first = secrets.choice(_PORTS[: len(_PORTS) - count + 1])
         with ExitStack() as undo:
@@ -32,7 +32,7 @@ def free_ports(count: int) -> int:
 
 
 def _reserved(port: int, undo: ExitStack) -> bool:
-    """Reserve *port* until *undo*; tell whether it was free."""
+    """Reserve *port* until *undo* ends; return whether it was free."""
     reservation = undo.enter_context(socket.socket(type=socket.SOCK_DGRAM))
     with socket.socket() as probe, suppress(OSError):
         reservation.bind((HOST, port))

@@ -1,4 +1,4 @@
-"""What tests ask about processes, and do to them."""
+"""What tests ask about processes and do to them."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def engines_of(consumer: int) -> list[int]:
 
 
 def is_gone(pid: int) -> bool:
-    """Tell whether a process has ended, even if its parent has not asked how."""
+    """Return whether a process has ended, even if its parent has not waited for it."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -35,14 +35,14 @@ def is_gone(pid: int) -> bool:
 
 
 def wait_until_gone(pids: Iterable[int]) -> None:
-    """Wait until all of *pids*, and there must be some, have ended."""
+    """Wait until all of *pids* have ended; there must be at least one."""
     ending = list(pids)
     assert ending
     wait_for(lambda: all(map(is_gone, ending)), what=f"the end of {ending}")
 
 
 def stand_still(pid: int) -> None:
-    """Stop a process (SIGSTOP), and wait until it stands still, unless it ends first.
+    """Stop a process (SIGSTOP), and wait until it is stopped or has ended.
 
     On a busy machine its threads go on for a while after the signal was sent.
     """

@@ -13,12 +13,12 @@ from standalone.programs import Program
 from testbed.processes import children_of, stand_still
 
 _LOOK_AGAIN_S: Final = 0.05
-# A machine that runs several systems at once needs longer than programs promise.
+# A machine that runs several systems at once needs longer than a program's own limit.
 _PATIENCE: Final = 3
 
 
 class Server:
-    """One program, run as often as a test wants it.
+    """One program that a test can run repeatedly.
 
     Args:
         program: What to run.
@@ -42,14 +42,14 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start it if it does not run, and wait until it is ready."""
+        """Start it if it is not running, and wait until it is ready."""
         if self.is_running:
             return
         self.launch()
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Start it without waiting."""
         with (self._log or Path(os.devnull)).open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 (our own command)
                 self.program.command,
@@ -67,13 +67,13 @@ class Server:
             time.sleep(_LOOK_AGAIN_S)
 
     def ask_to_stop(self) -> None:
-        """Ask it to end, and do not wait."""
+        """Ask it to end, without waiting."""
         if self.process is not None:
             self.thaw()
             self.process.terminate()
 
     def stop(self) -> int | None:
-        """Ask it to end, wait for it, and return its exit status; None if it did not run.
+        """Ask it to end and wait; return its exit status, or None if it was not running.
 
         Raises:
             TimeoutExpired: It did not end, and was killed.
@@ -87,14 +87,14 @@ class Server:
             self.kill()  # and forget it
 
     def kill(self) -> None:
-        """End it with no time to put anything in order."""
+        """Kill it, so that it has no time to clean up."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
             self.process = None
 
     def freeze(self) -> None:
-        """Leave it there, with its connections open, and doing nothing."""
+        """Freeze it: its connections stay open, and it does nothing."""
         if self.is_running:
             stand_still(self.pid)
 
@@ -107,11 +107,11 @@ class Server:
         self.start()
 
     def printed(self) -> bytes:
-        """Return what its log holds."""
+        """Return what it has logged."""
         return b"" if self._log is None else self._log.read_bytes()
 
     def calls_itself(self, owner: str) -> bool:
-        """Tell whether *owner*, the id that a consumer holds jobs under, is its own."""
+        """Return whether *owner*, under which a consumer holds jobs, is this process."""
         # Such an id names host, process and start.
         return self.is_running and self.pid == int(owner.split("-")[-2])
 
@@ -119,7 +119,7 @@ class Server:
         return self.printed().count(words.encode()) >= times
 
     def forget_printed(self) -> None:
-        """Empty its log; what it appends from now on stands at the beginning."""
+        """Empty its log."""
         if self._log is not None and self._log.exists():
             os.truncate(self._log, 0)
 

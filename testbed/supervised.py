@@ -1,4 +1,4 @@
-"""The system as ``./start.sh`` runs it, under its supervisor, with all of its state on one disk."""
+"""The system as ``./start.sh`` runs it: under its supervisor, with all state on one disk."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _LIMIT_S: Final = 180
 
 
 class Supervised(System):
-    """The standalone system; what a drill does to single servers has no place here."""
+    """The standalone system. A drill cannot harm its servers one by one."""
 
     def __init__(self, folder: Path, plan: Plan) -> None:  # not that of System: it makes servers
         folder.mkdir(parents=True)
@@ -65,7 +65,7 @@ class Supervised(System):
         return status
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run ``./start.sh`` with these words."""
+        """Run ``./start.sh`` with these arguments."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("DARKROOM_")}
         return subprocess.run(  # noqa: S603 (our own command)
             [sys.executable, "-m", "standalone", *words],

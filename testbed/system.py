@@ -1,4 +1,4 @@
-"""A whole system of its own: ports, broker, store and roles, each to be harmed alone."""
+"""A complete system with its own ports, broker, store and roles, which can be harmed one by one."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ from testbed.waiting import wait_for
 _READY_WITHIN_S: Final = 180
 _BLOCKED_S: Final = 10
 _DISK_ALARM_MIB: Final = 40
-# The disk of a store is often out of sight: that of another machine.
+# The store's disk is not watched: it is often on another machine.
 _BROKER_DISK: Final = "rabbitmq/mnesia"
 _WATCHED: Final = {_BROKER_DISK}
 # Shorter than the defaults, so that a drill waits seconds where a service has half a minute.
@@ -46,8 +46,8 @@ BRISK: Final[Mapping[str, str]] = {
     # A drill kills more often than a bad job deserves attempts.
     "DARKROOM_MAX_ATTEMPTS": "20",
 }
-# Of drills in which nobody waits for a lease. A consumer that holds a delivery and is kept from
-# claiming it, by a busy machine or by an engine that loads, looks as if the message was lost.
+# For drills in which no lease needs to expire. With a short one, a message seems to be lost if its
+# consumer cannot claim the job in time, because the machine is busy or the engine is loading.
 CALM: Final[Mapping[str, str]] = {"DARKROOM_LEASE_S": "60"}
 
 
@@ -143,7 +143,7 @@ class System:
         return {server.program.name: statuses[server] for server in self.roles}
 
     def remove(self) -> None:
-        """Delete all that the system wrote; until then it is there to be looked at."""
+        """Delete everything that the system wrote."""
         shutil.rmtree(self.folder)
 
     def another_consumer(
@@ -154,7 +154,7 @@ class System:
         first: tuple[str, ...] = (),
         inside: Namespace | None = None,
     ) -> Server:
-        """Add one more consumer, which does not run yet.
+        """Add one more consumer without starting it.
 
         Args:
             name: What it is called, also its log.
@@ -192,7 +192,7 @@ class System:
 
     @contextmanager
     def database(self) -> Iterator[Database[dict[str, Any]]]:
-        """Look into the store as an operator would, past the service."""
+        """Open the store directly, as an operator would."""
         with MongoClient[dict[str, Any]](
             self.store.url, tz_aware=True, serverSelectionTimeoutMS=5000, socketTimeoutMS=30_000
         ) as client:
@@ -205,7 +205,7 @@ class System:
 
     @contextmanager
     def channel(self, *, heartbeat_s: int = 0) -> Iterator[BlockingChannel]:
-        """Speak to RabbitMQ past the service.
+        """Open a channel to RabbitMQ directly.
 
         Args:
             heartbeat_s: Bounds how long a RabbitMQ that says nothing is waited for. 0 where a
@@ -248,7 +248,7 @@ def _consumer_count(channel: BlockingChannel) -> int:
 
 
 def _importing(modules: tuple[str, ...], command: tuple[str, ...]) -> tuple[str, ...]:
-    """Make a role import *modules* before anything of its own."""
+    """Make a role import *modules* first."""
     if not modules:
         return command
     match command:

@@ -13,7 +13,7 @@ _COUNTERS: Final = ("ppid", "cpu_times", "memory_info", "cmdline")
 
 
 class Usage(NamedTuple):
-    """What the processes of a role have taken."""
+    """What the processes of a role have used."""
 
     cpu_s: float = 0.0  # their own, and that of their children which have ended
     resident_mb: float = 0.0
@@ -31,7 +31,7 @@ class Usage(NamedTuple):
 
 
 def by_role(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
-    """Sum up the processes of each role: those named, and all their descendants.
+    """Sum up the processes of each role: those given, and all their descendants.
 
     The engines of consumers are a role of their own.
     """
@@ -53,5 +53,5 @@ def by_role(roots: Mapping[str, Sequence[int]]) -> dict[str, Usage]:
 
 
 def cpu_between(before: Mapping[str, Usage], after: Mapping[str, Usage]) -> dict[str, float]:
-    """Return the seconds that each role computed between two looks."""
+    """Return the processor seconds of each role between two readings."""
     return {role: used.cpu_s - before.get(role, Usage()).cpu_s for role, used in after.items()}

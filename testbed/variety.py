@@ -1,4 +1,4 @@
-"""Images as strangers send them: in every format, slow, large, broken, and no images at all."""
+"""Images as strangers send them: of every format, slow, large, broken, or no images at all."""
 
 import random
 from collections.abc import Callable
@@ -24,12 +24,12 @@ _IN_THE_PIXELS_BYTES: Final = 48
 _RUBBISH_BYTES: Final = 2000
 _FAILED: Final = frozenset({"failed"})
 
-# The bytes, and what must become of them; None: they are refused.
+# The bytes and the expected end of the job, or None if they must be refused.
 Sent = tuple[bytes, Expectation | None]
 
 
 def draw(chance: random.Random, number: int) -> Sent:
-    """Make one image, or what its sender takes for one."""
+    """Make one image, or something that its sender takes for one."""
     [make] = chance.choices(list(_SHARES), weights=list(_SHARES.values()))
     return make(chance, number)
 

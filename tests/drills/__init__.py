@@ -1,1 +1,1 @@
-"""Drills: harm done to a whole system on purpose, and an audit of every job it accepted."""
+"""Drills: harm a complete system on purpose, then audit every job that it accepted."""

@@ -1,4 +1,4 @@
-"""What became of every accepted job: ended, once, with the right result for its own image."""
+"""The audit: whether every accepted job ended once, with the right result for its own image."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ _SETTLE_S: Final = 2.0
 
 @dataclass(slots=True)
 class Findings:
-    """The jobs that did not end as they should, each with what was found."""
+    """The jobs that did not end as expected, each with the reason."""
 
     jobs: int = 0
     done: int = 0
@@ -48,7 +48,7 @@ class Findings:
 
 
 class Witness:
-    """Notes each end of each job: there may be one."""
+    """Records every end of every job; a job may end once."""
 
     def __init__(self, system: System) -> None:
         self._system = system
@@ -57,12 +57,12 @@ class Witness:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look at all jobs again and again while the block runs."""
+        """Watch all jobs while the block runs."""
         with in_background(self._run, name="witness"):
             yield
 
     def look(self, database: Database[dict[str, Any]]) -> None:
-        """Compare every ended job with how it had ended before."""
+        """Compare every ended job with its earlier end."""
         for state in ENDED:
             for document in database["jobs"].find({"state": state}):
                 self._compare(document)
@@ -95,7 +95,7 @@ class Witness:
 
 
 def audit(system: System, ledger: Ledger, witness: Witness, *, within_s: float) -> Findings:
-    """Wait until every accepted job has ended, or none has for *within_s*; look at each."""
+    """Wait until every accepted job has ended, or none has for *within_s*; then check each."""
     findings = Findings(jobs=len(ledger.expected))
     with system.database() as database:
         _wait_for_the_end(database, ledger, within_s)
@@ -164,7 +164,7 @@ def _judge(
 
 
 def _fault(job: Mapping[str, Any], expectation: Expectation) -> str | None:
-    """Say what is wrong with how *job* ended; None if nothing is."""
+    """Return what is wrong with the end of *job*, or None."""
     if job["state"] not in expectation.states:
         return f"{job['state']}, not {' or '.join(sorted(expectation.states))}: {job.get('error')}"
     if job["state"] == "done":

@@ -1,4 +1,4 @@
-"""One run of one drill, as it is asked for and as it is done in a process of its own."""
+"""One run of one drill: as the options name it, and as its own process runs it."""
 
 from functools import partial
 from itertools import product
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 
 def cases(config: pytest.Config) -> list[Case]:
-    """Return what the options ask for: by default every drill once."""
+    """Return the runs that the options ask for: by default every drill once."""
     ask = config.getoption
     return [
         Case(*asked)

@@ -1,4 +1,4 @@
-"""Clients as a careful user writes them: one key a submission, repeated until answered."""
+"""Careful clients: one key per submission, repeated until it is answered."""
 
 import random
 import threading
@@ -22,7 +22,7 @@ _AT_ONCE: Final = 4
 
 
 class Clients:
-    """Hands numbered images in and writes down which jobs were accepted.
+    """Submits numbered images and records which jobs were accepted.
 
     Args:
         url: Where the service is.
@@ -48,7 +48,7 @@ class Clients:
         problem: str = "",
         patience_s: float = _PATIENCE_S,
     ) -> str:
-        """Hand one image in, again and again until it is accepted; return the job's id."""
+        """Submit one image until it is accepted; return the job's id."""
         number = self.ledger.next_number()
         expectation = Expectation(number=number, states=states, problem=problem)
         return self.post(numbered(number, order, parameter), expectation, patience_s=patience_s)
@@ -56,7 +56,7 @@ class Clients:
     def post(
         self, image: bytes, expectation: Expectation, *, patience_s: float = _PATIENCE_S
     ) -> str:
-        """Hand *image* in until it is accepted; return the job's id."""
+        """Submit *image* until it is accepted; return the job's id."""
         with self._lock:
             key = f"{self._chance.getrandbits(128):032x}"
         job_id = self._insist(image, key, expectation, patience_s)
@@ -64,7 +64,7 @@ class Clients:
         return job_id
 
     def repeat_all(self) -> None:
-        """Hand in all that was accepted once more, with its key: the ledger knows the jobs."""
+        """Repeat every accepted submission with its key; the ledger knows the jobs."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             repeated = [
                 pool.submit(self._insist, *submission, _PATIENCE_S) for submission in self._accepted
@@ -107,7 +107,7 @@ class Clients:
         return self._client.post_form(image).status_code
 
     def submit_many(self, count: int, order: Order = Order.ANSWER, parameter: int = 0) -> list[str]:
-        """Hand *count* images in, some at once; return the jobs' ids."""
+        """Submit *count* images, several at once; return the jobs' ids."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             submitted = [pool.submit(self.submit, order, parameter) for _ in range(count)]
             return [one.result() for one in submitted]
@@ -121,7 +121,7 @@ class Clients:
         order: Order = Order.ANSWER,
         parameter: int = 0,
     ) -> Iterator[None]:
-        """Keep *clients* handing images in until the end of the block."""
+        """Let *clients* submit images until the end of the block."""
         ending = threading.Event()
 
         def work() -> None:
@@ -138,12 +138,12 @@ class Clients:
             one.result()
 
     def retry(self, job_id: str) -> bool:
-        """Give a failed job a new start; tell whether it was."""
+        """Retry a failed job; return whether that was accepted."""
         self.ledger.will_retry(job_id)
         return _status(self._client.retry, job_id) == HTTPStatus.ACCEPTED
 
     def cancel(self, job_id: str) -> bool:
-        """Cancel a job, or delete an ended one; tell whether that was done."""
+        """Cancel a job, or delete an ended one; return whether that was done."""
         done = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
         return _status(self._client.delete, job_id) in done
 

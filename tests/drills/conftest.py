@@ -1,4 +1,4 @@
-"""Options of the drills, a process to run each in, and the table at the end."""
+"""The options of the drills, a process for each, and the table at the end."""
 
 import json
 import multiprocessing
@@ -44,13 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the tests that say nothing about what is asked for."""
+    """Leave out the tests of the other kind."""
     other = "test_drills.py" if config.getoption("without") else "test_without.py"
     return True if collection_path.name == other else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each run, and one of all runs without a guarantee."""
+    """Make a test of each run, or one of all runs that lack a guarantee."""
     asked = cases(metafunc.config)
     limit_s = _LONG_LIMIT_S if metafunc.config.getoption("long") else _LIMIT_S
     if "case" in metafunc.fixturenames:
@@ -88,7 +88,7 @@ def result_of(
 
 
 class _Announcer:
-    """Reports each run at once: others may take long."""
+    """Reports each run at once, since others may take long."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -106,7 +106,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show the table, and write what is asked for."""
+    """Show the table, and write the files that are asked for."""
     reports = [one for some in terminalreporter.stats.values() for one in some]
     found = {Case(one.drill, one.seed, one.without): one for one in _results(reports)}
     results = [found[case] for case in cases(config) if case in found]
@@ -125,7 +125,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _results(reports: Iterable[Any]) -> list[DrillResult]:
-    """Return the results that came with the reports of tests, maybe from other processes."""
+    """Return the results in the reports of tests, which may come from other processes."""
     return [
         _RESULT.validate_python(value)
         for report in reports

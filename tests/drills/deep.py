@@ -1,4 +1,4 @@
-"""A drill with a deep queue: long waiting is no loss, and a loss in its middle is noticed."""
+"""A drill with a deep queue: waiting long is no loss, but a loss in the middle is noticed."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ _QUEUED_WITHIN_S: Final = 600
 _ENDED_WITHIN_S: Final = 400
 _HELD: Final = 10
 
-# So that a message is neither queued twice nor taken for lost because a machine is busy.
+# So that a busy machine does not make the courier queue a message twice or take it for lost.
 _PATIENT: Final = {
     "DARKROOM_LEASE_S": "6",
     "DARKROOM_PUBLISH_TIMEOUT_S": "10",
@@ -52,7 +52,7 @@ _LOST_SHARE: Final = 0.05
 
 
 def _deepen(run: Run) -> None:
-    """Let very many jobs wait; then lose some of fewer in the middle of the queue."""
+    """Let very many jobs wait; then, among fewer, lose some in the middle of the queue."""
     for consumer in run.system.consumers:
         consumer.stop()
     _let_many_wait(run)
@@ -60,7 +60,7 @@ def _deepen(run: Run) -> None:
 
 
 def _let_many_wait(run: Run) -> None:
-    """Expect that a courier publishes none of very many waiting jobs again.
+    """Expect that the courier publishes no waiting job again, however many wait.
 
     They lie in a database of their own, in which a courier of this process looks for the lost,
     round after round with no pause. A consumer, this process too, holds some of the oldest.
@@ -88,7 +88,7 @@ def _let_many_wait(run: Run) -> None:
 
 @contextmanager
 def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]]:
-    """Make what a courier does in a round."""
+    """Make the duties of a courier's round."""
     fields: dict[str, Any] = {
         name.removeprefix("DARKROOM_").lower(): value
         for name, value in run.system.environment.items()
@@ -120,7 +120,7 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
 
 
 def _template(stores: Stores, jobs: Collection[dict[str, Any]]) -> Mapping[str, Any]:
-    """Record and publish a job as the api does, and return its document."""
+    """Record and publish a job as the API does; return its document."""
     stores.ensure_indexes()
     job = a_job(model="echo")
     stores.jobs.add(job, numbered(1))
@@ -155,7 +155,7 @@ def _aged(template: Mapping[str, Any], age: int) -> dict[str, Any]:
 
 
 def _repeat(duties: Sequence[Duty], *, at_least: int) -> float:
-    """Do *duties* many times, and long enough for a conclusion; return the time of a round."""
+    """Do *duties* many times, long enough for a conclusion; return the time of a round."""
     started_s, rounds = time.monotonic(), 0
     while rounds < at_least or time.monotonic() - started_s < 3 * _LEASE_S:
         for duty in duties:
@@ -186,7 +186,7 @@ def _lose_some(run: Run) -> None:
 
 
 def _take_out(run: Run, count: int) -> set[str]:
-    """Take random ones of *count* messages out of the middle; return whose they were."""
+    """Take random messages out of the middle of *count*; return their jobs."""
     middle = range(count // 5, count * 4 // 5)
     taken = set(run.chance.sample(middle, round(count * _LOST_SHARE)))
     for courier in run.system.couriers:

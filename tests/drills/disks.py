@@ -1,4 +1,4 @@
-"""Drills that fill a disk: that of all, of the store, or of RabbitMQ."""
+"""Drills that fill a disk: everybody's, the store's, or RabbitMQ's."""
 
 from contextlib import suppress
 from typing import Final
@@ -26,7 +26,7 @@ _SHORT_MIB: Final = 70
 
 
 def _fill_all(run: Run) -> None:
-    """Fill the disk of a standalone system: to where images are refused, and then to the end."""
+    """Fill the disk of a standalone system: until images are refused, then completely."""
     system = run.system
     assert isinstance(system, Supervised)
     supervisor = system.status()["supervisor"]
@@ -51,7 +51,7 @@ def _fill_all(run: Run) -> None:
 
 
 def _fill_store(run: Run) -> None:
-    """Fill the disk of the store, which nobody watches: its own errors tell."""
+    """Fill the disk of the store, which only the store's errors reveal."""
     [disk] = run.system.disks.values()
     first, *_ = run.clients.submit_many(_JOBS_BEFORE, Order.WAIT, 2)
     with run.clients.load(order=Order.WAIT, parameter=2):
@@ -64,7 +64,7 @@ def _fill_store(run: Run) -> None:
 
 
 def _fill_broker(run: Run) -> None:
-    """Fill the disk of RabbitMQ to its alarm, and then to the end, which breaks its queues."""
+    """Fill the disk of RabbitMQ to its alarm, then completely, which breaks its queues."""
     [disk] = run.system.disks.values()
     with run.clients.load(clients=2, order=Order.WAIT, parameter=2):
         run.clients.submit_many(_JOBS_BEFORE, Order.WAIT, 2)
@@ -80,7 +80,7 @@ def _fill_broker(run: Run) -> None:
 
 
 def _write_beyond_the_end(run: Run) -> None:
-    """Publish until RabbitMQ has met the end of its disk, which it notices every ten seconds."""
+    """Publish until RabbitMQ notices that its disk is full; it checks every ten seconds."""
 
     def has_met_it() -> bool:
         _publish(run)
@@ -90,7 +90,7 @@ def _write_beyond_the_end(run: Run) -> None:
 
 
 def _publish(run: Run) -> None:
-    """Make RabbitMQ write, as long as it lets us."""
+    """Make RabbitMQ write as long as it accepts messages."""
     bodies = strangers(run.chance)
     with suppress(AMQPError, OSError), run.system.channel(heartbeat_s=_HEARTBEAT_S) as channel:
         for _ in range(_MESSAGES):

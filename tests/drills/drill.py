@@ -1,4 +1,4 @@
-"""What a drill is, and how one is run."""
+"""What a drill is, and how it is run."""
 
 import os
 import random
@@ -17,13 +17,13 @@ from tests.drills.clients import Clients
 from tests.drills.ledger import Ledger
 from tests.drills.without import VARIABLE as MISSING
 
-# If none of those that are left has ended for so long, they are stuck.
+# Jobs are stuck if none has ended for so long.
 _END_WITHIN_S: Final = 180.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run of one drill, and all it may use."""
+    """One run of one drill, with everything it may use."""
 
     system: System
     ledger: Ledger
@@ -49,7 +49,7 @@ class Run:
         )
 
     def see_one_through(self) -> None:
-        """Hand one image in and wait for its end: then all parts work together again."""
+        """Submit one image and wait for its end: then all parts work together again."""
         job_id = self.clients.submit()
         wait_for(
             lambda: self.witness.has_ended(job_id), within_s=_END_WITHIN_S, what="a job has ended"
@@ -57,7 +57,7 @@ class Run:
 
 
 class CannotHereError(Exception):
-    """What the drill needs is not to be had on this machine."""
+    """This machine lacks something that the drill needs."""
 
 
 Harm = Callable[[Run], None]
@@ -65,7 +65,7 @@ Harm = Callable[[Run], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
-    """Harm of one kind, and the system that it is done to.
+    """One kind of harm, and the system that suffers it.
 
     Args:
         name: What it is called on the command line.
@@ -92,7 +92,7 @@ class Drill:
 
 @dataclass(slots=True, kw_only=True)
 class DrillResult:
-    """How one run of one drill went."""
+    """The result of one run of one drill."""
 
     drill: str
     seed: int
@@ -126,7 +126,7 @@ def run_drill(
     short: bool,
     without: str | None = None,
 ) -> DrillResult:
-    """Run *drill* on a system of its own, whose files stay if the drill fails."""
+    """Run *drill* on its own system, whose files stay if the drill fails."""
     started_s = time.monotonic()
     chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
     ledger, system = Ledger(), make_system(_plan(drill, without))
@@ -157,7 +157,7 @@ def run_drill(
 
 
 def _do_and_audit(drill: Drill, run: Run) -> tuple[Findings, str]:
-    """Start the system, break it, audit it and stop it; also return why that cannot be done."""
+    """Start the system, break it, audit it, stop it; also return why it was skipped."""
     findings, skipped = Findings(), ""
     try:
         run.system.start()

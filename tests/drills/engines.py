@@ -1,4 +1,4 @@
-"""Drills with images that harm the engine: it hangs, it crashes, it takes all memory."""
+"""Drills with images that make the engine hang, crash, or use all memory."""
 
 import threading
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ _BAD: Final = 2
 _FAILED: Final = frozenset({"failed"})
 _ENDED_WITHIN_S: Final = 300.0
 
-# Enough for an ordinary image on a busy machine, too: it shall need one attempt.
+# Enough for an ordinary image on a busy machine: it must need one attempt.
 _TIME_LIMIT_S: Final = 4
 _MEMORY_LIMIT_MB: Final = 600
-# What an engine may take in the time between two looks at it.
+# What an engine may allocate between two measurements.
 _MORE_MB: Final = 500
 _LOOK_EVERY_S: Final = 0.01
 
 
 def _mix(run: Run, order: Order, problem: str) -> None:
-    """Hand in bad images among ordinary ones, and wait for the end of all."""
+    """Submit bad images among ordinary ones, and wait for all ends."""
     orders = [order] * _BAD + [Order.ANSWER] * _ORDINARY
     run.chance.shuffle(orders)
     for one in orders:
@@ -55,7 +55,7 @@ def _mix_and_measure(run: Run) -> None:
 
 @contextmanager
 def _largest_engine(consumers: list[Server]) -> Iterator[list[int]]:
-    """Note how large engines get, in bytes, until the end of the block."""
+    """Record the largest size of engines, in bytes, until the end of the block."""
     seen = [0]
     ending = threading.Event()
 
@@ -86,7 +86,7 @@ def _engines(consumers: list[Server]) -> Iterator[psutil.Process]:
 
 
 def _check_attempts(run: Run, _findings: Findings) -> None:
-    """Expect of the bad jobs that they had all their attempts, and that they say so."""
+    """Expect that the bad jobs had all their attempts and say so."""
     with run.system.database() as database:
         failed = list(database["jobs"].find({"state": "failed"}))
     for job in failed:

@@ -1,4 +1,4 @@
-"""A drill with consumers that are stuck though their hearts beat."""
+"""A drill with consumers that are stuck although they send heartbeats."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ _PROBLEM: Final = "urn:darkroom:problem:"
 
 
 def _hang_lanes(run: Run) -> None:
-    """Let lanes hang before the engine and before the save, and an engine stand still."""
+    """Let lanes hang before the engine and before the save; freeze an engine."""
     consumers = [
         run.system.another_consumer(f"hanging-{number}", first=(hanging.__name__,))
         for number in range(1, _HANGING + 1)
@@ -49,7 +49,7 @@ def _hang_lanes(run: Run) -> None:
 
 
 def _hang(run: Run, consumers: list[Server], place: Place) -> None:
-    """Have the jobs of lanes that hang done by another consumer; then free the lanes."""
+    """See another consumer do the jobs of hanging lanes; then free the lanes."""
     order = hanging.order_file(run.system.folder)
     order.write_text(place)
     try:
@@ -66,7 +66,7 @@ def _hang(run: Run, consumers: list[Server], place: Place) -> None:
 
 
 def _job_in(folder: Path, consumer: Server) -> str:
-    """Wait until the lane of *consumer* hangs, and return the id of the job in it."""
+    """Wait until the lane of *consumer* hangs; return the id of its job."""
     report = hanging.report_file(folder, consumer.pid)
     wait_for(report.exists, within_s=_WITHIN_S, what=f"{consumer.program.name} hangs")
     job_id = report.read_text()
@@ -84,14 +84,14 @@ def _wait_for_word(consumer: Server, job_id: str, *, since: int) -> None:
 
 
 def _stop_engine(run: Run) -> None:
-    """Have an engine stand still over a job: it is killed, and its parent goes on."""
+    """Freeze an engine with a job: it is killed, and its parent goes on."""
     with run.system.database() as database:
         while not _stands_still(run, database["jobs"]):
             pass
 
 
 def _stands_still(run: Run, jobs: Collection[Document]) -> bool:
-    """Stop the engine that holds a new job; False if that had its answer before."""
+    """Freeze the engine that has a new job; return False if the job was answered before."""
     job_id = run.clients.submit(Order.WAIT, round(_LONG_S * 100))
     held = {"_id": job_id, "state": "processing"}
     wait_for(

@@ -1,4 +1,4 @@
-"""Every job that was accepted, and what must become of it."""
+"""Every accepted job, and its expected end."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from testbed.echo import Expectation
 
 @dataclass(slots=True)
 class Ledger:
-    """The accepted jobs by id. Any thread may write."""
+    """The accepted jobs by id. Thread-safe."""
 
     expected: dict[str, Expectation] = field(default_factory=dict)
     # For one idempotency key there may be one job only.
@@ -25,12 +25,12 @@ class Ledger:
         return len(self._job_of_key)
 
     def next_number(self) -> int:
-        """Return a number that no other image of this drill carries."""
+        """Return a number that no other image of this drill has."""
         with self._lock:
             return next(self._numbers)
 
     def accepted(self, job_id: str, key: str, expectation: Expectation) -> None:
-        """Note that a submission with *key* was answered with *job_id*."""
+        """Record that a submission with *key* was answered with *job_id*."""
         with self._lock:
             known = self._job_of_key.setdefault(key, job_id)
             if known != job_id:
@@ -38,12 +38,12 @@ class Ledger:
             self.expected[job_id] = expectation
 
     def may_end(self, job_id: str, *states: str) -> None:
-        """Allow more ends for a job, after something was done to it."""
+        """Allow more ends for a job that was changed."""
         with self._lock:
             expectation = self.expected[job_id]
             self.expected[job_id] = replace(expectation, states=expectation.states | set(states))
 
     def will_retry(self, job_id: str) -> None:
-        """Note that a failed job is about to get a new start: it may end once more."""
+        """Record that a failed job is about to be retried, and may end once more."""
         with self._lock:
             self.retried.add(job_id)

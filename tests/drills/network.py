@@ -1,4 +1,4 @@
-"""A drill with consumers behind a network that drops every packet, silently, for a while."""
+"""A drill with consumers behind a network that silently drops all packets for a while."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _BACK_WITHIN_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class _Far:
-    """A consumer in a network of its own, and what it reaches through the router only."""
+    """A consumer in its own network, and the servers that it reaches only through the router."""
 
     consumer: Server
     beyond_store: bool
@@ -37,7 +37,7 @@ class _Far:
 
 
 def _cut_off(run: Run) -> None:
-    """Drop packets between consumers and RabbitMQ, the store, or both, and let them through."""
+    """Drop packets between consumers and RabbitMQ, the store, or both; then forward them again."""
     drop_s = _SHORT_DROP_S if run.short else _DROP_S
     with ExitStack() as opened:
         cable = opened.enter_context(_cable())
@@ -104,7 +104,7 @@ def _far_consumers(system: System, cable: Network) -> Iterator[list[_Far]]:
 def _wait_until_all_hold_a_job(
     run: Run, database: Database[dict[str, Any]], far: list[_Far]
 ) -> None:
-    """Hand in jobs that take long, until each consumer in *far* has one in hand."""
+    """Submit long jobs until each consumer in *far* has one."""
     wanted = {one.consumer for one in far}
 
     def all_hold() -> bool:
@@ -119,7 +119,7 @@ def _wait_until_all_hold_a_job(
 
 
 def _back_after_s(database: Database[dict[str, Any]], consumer: Server, passed_ns: int) -> float:
-    """Wait until the engine of *consumer* has answered again; return how long that took."""
+    """Wait until the engine of *consumer* has answered again; return the time in seconds."""
     engines: set[str] = set()
     answered: list[int] = []
 
@@ -137,7 +137,7 @@ def _back_after_s(database: Database[dict[str, Any]], consumer: Server, passed_n
 
 
 def _setbacks(run: Run, owners: dict[int, _Far]) -> dict[str, int]:
-    """Count the lost attempts of each consumer; only one without the store may lose some."""
+    """Count the lost attempts of each consumer; only one without a store may lose any."""
     lost = {one.name: 0 for one in owners.values()}
     with run.system.database() as database:
         setbacks = [

@@ -18,12 +18,12 @@ _API_KILLS, _SHORT_API_KILLS = 20, 10
 _COURIER_KILLS, _SHORT_COURIER_KILLS = 15, 8
 _JOBS, _SHORT_JOBS = 500, 250
 _AT_WORK_WITHIN_S = 180
-# Longer than an engine loads, or what its consumer holds meanwhile would pass for lost.
+# Longer than an engine takes to load, or its consumer's delivery would be taken for lost.
 _KILLED = {"DARKROOM_LEASE_S": "8"}
 
 
 def _kill_consumers(run: Run) -> None:
-    """Kill a random parent or engine every now and then, and start the parents again."""
+    """Kill random parents and engines, and start the parents again."""
     kills, jobs = (_SHORT_KILLS, _SHORT_JOBS) if run.short else (_KILLS, _JOBS)
     with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
         for _ in range(kills):
@@ -38,7 +38,7 @@ def _kill_consumers(run: Run) -> None:
 
 
 def _kill_api(run: Run) -> None:
-    """Kill random workers of uWSGI while clients insist on an answer."""
+    """Kill random uWSGI workers while clients repeat their requests."""
     kills = _SHORT_API_KILLS if run.short else _API_KILLS
     with run.clients.load(clients=8, pause_s=0.02):
         for _ in range(kills):
@@ -52,7 +52,7 @@ def _kill_api(run: Run) -> None:
 
 
 def _compare_with_the_store(run: Run) -> None:
-    """Expect one record a key; count the images that no record belongs to."""
+    """Expect one record per key; count the images without a record."""
     with run.system.database() as database:
         job_ids, image_ids = (
             {document["_id"] for document in database[name].find({}, {"_id": True})}
@@ -66,7 +66,7 @@ def _compare_with_the_store(run: Run) -> None:
 
 
 def _kill_couriers(run: Run) -> None:
-    """Kill a random courier again and again, while all of them have a lot to do."""
+    """Kill random couriers while all have a lot to do."""
     system = run.system
     kills = _SHORT_COURIER_KILLS if run.short else _COURIER_KILLS
     with run.clients.load(pause_s=0.5, order=Order.WAIT, parameter=5):
@@ -87,7 +87,7 @@ def _kill_couriers(run: Run) -> None:
 
 
 def _one_at_work(run: Run) -> Server:
-    """Wait for a consumer that has a job in hand: at any other time a kill does little harm."""
+    """Wait for a consumer that has a job: otherwise a kill does little harm."""
     at_work: list[Server] = []
 
     def find() -> list[Server]:

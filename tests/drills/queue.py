@@ -1,4 +1,4 @@
-"""Drills that meddle with what is in the queue."""
+"""Drills that change what is in the queue."""
 
 import time
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ _IN_HAND: Final = _CONSUMERS * LANES_PER_ENGINE
 
 
 def _purge(run: Run) -> None:
-    """Empty the queue while jobs wait in it, and delete it while others do."""
+    """Purge the queue while jobs wait in it, then delete it while others wait."""
     with run.system.channel() as channel:
         for name, take in (("purged", channel.queue_purge), ("deleted", channel.queue_delete)):
             run.notes[name] = 0
@@ -55,7 +55,7 @@ def _what_was_taken_came_again(run: Run, findings: Findings) -> None:
 
 
 def _break(run: Run) -> None:
-    """Take from RabbitMQ what its queues are made of, under load, and see that both come back."""
+    """Break RabbitMQ's queues under load, and see both come back."""
     broker = run.system.broker
     with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=2):
         for queue, holding in ((QUEUE, 1), (DEAD_QUEUE, 0)):
@@ -80,7 +80,7 @@ def _what_was_in_it_came_again(run: Run, findings: Findings) -> None:
 
 
 def _confuse(run: Run) -> None:
-    """Send every message three times, and much else; cancel and retry at random."""
+    """Send every message three times among garbage; cancel and retry at random."""
     with run.system.database() as database, run.system.channel() as channel:
         confusion = _Confusion(run, database, channel)
         with run.clients.load(pause_s=0.2, order=Order.WAIT, parameter=2):
@@ -123,7 +123,7 @@ class _Confusion:
                 self.retried += clients.retry(chance.choice(self._crashing))
 
     def copy_messages(self) -> None:
-        """Send the message of every new job twice more, as its record has it."""
+        """Send the message of every new job twice more, as its record describes it."""
         for job_id in self.run.ledger.expected.keys() - self._copied:
             document = self.database["jobs"].find_one({"_id": job_id})
             if document is not None:
@@ -150,7 +150,7 @@ class _Confusion:
 
 
 def _queues_are_empty(run: Run, _findings: Findings) -> None:
-    """Expect that every body was read, and every dead letter settled."""
+    """Expect that every message was read and every dead letter settled."""
     with run.system.channel() as channel:
         for queue in (QUEUE, DEAD_QUEUE):
             is_empty = partial(_is_empty, channel, queue)

@@ -1,4 +1,4 @@
-"""Outcomes as tables, and as lines for people who want to know why."""
+"""Results as tables, and as lines with the reasons."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from tests.drills.all import DRILLS
 from tests.drills.drill import DrillResult
 
-# Where the tables stand in docs/reliability.md.
+# The places of the tables in docs/reliability.md.
 DRILLS_MARK: Final = "./start.sh drill --write docs/reliability.md"
 WITHOUT_MARK: Final = "./start.sh drill ... --without ... --write docs/reliability.md"
 _HEAD: Final = (
@@ -17,13 +17,13 @@ _HEAD: Final = (
 
 
 def table(outcomes: Iterable[DrillResult]) -> str:
-    """Write *outcomes* as a Markdown table, one line each."""
+    """Format *outcomes* as a Markdown table, one line each."""
     rows = [_HEAD, tuple("---" for _ in _HEAD), *map(_row, outcomes)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def details(outcome: DrillResult) -> str:
-    """Say what one run did and found, for people who want to know why."""
+    """Describe what one run did and found."""
     findings = outcome.findings
     found = {
         "lost": findings.lost,
@@ -41,7 +41,7 @@ def details(outcome: DrillResult) -> str:
 
 
 def matrix(outcomes: Sequence[DrillResult]) -> str:
-    """Show which drill misses which guarantee, as a Markdown table."""
+    """Show which drill notices which missing guarantee, as a Markdown table."""
     drills = list(dict.fromkeys(outcome.drill for outcome in outcomes))
     rows = [("without", *drills), tuple("---" for _ in range(len(drills) + 1))]
     for without in dict.fromkeys(outcome.without for outcome in outcomes):
@@ -58,7 +58,7 @@ def matrix(outcomes: Sequence[DrillResult]) -> str:
 
 
 def write_into(page: Path, mark: str, text: str) -> None:
-    """Replace what stands between the marks of *page*."""
+    """Replace the text between the marks of *page*."""
     begin, end = f"<!-- begin: {mark} -->", f"<!-- end: {mark} -->"
     before, _, rest = page.read_text().partition(begin)
     _, found, after = rest.partition(end)

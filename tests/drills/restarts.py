@@ -1,4 +1,4 @@
-"""Drills that restart a server, or every role, as whoever brings out a new version does."""
+"""Drills that restart a server, or every role, as a deployment does."""
 
 import time
 from typing import Final
@@ -10,7 +10,7 @@ from tests.drills.drill import Drill, Run
 
 _ROUNDS, _SHORT_ROUNDS = 2, 1
 _WAIT_S: Final = 0.05
-# What one consumer can do while the other is away.
+# Slow enough for one consumer while the other is down.
 _PAUSE_S: Final = 0.4
 
 
@@ -23,7 +23,7 @@ def _restart_store(run: Run) -> None:
 
 
 def _restart(run: Run, server: Server) -> None:
-    """Stop and start *server* three times under load, once with no time to write anything."""
+    """Stop and start *server* three times under load, once by SIGKILL."""
     # Never killed first: a node of RabbitMQ 3.10 that is killed within seconds of a queue's
     # birth has that queue, but nobody can consume it any more.
     endings = [server.stop, server.kill]

@@ -1,4 +1,4 @@
-"""A drill that does nothing for long but work, to see whether anything grows."""
+"""A drill that only works for a long time, to see whether anything grows."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +18,9 @@ _JUDGED_S: Final = 45.0  # a process that ran for less after its warm-up is not 
 _A_SECOND: Final = 4.0  # jobs, on average
 _CRASH_EVERY_S: Final = 240.0
 _AT_ONCE: Final = 4
-# So many at first, with no pauses, that every pool and every heap is as large as it gets.
+# Enough at first, without pauses, to bring every pool and heap to its full size.
 _BURST: Final = 250
-# Of so many, that every thread of the API has seen a large image before the judging begins.
+# Enough for every thread of the API to see a large image before the measurement begins.
 _LARGE: Final = 60
 # In two minutes a heap that settles looks like a small leak.
 _MOST_BYTES_A_MINUTE, _SHORT_MOST_BYTES_A_MINUTE = 1e6, 2e6
@@ -33,7 +33,7 @@ _FAILED: Final = frozenset({"failed"})
 
 
 def _soak(run: Run) -> None:
-    """Send images of all kinds, and look at what each process takes."""
+    """Send images of all kinds, and measure each process."""
     length_s = _SHORT_LENGTH_S if run.short else _LENGTH_S
     warm_up_s = _SHORT_WARM_UP_S if run.short else _WARM_UP_S
     _warm_up(run)
@@ -48,7 +48,7 @@ def _soak(run: Run) -> None:
 
 
 def _warm_up(run: Run) -> None:
-    """Send many images of all kinds and a first one that crashes, and wait for their ends."""
+    """Send many images of all kinds, one of which crashes the engine, and wait for their ends."""
     _crash(run)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         sent = [pool.submit(_send, run, _draw(run)) for _ in range(_BURST)]
@@ -97,7 +97,7 @@ def _send(run: Run, sent: variety.Sent) -> None:
 
 
 def _judge(run: Run, lines: list[Line], warm_up_s: float) -> None:
-    """Expect of our own processes that they do not grow."""
+    """Expect that our own processes do not grow."""
     judged = [line.after(warm_up_s) for line in lines if line.seconds >= warm_up_s + _JUDGED_S]
     servers = {run.system.broker.program.name, run.system.store.program.name}
     ours = [line for line in judged if line.name not in servers]

@@ -1,4 +1,4 @@
-"""A drill with consumers that stand still for longer than their lease, and come back."""
+"""A drill with consumers that freeze for longer than their lease, and come back."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ _DIED: Final = "urn:darkroom:problem:consumer-died"
 
 @dataclass(slots=True)
 class _Zombie:
-    """A consumer that was stopped, its engine with it, in the middle of a job."""
+    """A consumer that was frozen with its engine in the middle of a job."""
 
     consumer: Server
     job_id: str
@@ -51,26 +51,26 @@ class _Zombie:
                 os.kill(pid, signal.SIGCONT)
 
     def has_spoken(self) -> bool:
-        """Tell whether it has logged, since it was stopped, what became of its job."""
+        """Return whether it has logged the end of its job since it was frozen."""
         return self.job_id.encode() in self.consumer.printed()[self._said_bytes :]
 
 
 @dataclass(frozen=True, slots=True)
 class _Hunt:
-    """Finds who holds a job, and stops it."""
+    """Finds the consumer of a job, and freezes it."""
 
     run: Run
     jobs: Collection[Document]
 
     def submit(self) -> str:
-        """Hand in a job that takes a while; return its id once somebody has claimed it."""
+        """Submit a slow job; return its id once it is claimed."""
         wait_s = self.run.chance.uniform(_SHORTEST_S, _LONGEST_S)
         job_id = self.run.clients.submit(Order.WAIT, round(wait_s * 100))
         self._wait_until_claimed(job_id)
         return job_id
 
     def stop_holder(self, job_id: str, *, after: int = -1) -> _Zombie | None:
-        """Stop who claims a job after the fence *after*; None if the job ended just then."""
+        """Freeze who claims a job after the fence *after*; None if the job ended before."""
         self._wait_until_claimed(job_id, after=after)
         if (job := self._held(job_id, after)) is None:
             return None
@@ -83,7 +83,7 @@ class _Hunt:
         return zombie
 
     def is_left_to(self, zombie: _Zombie) -> bool:
-        """Tell whether nobody else has claimed its job yet, nor was it quicker than the stop."""
+        """Return whether its job is still its own: not claimed by another, and not ended."""
         job = self._held(zombie.job_id, zombie.fence - 1)
         return job is not None and job["fence"] == zombie.fence
 
@@ -100,7 +100,7 @@ class _Hunt:
 
 
 def _wake_the_dead(run: Run) -> None:
-    """Let consumers come back whose jobs were done by others, or failed and were retried."""
+    """Wake consumers whose jobs others have done, or which have failed and been retried."""
     with run.system.database() as database:
         hunt = _Hunt(run, database["jobs"])
         for _ in range(_ROUNDS):
@@ -111,7 +111,7 @@ def _wake_the_dead(run: Run) -> None:
 
 
 def _outlive(hunt: _Hunt) -> bool:
-    """Have the jobs of zombies done by who is left; False if one was not stopped in time."""
+    """See other consumers do the jobs of zombies; False if one was not frozen in time."""
     with _awake_at_the_end() as zombies:
         job_ids = [hunt.submit() for _ in range(_ZOMBIES)]
         zombies.extend(filter(None, map(hunt.stop_holder, job_ids)))
@@ -126,7 +126,7 @@ def _outlive(hunt: _Hunt) -> bool:
 
 
 def _outlive_a_retry(hunt: _Hunt) -> bool:
-    """Have a job fail in the hands of zombies, one an attempt, and then be retried.
+    """Let a job fail with zombies, one per attempt, and then retry it.
 
     Returns:
         False if one of them was not stopped in time.
@@ -149,7 +149,7 @@ def _outlive_a_retry(hunt: _Hunt) -> bool:
 
 
 def _fails(hunt: _Hunt, job_id: str) -> bool:
-    """Wait until a job has failed; False if its answer was on its way to the store already."""
+    """Wait until a job has failed; False if its answer was already on its way to the store."""
     _wait_for_ends(hunt.run, [job_id])
     job = hunt.jobs.find_one({"_id": job_id}) or {}
     if job["state"] == "done" and job["attempts"] <= _ZOMBIES:
@@ -163,7 +163,7 @@ def _fails(hunt: _Hunt, job_id: str) -> bool:
 
 @contextmanager
 def _awake_at_the_end() -> Iterator[list[_Zombie]]:
-    """Collect zombies, and wake them at the end of the block, also if it fails."""
+    """Collect zombies, and wake them at the end of the block, even if it fails."""
     zombies: list[_Zombie] = []
     try:
         yield zombies

@@ -1,4 +1,4 @@
-"""A drill that brings out a later version of the code, role by role, and takes it back."""
+"""A drill that upgrades role by role to a later version of the code, and rolls back."""
 
 import threading
 from collections import Counter
@@ -31,7 +31,7 @@ _HONEST: Final = ("api-unavailable", "not-ready", "job-unreadable")
 
 
 def _upgrade_and_roll_back(run: Run) -> None:
-    """Replace one role after another under load, as docs/operations.md has it; then go back."""
+    """Upgrade one role after another under load, as docs/operations.md says; then roll back."""
     roles = [*run.system.consumers, *run.system.couriers, run.system.api]
     earlier = {role: role.program for role in roles}
     later = make_later_version(run.system.folder / "later")
@@ -66,14 +66,14 @@ def _replace(run: Run, role: Server, folder: Path | None) -> None:
 
 
 def _serves_spare(run: Run) -> bool:
-    """Tell whether ``/models`` names the model that is in a state of the later version."""
+    """Return whether ``/models`` names the model that is in a state of the later version."""
     models = requests.get(run.system.url + "/models", timeout=_TIMEOUT_S).json()["models"]
     return "spare" in {model["name"] for model in models}
 
 
 @contextmanager
 def _readers(run: Run, unreadable: Sequence[str]) -> Iterator[None]:
-    """Have all that can be read be read all the time, and no answer be a fault of the service."""
+    """Read everything readable all the time; no answer may be a fault of the service."""
     ending = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(_read_on, run, unreadable, ending)
@@ -110,7 +110,7 @@ def _answer(run: Run, path: str) -> str:
 
 
 def _nothing_was_forgotten(run: Run, _findings: Findings) -> None:
-    """Expect jobs that both versions worked on, and all that the later one wrote about them."""
+    """Expect jobs that both versions worked on, with everything that the later one wrote."""
     with run.system.database() as database:
         jobs = list(database["jobs"].find())
     documents = [job for job in jobs if job["_id"] in run.ledger.expected]

@@ -1,4 +1,4 @@
-"""Take one guarantee away, to see which drill misses it.
+"""Remove one guarantee, to see which drill notices.
 
 A drill that passes without what it is there for proves nothing. The roles import this
 module first (see ``testbed/system.py``) when a guarantee is to be missing; nothing in
@@ -13,7 +13,7 @@ VARIABLE: Final = "DARKROOM_DRILL_WITHOUT"
 
 
 def _fence() -> None:
-    """Let a save overwrite whatever is there."""
+    """Let a save overwrite any record."""
     from common.jobs import Job  # noqa: PLC0415
     from common.mongo.jobs import MongoJobStore  # noqa: PLC0415
     from common.mongo.moves import moved_to  # noqa: PLC0415
@@ -26,14 +26,14 @@ def _fence() -> None:
 
 
 def _rescue() -> None:
-    """Leave the jobs of dead and of stuck consumers where they are."""
+    """Never return the jobs of dead and stuck consumers."""
     from courier.duties.rescue import Rescuer  # noqa: PLC0415
 
     _patched(Rescuer).rescue = lambda _self: 0
 
 
 def _confirm() -> None:
-    """Take a message for queued as soon as it was handed to the connection's thread."""
+    """Count a message as queued as soon as the connection's thread has it."""
     from common.messages import ClassifyMessage  # noqa: PLC0415
     from common.rabbitmq.publisher import RabbitPublisher  # noqa: PLC0415
 
@@ -45,7 +45,7 @@ def _confirm() -> None:
 
 
 def _ack_after_save() -> None:
-    """Have RabbitMQ forget every message as soon as it is delivered."""
+    """Let RabbitMQ forget every message on delivery."""
     from pika.adapters.blocking_connection import BlockingChannel  # noqa: PLC0415
 
     consume = BlockingChannel.basic_consume
