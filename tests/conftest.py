@@ -1,4 +1,4 @@
-"""What all tests share: how they run side by side, and the stores to test against."""
+"""What all tests share: how they run side by side, and their stores."""
 
 import os
 from collections import defaultdict
@@ -64,7 +64,7 @@ def _folder(nodeid: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Let all systems share their exports: making one loads torch, which takes seconds."""
+    """Let all systems share their exports, since making one loads torch, which takes seconds."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # the one that all workers have

@@ -1,4 +1,4 @@
-"""Hand-written twins of the ports; the contract tests keep those of the store honest."""
+"""Hand-written fakes of the ports. The contract tests run against those of the store, too."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -344,7 +344,7 @@ class InMemoryQueues:
 
 
 class CannedEngines:
-    """Gives every question the same outcome."""
+    """Answers every request with the same outcome."""
 
     def __init__(self, outcome: Outcome | None = None) -> None:
         self.outcome: Outcome = outcome or Answer((TABBY,), "sha256:0", 1.0)
@@ -366,7 +366,7 @@ class CannedEngines:
 
 
 class FixedUsage:
-    """A store that takes what a test says."""
+    """A store whose calls take as long as a test says."""
 
     def __init__(self, usage: StoreUsage | None = None) -> None:
         self.usage = usage or StoreUsage(used_bytes=0)
@@ -381,7 +381,7 @@ class FixedUsage:
 
 
 class Clock:
-    """Stands in for the module ``time``: only sleeping lets it pass."""
+    """Stands in for the module ``time``: only sleeping advances it."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

@@ -17,14 +17,14 @@ _END: Final = b"\r\n--xyz--\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What is sent, and what it says it is."""
+    """A body and its headers."""
 
     content: bytes
     content_type: str
     is_gzip: bool = False
 
     def environ(self) -> dict[str, str]:
-        """Return what describes it to a WSGI application."""
+        """Return its WSGI environment."""
         described = {"CONTENT_TYPE": self.content_type, "CONTENT_LENGTH": str(len(self.content))}
         return described | ({"HTTP_CONTENT_ENCODING": "gzip"} if self.is_gzip else {})
 
@@ -48,7 +48,7 @@ def _digits(size: int) -> bytes:
 
 
 def _text(unit: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[int], Body]:
-    """Have the member `base64` consist of *unit* again and again."""
+    """Fill the member `base64` with repetitions of *unit*."""
     return _json(unit, b'{"base64": "' + before, after + b'"}')
 
 
@@ -57,7 +57,7 @@ def _json(unit: bytes, before: bytes = b"", after: bytes = b"") -> Callable[[int
 
 
 def _image_as(write: Callable[[bytes], bytes]) -> Callable[[int], Body]:
-    """Have the member `base64` be an image that *write* writes in its own way."""
+    """Let *write* encode an image as the member `base64`."""
     return lambda size: Body(b'{"base64": "' + write(_digits(size))[: size - 14] + b'"}', JSON)
 
 
@@ -74,7 +74,7 @@ def _compressed(make: Callable[[int], Body], level: int = 6) -> Callable[[int], 
 
 
 def _deflated(unit: bytes) -> Callable[[int], Body]:
-    """Have a gzip member of nothing but deflate blocks in which there is nothing."""
+    """Make a gzip member of empty deflate blocks only."""
     header = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
     return lambda size: Body(filled(unit, size, header), "image/png", is_gzip=True)
 
@@ -92,7 +92,7 @@ def _lines(digits: bytes, length: int) -> bytes:
 
 
 def _first(layout: Callable[[bytes], bytes], share: int) -> Callable[[bytes], bytes]:
-    """Write less of the image where each digit takes more."""
+    """Shorten the image where each digit takes more bytes."""
     return lambda digits: layout(digits[: len(digits) // share // 4 * 4])
 
 

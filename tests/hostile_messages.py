@@ -1,4 +1,4 @@
-"""Bodies that are no message of ours, and messages that name no job or no fence of one."""
+"""Bodies that are not our messages, and messages with unknown jobs or fences."""
 
 import json
 import random
@@ -41,13 +41,13 @@ _FENCES: Final = (0, -1, 1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**30)
 
 
 def rubbish(chance: random.Random) -> Iterator[bytes]:
-    """Give every body that no consumer can read, in random order, again and again."""
+    """Yield all unreadable bodies, repeatedly, in random order."""
     while True:
         yield from chance.sample(_BODIES, len(_BODIES))
 
 
 def strangers(chance: random.Random) -> Iterator[bytes]:
-    """Give messages with ids that no job has."""
+    """Yield messages with unknown job ids."""
     while True:
         for job_id in chance.sample(_ODD_IDS, len(_ODD_IDS)):
             yield _message(job_id, 0)
@@ -55,7 +55,7 @@ def strangers(chance: random.Random) -> Iterator[bytes]:
 
 
 def misfit(job_id: str, chance: random.Random) -> bytes:
-    """Give a message for a job, with a fence that it hardly has."""
+    """Return a message for a job with a fence that it is unlikely to have."""
     return _message(job_id, chance.choice(_FENCES))
 
 

@@ -1,4 +1,4 @@
-"""Records as another version may have written them, and damaged ones."""
+"""Records of other versions, and damaged ones."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +39,7 @@ FULL_JOB: Final = replace(
 
 
 def objects_in(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Find every object in a document, by the way to it: the document itself, too."""
+    """Return the path of every object in a document, including the document itself."""
     if isinstance(value, Mapping):
         yield path
         for name, member in value.items():
@@ -65,7 +65,7 @@ def with_later_members(document: Document, *paths: Path) -> Document:
 
 
 def document_of(job: Job, **members: Any) -> Document:
-    """Write a job as a document as MongoDB returns it: with lists."""
+    """Return a job as MongoDB would return it: with lists."""
     document = _listed(to_document(job))
     return {**document, **members}
 
@@ -133,5 +133,5 @@ def damaged(document: Document, damage: str) -> Document:
 
 
 def in_state(job: Job, state: JobState) -> Job:
-    """Put a job into *state*, whatever it has gone through."""
+    """Put a job into *state*, whatever its history."""
     return replace(job, state=state, owner=OWNER if state is JobState.PROCESSING else None)

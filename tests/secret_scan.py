@@ -1,4 +1,4 @@
-"""detect-secrets over files: keys, tokens and passwords that were written down."""
+"""Scan files for keys, tokens and passwords with detect-secrets."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ from detect_secrets.settings import default_settings
 
 
 def secrets_in(folder: Path, files: Iterable[str]) -> set[tuple[str, str]]:
-    """Scan *files* of *folder*; return where something was found, and of what kind."""
+    """Scan *files* of *folder*; return the place and kind of each finding."""
     collection = SecretsCollection()
     with default_settings():
         for file in files:

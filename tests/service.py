@@ -1,4 +1,4 @@
-"""The API over fakes, as a client sees it; every answer is held against the description."""
+"""The API over fakes, as a client sees it. Every answer is checked against the description."""
 
 import json
 import re
@@ -47,7 +47,7 @@ VIEWS = {
 
 
 class Api:
-    """The application, the fakes behind it, and the ways to hand in an image."""
+    """The application, the fakes behind it, and the ways to submit an image."""
 
     def __init__(self, store: InMemoryStore | None = None, **settings: Any) -> None:
         self.store = store or InMemoryStore()
@@ -97,7 +97,7 @@ class Api:
 
 
 class DescribedClient(FlaskClient):
-    """Fails where an answer is not what the OpenAPI description promises."""
+    """Fails if an answer contradicts the OpenAPI description."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().open(*args, **kwargs)
@@ -145,5 +145,5 @@ def _check_described(response: TestResponse, described: dict[str, Any]) -> None:
     if "$ref" in schema:
         view = VIEWS[schema["$ref"].rpartition("/")[2]]
         answer = json.loads(response.data)
-        # Back and forth, so that no member is there that the schema does not have.
+        # There and back, so that a member that the schema lacks is noticed.
         assert as_json(view.model_validate(answer)) == answer

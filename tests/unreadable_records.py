@@ -1,4 +1,4 @@
-"""Records that no version can read: they must be in nobody's way, and stay as they are."""
+"""Records that no version can read: they must obstruct nobody, and stay unchanged."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,7 +40,7 @@ def _document(damage: str, state: JobState, members: Mapping[str, Any]) -> dict[
 
 
 def changed(database: Database[dict[str, Any]], documents: Documents) -> list[str]:
-    """Say which of *documents* are not as they were, but for when they are due."""
+    """Return those of *documents* that have changed, apart from when they are due."""
     found = {document["_id"]: document for document in database["jobs"].find()}
     return [
         job_id

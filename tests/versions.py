@@ -22,7 +22,7 @@ _LIMIT_S: Final = 60
 
 
 def make_later_version(folder: Path) -> Path:
-    """Copy the code into *folder*, which is made, and change it into that of the later version."""
+    """Copy the code into the new *folder*, and change it into that of the later version."""
     for package in _PACKAGES:
         without = shutil.ignore_patterns("__pycache__")
         shutil.copytree(_ROOT / package, folder / package, ignore=without)

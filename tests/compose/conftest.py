@@ -14,7 +14,7 @@ from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    """The Docker engine. CI has these tests too where one can be had; elsewhere it says why not."""
+    """The Docker engine. Without one the tests are skipped, in CI too, with the reason."""
     with engines.stopped_again():
         try:
             found = engines.find_engine()
@@ -25,13 +25,13 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def images(engine: Engine) -> dict[str, str]:
-    """Every target of the Dockerfile, built: its image by its name."""
+    """The images of all targets of the Dockerfile, by target."""
     return {target: engine.build(target) for target in TARGETS}
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the digits, and with a network for photographs where its weights are."""
+    """A folder with the digits, and with a network for photographs if its weights are there."""
     folder = tmp_path_factory.mktemp("models")
     folder.chmod(0o755)
     engines.copy_tree(engines.ROOT / "models" / "digits", folder / "digits")

@@ -40,11 +40,11 @@ class Container(Server):
 
     @property
     def address(self) -> str:
-        """Where it is reached past the service; it may be another address after a restart."""
+        """Its address from outside, which may change with a restart."""
         return self.address_in("jobs")
 
     def address_in(self, network: str) -> str:
-        """Return its address in a network of docker-compose.yml, or in the first that it is in."""
+        """Return its address in a network of docker-compose.yml, or in its first network."""
         networks = self._state("NetworkSettings")["Networks"]
         addresses = {name.rpartition("_")[2]: its["IPAddress"] for name, its in networks.items()}
         return str(addresses.get(network, next(iter(addresses.values()))))
@@ -113,7 +113,7 @@ class Container(Server):
 
 
 class ServerContainer(Container):
-    """A server that tests ask, too, at the address that it has at the moment.
+    """A server that tests also connect to, at its current address.
 
     Args:
         url_at: Its URL, with ``{address}`` where that stands.
@@ -130,4 +130,4 @@ class ServerContainer(Container):
 
     @url.setter
     def url(self, _at_first: str) -> None:
-        """Take no notice: it may change."""
+        """Ignore it: the address may change."""

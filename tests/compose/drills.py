@@ -1,4 +1,4 @@
-"""A drill with what only a system in containers has: now more of them, now fewer."""
+"""A drill that scales, stops and kills containers."""
 
 import time
 from typing import Final
@@ -14,7 +14,7 @@ _WAIT_S: Final = 0.05
 
 
 def _turn_upside_down(run: Run) -> None:
-    """Add and remove containers, and stop and kill each, while images are handed in."""
+    """Add and remove containers, and stop and kill each, under load."""
     system = run.system
     assert isinstance(system, ComposeSystem)
     with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=round(_WAIT_S * 100)):
@@ -38,7 +38,7 @@ def _stop(run: Run, container: Container) -> None:
     status = container.stop()
     took_s = time.monotonic() - began_s
     run.expect(status == 0, f"{container.service} ended with status {status}")
-    # Docker would have killed it, and the status would tell; this tells how near it came.
+    # If Docker had to kill it, the status would show that; this shows how close it was.
     run.notes[f"{container.service} stopped in"] = f"{took_s:.1f} s"
 
 

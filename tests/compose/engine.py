@@ -1,4 +1,4 @@
-"""The Docker engine, and the images of this checkout; found, or made, or missed in one line."""
+"""The Docker engine and the images of this checkout."""
 
 import json
 import os
@@ -38,7 +38,7 @@ _LIMIT_S: Final = 120
 
 
 class NoEngineError(Exception):
-    """There is no Docker engine, nor a way to one; the text says what is missing."""
+    """There is no usable Docker engine; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Engine:
     has_standins: bool
 
     def run(self, *arguments: str, limit_s: float = _LIMIT_S, check: bool = True) -> str:
-        """Run ``docker`` *arguments*, and return what it says.
+        """Run ``docker`` *arguments*; return its output.
 
         Raises:
             AssertionError: It failed; the text has what it said.
@@ -69,7 +69,7 @@ class Engine:
         return document
 
     def logs(self, name: str) -> bytes:
-        """Return what a container has printed, in both ways."""
+        """Return a container's standard output and error."""
         return subprocess.run(  # noqa: S603 (our own command)
             (self.docker, "logs", name),
             check=True,
@@ -103,7 +103,7 @@ class Engine:
 
 
 def find_engine() -> Engine:
-    """Return the engine, with the base images there; in CI it is installed if it can be.
+    """Return the engine, with its base images; in CI, install it if possible.
 
     Raises:
         NoEngineError: There is none, or its base images cannot be had.
@@ -128,7 +128,7 @@ def find_engine() -> Engine:
 
 
 def _expect_networks(engine: Engine) -> None:
-    """Try what every test needs of the machine and not of the project.
+    """Check what every test needs from the machine.
 
     Raises:
         NoEngineError: Containers have no network of their own here, or reach no package index.
@@ -162,7 +162,7 @@ def _accepts(host: str, port: int) -> bool:
 
 @contextmanager
 def stopped_again() -> Iterator[None]:
-    """Leave no engine running that was started inside."""
+    """Stop an engine that was started inside the block."""
     before = _dockerd()
     try:
         yield
@@ -192,14 +192,14 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def torch_index() -> str:
-    """Name the index that torch comes from: PyTorch's, or pip's own where that is out of reach."""
+    """Return the index for torch: PyTorch's, or pip's own if that is out of reach."""
     asked = ["curl", "--silent", "--fail", "--head", "--max-time", "5", _CPU_TORCH]
     answers = subprocess.run(asked, check=False, stdout=subprocess.DEVNULL).returncode == 0  # noqa: S603 (our own command)
     return _CPU_TORCH.removesuffix("torch/") if answers else ""
 
 
 def _docker() -> str | None:
-    """Return the first client that an engine understands; several may be installed."""
+    """Return the first client that works with the engine; several may be installed."""
     for folder in os.environ["PATH"].split(os.pathsep):
         client = shutil.which("docker", path=folder)
         if client and "Server" in run((client, "version"), check=False):
@@ -228,7 +228,7 @@ def _is_there(engine: Engine, image: str) -> bool:
 
 
 def run(command: Sequence[str], *, limit_s: float = _LIMIT_S, check: bool = True) -> str:
-    """Run a command, and return what it says on standard output.
+    """Run a command; return its standard output.
 
     Raises:
         AssertionError: It failed; the text has what it said.

@@ -1,4 +1,4 @@
-"""The system of docker-compose.yml, under names and ports of its own."""
+"""The system of docker-compose.yml, with its own names and ports."""
 
 import secrets
 import shutil
@@ -90,11 +90,11 @@ class ComposeSystem(System):
         (self.folder / "env").write_text("".join(lines))
 
     def compose(self, *arguments: str, limit_s: float = _UP_LIMIT_S) -> str:
-        """Run Compose on this system; return what it says."""
+        """Run Compose on this system; return its output."""
         return run((*self._command, *arguments), limit_s=limit_s)
 
     def start(self) -> None:
-        """Start all of it, and wait until a job would be classified."""
+        """Start everything, and wait until a job would be classified."""
         if self.engine.has_standins:
             self._give_volumes_away()
         self.scale(consumer=self._plan.consumers, courier=self._plan.couriers)
@@ -102,13 +102,13 @@ class ComposeSystem(System):
         self.wait_until_all_consume()
 
     def scale(self, **counts: int) -> None:
-        """Have so many containers of services, as ``--scale`` does."""
+        """Scale services to that many containers."""
         options = [word for name, n in counts.items() for word in ("--scale", f"{name}={n}")]
         self.compose("up", "--detach", "--no-build", *options)
         self._look()
 
     def _look(self) -> None:
-        """Find the containers that there are."""
+        """Find the running containers."""
         ids = self._ids()
         roles = {
             service: [Container(self.engine, service, one) for one in ids[service]]
@@ -132,7 +132,7 @@ class ComposeSystem(System):
 
     @property
     def containers(self) -> list[Container]:
-        """All that run on, in the order of their starting."""
+        """All long-running containers, in starting order."""
         found = [self.broker, self.store, *self.roles, self.nginx]
         return [one for one in found if isinstance(one, Container)]
 
@@ -141,7 +141,7 @@ class ComposeSystem(System):
         return [*self.apis, *self.consumers, *self.couriers]
 
     def stop(self) -> dict[str, int | None]:
-        """Stop what runs, and remove all but the logs; return the roles' exit statuses."""
+        """Stop and remove everything but the logs; return the roles' exit statuses."""
         try:
             self._look()
             with ThreadPoolExecutor() as pool:
@@ -197,7 +197,7 @@ class ComposeSystem(System):
     def manage(
         self, path: str, *, user: str = "darkroom", password: str | None = None
     ) -> requests.Response:
-        """Ask RabbitMQ's management API, at the port that is published."""
+        """Call RabbitMQ's management API at its published port."""
         login = (user, password or self.passwords["RABBITMQ"])
         return requests.get(f"{self.management_url}/api/{path}", auth=login, timeout=30)
 

@@ -1,4 +1,4 @@
-"""The images: as small as they can be, the same when built again, and with nothing to steal."""
+"""The images are small, reproducible, and hold no secrets."""
 
 import re
 from typing import Final

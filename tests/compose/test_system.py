@@ -38,7 +38,7 @@ def client(system: ComposeSystem) -> Client:
 
 @pytest.fixture(scope="module")
 def canary(engine: Engine, system: ComposeSystem) -> Iterator[tuple[str, int]]:
-    """A server in another network, which answers whoever reaches it, at the host's port."""
+    """A server in another network, with its port on the host, which answers whoever reaches it."""
     name, port = f"{system.project}-canary", free_port()
     engine.run("network", "create", name)
     engine.run(
@@ -219,6 +219,6 @@ def field(line: str, name: str) -> str:
 
 
 def done_by(consumer: Container, locations: list[str]) -> int:
-    """Count the jobs that a consumer says that it did."""
+    """Count the jobs in a consumer's log."""
     log = consumer.printed().decode()
     return sum(location.rpartition("/")[2] in log for location in locations)

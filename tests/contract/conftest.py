@@ -1,4 +1,4 @@
-"""Every store that there is: the fake, mongomock, nx-27017 and, if named, a real MongoDB."""
+"""Every store: the fake, mongomock, nx-27017 and, if named, a real MongoDB."""
 
 import os
 import uuid
@@ -27,7 +27,7 @@ LEASE_S = 15.0
 
 
 class Store(JobStore, Outbox, Protocol):
-    """All that a store offers."""
+    """All ports of a store."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _let_bulk_writes_through(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class MovableClock:
-    """A clock that only a test moves on."""
+    """A clock that only tests move."""
 
     def __init__(self) -> None:
         self._now_ms = 1_700_000_000_000

@@ -1,4 +1,4 @@
-"""What every place does that keeps what the couriers find out about RabbitMQ."""
+"""What every store of the couriers' evidence about RabbitMQ does."""
 
 from tests.contract.conftest import LEASE_S, StoreUnderTest
 

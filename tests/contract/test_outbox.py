@@ -263,7 +263,7 @@ def test_a_pending_job_is_either_due_or_waiting_and_any_other_is_neither(
 
 
 def _move_somehow(store: StoreUnderTest, chance: random.Random, known: list[Job]) -> None:
-    """Do to the job what somebody might, perhaps by what he knew of it a while ago."""
+    """Change the job as somebody might, perhaps based on an older state of it."""
     current, seen = stored(store, known[0]), chance.choice(known)
     match chance.randrange(7):
         case 0 | 1:

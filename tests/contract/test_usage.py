@@ -1,4 +1,4 @@
-"""Every server counts what the database takes; mongomock has no such counts."""
+"""Every server reports the size of the database; mongomock does not."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The page in a real browser, as somebody who looks at it and types."""
+"""The page in a real browser, as a user sees and uses it."""
 
 import json
 import os
@@ -50,7 +50,7 @@ const areLoaded = images.every((image) => image.complete && image.naturalWidth >
 return areLoaded ? images.map((image) => new URL(image.src).pathname) : [];
 """
 
-# What a browser does when a file is dropped or pasted; no driver can do it.
+# The events of a dropped or pasted file, which no driver can make.
 _BRING = """
 const [kind, name] = arguments;
 const files = new DataTransfer();
@@ -65,7 +65,7 @@ document.body.dispatchEvent(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What the page shows of one image."""
+    """What the page shows about one image."""
 
     name: str
     state: str
@@ -76,14 +76,14 @@ class Ticket:
 
 
 class Page:
-    """The page, in the words of those who use it."""
+    """The page, as its users would describe it."""
 
     def __init__(self, driver: Chrome, url: str) -> None:
         self._driver = driver
         self._url = url
 
     def open(self) -> None:
-        """Open the page anew and wait until it says that the service is ready."""
+        """Reload the page, and wait until it says that the service is ready."""
         self._driver.get(self._url)
         self._wait_until(lambda: self._text("readiness") == "Ready", "the service to be ready")
 
@@ -148,7 +148,7 @@ class Page:
 
     @contextmanager
     def without_network(self) -> Iterator[None]:
-        """Cut the browser off until the end of the block."""
+        """Take the browser offline until the end of the block."""
         speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         self._devtools("Network.enable", {})
         self._devtools("Network.emulateNetworkConditions", {"offline": True, **speed})
@@ -158,11 +158,11 @@ class Page:
             self._devtools("Network.emulateNetworkConditions", {"offline": False, **speed})
 
     def complaints(self) -> Sequence[str]:
-        """Return what the console has said since the last call, violated policies included."""
+        """Return the console's messages since the last call, violated policies included."""
         return [entry["message"] for entry in self._log("browser")]
 
     def asked_hosts(self) -> set[str]:
-        """Return the hosts that were asked for anything since the last call."""
+        """Return the hosts that the page has contacted since the last call."""
         events = [json.loads(entry["message"])["message"] for entry in self._log("performance")]
         urls = [
             urlsplit(event["params"]["request"]["url"])
@@ -191,7 +191,7 @@ class Page:
 
 @contextmanager
 def open_browser(profile: Path) -> Iterator[Chrome]:
-    """Start a browser with an empty *profile*; without one, skip, or fail in CI."""
+    """Start a browser with an empty *profile*; if there is none, skip, or fail in CI."""
     driver, browser = shutil.which("chromedriver"), _first_installed(_BROWSERS)
     if driver is None or browser is None:
         missing = pytest.fail if "CI" in os.environ else pytest.skip

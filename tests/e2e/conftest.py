@@ -33,7 +33,7 @@ sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
 
 
 class Darkroom:
-    """A system with its own state and ports; knows only what ./start.sh tells."""
+    """A system with its own state and ports, known only by what ./start.sh prints."""
 
     def __init__(self, state_dir: Path, **settings: str) -> None:
         self.port = free_ports(_PORTS_OF_A_SYSTEM)
@@ -55,19 +55,19 @@ class Darkroom:
         self.machine_ports_before = ports_of_the_machine()
 
     def start(self) -> None:
-        """Start it, and leave it running."""
+        """Start it in the background."""
         started = self.run("-d")
         assert started.returncode == 0, started.stdout + started.stderr
         self.greeting = started.stdout
 
     def in_foreground(self) -> "subprocess.Popen[bytes]":
-        """Start it by a process that stays."""
+        """Start it in the foreground."""
         return subprocess.Popen(  # noqa: S603 (our own command)
             [_START, "--foreground"], env=self.environment, cwd=ROOT, stdout=subprocess.DEVNULL
         )
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run ``./start.sh`` *arguments*, with no terminal."""
+        """Run ``./start.sh`` *arguments* without a terminal."""
         return subprocess.run(  # noqa: S603 (our own command)
             [_START, *arguments],
             env=self.environment,
@@ -80,7 +80,7 @@ class Darkroom:
         )
 
     def greeting_line(self, beginning: str) -> str:
-        """Give the line of the greeting that begins like this."""
+        """Return the line of the greeting that begins with that."""
         [line, *_] = [
             line.strip()
             for line in self.greeting.splitlines()
@@ -98,7 +98,7 @@ class Darkroom:
 
     @contextmanager
     def paused(self, role: str) -> Iterator[None]:
-        """Let the processes of *role* do nothing until the end of the block."""
+        """Freeze the processes of *role* until the end of the block."""
         pids = self.pids(role)
         for pid in pids:
             stand_still(pid)
@@ -109,7 +109,7 @@ class Darkroom:
                 os.kill(pid, signal.SIGCONT)
 
     def wait_for_log(self, role: str, text: str) -> None:
-        """Wait until the log of *role* has *text*."""
+        """Wait until the log of *role* contains *text*."""
         logs = sorted((self.state_dir / "log").glob(f"{role}*.log"))
         wait_for(
             lambda: any(text in log.read_text(errors="replace") for log in logs),
@@ -118,7 +118,7 @@ class Darkroom:
         )
 
     def processes(self) -> set[int]:
-        """List every process of the system, children of children too."""
+        """Return all processes of the system and their descendants."""
         supervisor = self.status().get("supervisor")
         if not supervisor:
             return set()
@@ -126,14 +126,14 @@ class Darkroom:
         return {supervisor, *(process.pid for process in below)}
 
     def assert_gone(self, processes: set[int]) -> None:
-        """Make sure that none of *processes* lives and that no port is taken."""
+        """Assert that *processes* have ended and that all ports are free."""
         wait_until_gone(processes)
         taken = [port for port in range(self.port, self.port + _PORTS_OF_A_SYSTEM) if listens(port)]
         assert taken == []
 
 
 class Terminal:
-    """``./start.sh`` as somebody runs it who sits at a terminal."""
+    """``./start.sh`` as a user runs it in a terminal."""
 
     def __init__(self, system: Darkroom, screen: Path) -> None:
         self._screen = screen
@@ -159,7 +159,7 @@ class Terminal:
         self._process.stdin.flush()
 
     def wait_for_the_end(self) -> int:
-        """Give the exit status."""
+        """Return the exit status."""
         try:
             return self._process.wait(PATIENCE_S)
         finally:
@@ -168,7 +168,7 @@ class Terminal:
 
 @pytest.fixture(scope="session")
 def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
-    """One running system for all tests that leave it as it is."""
+    """One running system for all tests that do not change it."""
     system = Darkroom(tmp_path_factory.mktemp("state"))
     system.start()
     yield system
@@ -180,12 +180,12 @@ def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Darkroom]:
 
 @pytest.fixture
 def stopped_darkroom(tmp_path: Path) -> Iterator[Darkroom]:
-    """A system that does not run yet, and that does not outlive the test."""
+    """A system that is not running yet, and that ends with the test."""
     system = Darkroom(tmp_path / "state", DARKROOM_CONSUMERS="1")
     yield system
     system.run("stop")
 
 
 def ports_of_the_machine() -> list[int]:
-    """List the machine's own services that run."""
+    """Return the standard service ports of this machine that are in use."""
     return [port for port in _PORTS_OF_THE_MACHINE if listens(port)]

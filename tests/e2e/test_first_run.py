@@ -1,4 +1,4 @@
-"""The first run as it is printed: no settings, the line of the greeting, the right label."""
+"""The first run: no settings, the command that the greeting prints, the right label."""
 
 import json
 import shlex

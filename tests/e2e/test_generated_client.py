@@ -1,4 +1,4 @@
-"""A client that is generated from the description, without a word of ours, drives the service."""
+"""A client generated from the OpenAPI description uses the service."""
 
 import importlib
 import subprocess

@@ -1,4 +1,4 @@
-"""Hand in an image, take an id, poll it, get the labels: through nginx, on everything real."""
+"""Submit an image, get an id, poll it, get the labels: through nginx, with real servers."""
 
 import json
 import subprocess

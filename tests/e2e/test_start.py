@@ -1,4 +1,4 @@
-"""./start.sh: what it starts, what it says, and that it leaves nothing behind."""
+"""./start.sh: what it starts and prints, and that it leaves nothing behind."""
 
 import os
 import signal

@@ -90,7 +90,7 @@ def roles_of_the_module(
 
 @pytest.fixture
 def system(roles_of_the_module: Roles, rabbitmq: Broker, mongo: Server) -> Iterator[Roles]:
-    """Running roles with nothing to do, which a test may harm, like their servers."""
+    """Idle running roles that a test may harm, like their servers."""
     roles_of_the_module.recover()
     yield roles_of_the_module
     for server in (rabbitmq, mongo):
@@ -100,7 +100,7 @@ def system(roles_of_the_module: Roles, rabbitmq: Broker, mongo: Server) -> Itera
 
 @pytest.fixture
 def network() -> Iterator[Network]:
-    """Two networks, and the way between them."""
+    """Two networks, and the router between them."""
     with ExitStack() as opened:
         try:
             made = opened.enter_context(namespaces.network())
@@ -113,7 +113,7 @@ def network() -> Iterator[Network]:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show with a failed test what its roles have said."""
+    """Show the logs of the roles with a failed test."""
     report = yield
     roles = getattr(item, "funcargs", {}).get("system")
     if report.failed and isinstance(roles, Roles):

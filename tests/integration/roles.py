@@ -20,14 +20,14 @@ from testbed.waiting import wait_for
 from tests.examples import an_image
 
 GRACE_S = 5.0
-# The time of grace, then to close the connections, and a busy machine's time to do so.
+# The grace period, and time to close the connections on a busy machine.
 ENDS_WITHIN_S = GRACE_S + 20
 READY_WITHIN_S = 180
 
 
 @dataclass(frozen=True)
 class Roles:
-    """One nginx, one api, one consumer, one courier, and a model to hold them up with."""
+    """nginx, API, consumer, courier, and a model that a test can hold."""
 
     client: Client
     servers: dict[str, Server]
@@ -37,7 +37,7 @@ class Roles:
 
     @property
     def processes(self) -> dict[str, tuple[int, ...]]:
-        """Which processes there are: each role's and nginx's main one, and those under it."""
+        """The main process of each role and of nginx, with its children."""
         main = {name: server.pid for name, server in self.servers.items()}
         main["nginx"] = self.front.pid
         return {name: (pid, *sorted(children_of(pid))) for name, pid in main.items()}
@@ -64,7 +64,7 @@ class Roles:
 
     @property
     def requests_in_hand(self) -> int:
-        """How many requests the api has taken from nginx and not answered; on Linux only."""
+        """The number of requests that the API has accepted and not answered; Linux only."""
         socket = self.api.program.environment["DARKROOM_API_BIND"]
         rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
         # A connection that nobody has accepted yet is still connecting, 02: man proc_pid_net.
@@ -76,7 +76,7 @@ class Roles:
 
     @contextmanager
     def another_grace(self, seconds: str) -> Iterator[None]:
-        """Run a consumer with another time of grace until the end of the block."""
+        """Run a consumer with another grace period until the end of the block."""
         server = self.servers["consumer-1"]
         program = server.program
         server.stop()
@@ -90,18 +90,18 @@ class Roles:
             server.program = program
 
     def in_hand(self) -> str:
-        """Hold the model, have it work on an image, and say where the job is."""
+        """Hold the model, and submit an image to it; return the location of its job."""
         self.model.hold()
         location = self.submitted()
         wait_for(lambda: self.model.inferences, what="it is being worked on")
         return location
 
     def submitted(self) -> str:
-        """Hand in an image, and say where its job is."""
+        """Submit an image; return the location of its job."""
         return self.client.hand_in(an_image())
 
     def recover(self) -> None:
-        """Undo what a test did to them: all run, nothing is left to do, and nothing was said."""
+        """Undo what a test did: everything runs, no job is left, and the logs are empty."""
         self.model.let_go()
         for server in self.servers.values():
             server.recover()
@@ -111,12 +111,12 @@ class Roles:
             server.forget_printed()
 
     def wait_until_ready(self) -> None:
-        """Return once a job would be classified, whichever process of the api accepts it."""
+        """Wait until a job would be classified, whichever process of the API accepts it."""
         wait_for(self.client.is_ready, within_s=READY_WITHIN_S, what="the roles are ready")
         wait_for(self._api_is_loaded, within_s=READY_WITHIN_S, what="each process of the api works")
 
     def wait_until_idle(self) -> None:
-        """Return once all jobs have ended."""
+        """Wait until all jobs have ended."""
         with connect(self.settings["DARKROOM_MONGO_URL"], timeout_s=30) as client:
             jobs = open_database(client, self.database)["jobs"]
             unfinished = {"state": {"$in": ["pending", "processing"]}}
@@ -138,7 +138,7 @@ class Roles:
 
 
 def environment(folder: Path, *, amqp_url: str, mongo_url: str, **settings: str) -> dict[str, str]:
-    """Give the settings of roles that write to *folder* and use a database of their own."""
+    """Return the settings of roles that write to *folder* and use their own database."""
     given = {"DARKROOM_GRACE_S": f"{GRACE_S:g}", **settings}
     return role_settings(folder, amqp_url=amqp_url, mongo_url=mongo_url, **given)
 
@@ -197,7 +197,7 @@ def running_roles(
 
 
 def _stop(servers: Iterable[Server]) -> None:
-    """Stop all at once: each takes a second or two to say goodbye."""
+    """Stop all at once, since each takes a second or two."""
     for server in servers:
         server.ask_to_stop()
     for server in servers:

@@ -1,4 +1,4 @@
-"""What the benchmark measures with: records in any number, and bytes on their way."""
+"""The benchmark's instruments: records in any number, and counted bytes."""
 
 import socket
 import threading

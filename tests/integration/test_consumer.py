@@ -1,4 +1,4 @@
-"""A consumer process from its start to its end, and what its death leaves behind."""
+"""A consumer process from start to end, and what remains if it is killed."""
 
 import signal
 

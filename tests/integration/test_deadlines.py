@@ -1,4 +1,4 @@
-"""An api that stands still while nginx gives up records nothing of that afterwards."""
+"""An API that is frozen until nginx gives up records nothing of that request afterwards."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A real nginx, as a container runs it: which api it asks, whom it refuses, whom it believes."""
+"""A real nginx, as a container runs it: its choice of APIs, its limits, the addresses it trusts."""
 
 import http.client
 import os
@@ -166,7 +166,7 @@ def test_without_any_api_the_answer_is_a_problem(surroundings: Surroundings, sta
 
 
 def refusal(front: Front, *, within: int = 100, headers: Mapping[str, str] | None = None) -> Answer:
-    """Send at most *within* requests, until one is too many; return the answer to that."""
+    """Send at most *within* requests until one is refused; return that answer."""
     for _ in range(within):
         if (answer := front.ask("POST", headers=headers)).status != 200:
             return answer
@@ -212,7 +212,7 @@ def test_a_burst_of_a_second_s_share_is_let_through_at_once(
 
 
 def hold(front: Front, count: int, sent: bytes, *, source: str = HOST) -> ExitStack:
-    """Open connections that each send the beginning of a request, and no more."""
+    """Open connections that each send only the beginning of a request."""
     held = ExitStack()
     for _ in range(count):
         connection = socket.create_connection((HOST, front.port), source_address=(source, 0))
@@ -266,7 +266,7 @@ def allow_open_files(count: int) -> None:
 
 
 def logged_addresses(front: Front) -> set[str]:
-    """Return who sent requests, according to the log, which comes after the answers."""
+    """Return the senders of requests according to the log, which is written after the answers."""
 
     def found() -> set[str]:
         return set(re.findall(r"^(\S+) \[.*\" 200 ", front.log, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""Large bodies of every layout, through the real nginx and uWSGI, which keeps them in a file."""
+"""Large bodies of every layout, through the real nginx and uWSGI, which buffers them in a file."""
 
 import os
 import re
@@ -56,7 +56,7 @@ def test_a_large_body_that_is_made_to_be_costly_costs_the_worker_little(
 
 @dataclass(frozen=True)
 class Costs:
-    """What a process has taken: processor time; memory now, and at most since it was asked."""
+    """What a process uses: processor time, and memory now and at its largest."""
 
     processor_s: float
     bytes: int
@@ -64,7 +64,7 @@ class Costs:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """Look at a process, and let its largest size count from now on."""
+        """Measure a process, and reset its largest size."""
         process = Path(f"/proc/{pid}")
         fields = (process / "stat").read_text().rpartition(")")[2].split()
         status = (process / "status").read_text()

@@ -1,4 +1,4 @@
-"""What becomes of jobs whose messages are lost, on real servers: all of them end."""
+"""Jobs whose messages are lost, on real servers: all of them end."""
 
 import signal
 import time
@@ -28,14 +28,14 @@ def channel(url: str) -> Iterator[BlockingChannel]:
 
 
 def waiting(system: Roles, count: int) -> list[str]:
-    """Stop the consumer, hand in images, and say where their jobs are."""
+    """Stop the consumer and submit images; return the locations of their jobs."""
     system.consumer.terminate()
     system.consumer.wait(ENDS_WITHIN_S)
     return [system.client.post_form(IMAGE).headers["Location"] for _ in range(count)]
 
 
 def ended(system: Roles, locations: list[str]) -> list[str]:
-    """Run a consumer, and tell how the jobs end."""
+    """Run a consumer; return how the jobs end."""
     with system.another_consumer():
         return [system.client.wait_for(location)["state"] for location in locations]
 
@@ -49,7 +49,7 @@ def wait_for_depth(opened: BlockingChannel, count: int) -> None:
 
 
 def taken(opened: BlockingChannel) -> int:
-    """Take a message once there is one; return its delivery tag."""
+    """Get a message once there is one; return its delivery tag."""
     tags: list[int] = []
 
     def one_came() -> bool:

@@ -1,4 +1,4 @@
-"""A network that drops every packet, and tells nobody."""
+"""A network that silently drops all packets."""
 
 import re
 from collections.abc import Iterator

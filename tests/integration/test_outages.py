@@ -1,4 +1,4 @@
-"""What a client sees while a server is away, and when it is back: nothing is lost."""
+"""What a client sees while a server is down and after it is back: nothing is lost."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -188,7 +188,7 @@ def closing_down(server: Server) -> Iterator[None]:
 
 
 def wait_until_they_sleep(pids: list[int]) -> None:
-    """Wait for some seconds in which none of the processes did more than to wait."""
+    """Wait for some seconds in which all processes were idle."""
     wait_for(
         lambda: max(_shares_of_a_core(pids, seconds=5)) < WAITING_SHARE,
         within_s=SETTLED_WITHIN_S,
@@ -205,7 +205,7 @@ def _shares_of_a_core(pids: list[int], *, seconds: float) -> list[float]:
 
 
 def _busy_s(pid: int) -> float:
-    """Return for how long a process has had a core."""
+    """Return the processor time of a process."""
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
 

@@ -217,7 +217,7 @@ def answers(queues: RabbitQueues) -> bool:
 
 
 def depths(queues: RabbitQueues) -> Iterator[QueueDepth | str]:
-    """Ask again and again; give what RabbitMQ refuses as text."""
+    """Ask repeatedly; return RabbitMQ's refusals as text."""
     while True:
         try:
             yield queues.depth()

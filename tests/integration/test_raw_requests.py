@@ -86,7 +86,7 @@ HEADERS = [
 
 
 class Requests:
-    """Makes requests by chance, the same for the same seed."""
+    """Makes random requests, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)  # noqa: S311 (repeatable, not secret)
@@ -98,7 +98,7 @@ class Requests:
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     def submission(self) -> bytes:
-        """Make a POST whose oddities are all beyond its first line."""
+        """Make a POST that is odd only after its first line."""
         body, headers = self._body()
         target = b"/jobs?" + self._pairs(b"&")
         lines = [b"POST " + target + b" HTTP/1.1", b"Host: x", b"Connection: close"]
@@ -194,7 +194,7 @@ def requests_of(seed: int) -> Iterator[bytes]:
 
 
 def answer_to(port: int, request: bytes) -> bytes:
-    """Send *request* as it is; return what comes back until the other side closes."""
+    """Send *request* unchanged; return everything until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S) as connection:
         # Not shut down for writing: nginx takes that for a client that has gone.
         connection.sendall(request)
@@ -208,7 +208,7 @@ def answer_to(port: int, request: bytes) -> bytes:
 
 
 def status_of(answer: bytes) -> int | None:
-    """Return the status; None where nginx hung up without a word, or spoke HTTP/0.9."""
+    """Return the status; None if nginx closed the connection silently or answered by HTTP/0.9."""
     match = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
     return int(match[1]) if match else None
 

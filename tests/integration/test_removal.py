@@ -1,4 +1,4 @@
-"""A client takes its job back while the real consumer waits for it, or works on it."""
+"""A client cancels its job while it waits for, or is with, the real consumer."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""SIGTERM at bad moments: what is in hand is finished or given back, and the status is 0."""
+"""SIGTERM at bad moments: jobs in work are finished or given back, and the status is 0."""
 
 import signal
 import sys
@@ -21,7 +21,7 @@ from tests.examples import an_image
 from tests.integration.roles import ENDS_WITHIN_S, Roles, environment, programs
 
 SETTINGS = {"DARKROOM_LEASE_S": "3"}
-# For those who shall get something done in that time.
+# For roles that must finish something in that time.
 LONG_GRACE_S = "120"
 
 Harm = Callable[[Broker, Server], None]
@@ -173,7 +173,7 @@ def test_a_restart_of_the_api_loses_no_job(system: Roles) -> None:
 
 
 def submit_until(end: Event, client: Client) -> list[str]:
-    """Hand in images, each as often as it takes; return where their jobs are."""
+    """Submit images, each until it is accepted; return the locations of their jobs."""
     locations: list[str] = []
     for number in count():
         if end.is_set():
@@ -199,7 +199,7 @@ def submit(client: Client, key: str) -> requests.Response:
 
 
 def hears_sigterm(pid: int) -> bool:
-    """Tell whether a process catches the signal, or holds it to hear it later."""
+    """Return whether a process catches or blocks the signal."""
     status = dict(
         line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )

@@ -1,4 +1,4 @@
-"""Queues that cannot be used: readiness says why, and what was accepted meanwhile is done."""
+"""Unusable queues: readiness says why, and jobs accepted in that time are done."""
 
 import json
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ ALL, NONE = ".*", "^$"
 
 
 def checks(system: Roles) -> dict[str, str]:
-    """Return what readiness says is wrong."""
+    """Return the reasons in the readiness answer."""
     answer = requests.get(f"{system.client.url}/readyz", timeout=30).json()
     return {name: state for name, state in answer["checks"].items() if state != "ok"}
 
 
 def wait_until_told(system: Roles, words: str, *, by: str = "") -> None:
-    """Wait until readiness says *words*, in the check *by* if one is named."""
+    """Wait until the readiness answer contains *words*, in the check *by* if one is named."""
 
     def is_told() -> bool:
         found = checks(system)
@@ -47,7 +47,7 @@ def wait_until_done(system: Roles, location: str) -> None:
 
 @contextmanager
 def operating(system: Roles) -> Iterator[BlockingChannel]:
-    """Speak to RabbitMQ as an operator, or as somebody else's program."""
+    """Open a channel to RabbitMQ as an operator or a foreign program would."""
     with pika.BlockingConnection(pika.URLParameters(system.amqp_url)) as connection:
         yield connection.channel()
 

@@ -1,4 +1,4 @@
-"""uwsgi.ini: who may reach the api's socket, and what becomes of a request that hangs."""
+"""uwsgi.ini: who may reach the API's socket, and how a hanging request ends."""
 
 import http.client
 from collections.abc import Iterator

@@ -90,6 +90,6 @@ def ended(requests: list[Future[Response]]) -> int:
 
 
 def recorded(system: Roles) -> int:
-    """Count the jobs that there are."""
+    """Count all jobs."""
     with connect(system.settings["DARKROOM_MONGO_URL"], timeout_s=30) as client:
         return len(list(open_database(client, system.database)["jobs"].find({}, {"_id": True})))
