@@ -1,11 +1,11 @@
 """The process above an engine, which ends all that the engine has started, however it ends.
 
-A predictor may use ``multiprocessing``, workers of a ``DataLoader``, or programs. When the engine
-is killed nobody tells them, and a process group does not hold who leaves it. On Linux the guard
-is their subreaper: whoever loses his parent becomes a child of the guard, and is found there. It
-also outlives a consumer that was killed, which could end nothing any more. A signal at the death
-of the parent (``PR_SET_PDEATHSIG``) for each of them would be simpler, but it comes when the
-*thread* ends that has forked, which in a predictor may be long before the engine does.
+A predictor may use ``multiprocessing``, workers of a ``DataLoader``, or programs. They do not
+notice when the engine is killed, and they may leave its process group. On Linux the guard is their
+subreaper: a process that loses its parent becomes a child of the guard, which finds it there. The
+guard also outlives a consumer that is killed and can end nothing any more. A signal at the death
+of the parent (``PR_SET_PDEATHSIG``) would be simpler, but it comes when the *thread* that forked
+ends, which in a predictor may be long before the engine does.
 
 Elsewhere (macOS has neither) there is no guard: the consumer ends the process group of the
 engine, and nobody does if the consumer is killed.

@@ -40,7 +40,7 @@ class LossyFileHandler(loggers.RotatingFileHandler):  # type: ignore[misc]  # un
 
 
 class Renewal:
-    """Ends programs that complained of a full disk, once that has space: they start anew.
+    """Ends programs that complained of a full disk once that has space, so that they restart.
 
     RabbitMQ lives on after its write-ahead log met a full disk, but its queues are dead: only
     a restart of the node brings them back (seen with 3.10.8). Told of the lines that it logs.

@@ -258,7 +258,7 @@ function showReadiness(problem) {
 }
 
 function showModels(answered) {
-  // An open list would close if it were made anew each time.
+  // An open list would close if it were rebuilt each time.
   if (JSON.stringify(answered) === JSON.stringify(models)) return;
   models = answered;
   const chosen = modelField.value;

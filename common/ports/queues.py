@@ -11,8 +11,8 @@ class QueueDepth:
 
     Args:
         ready: Messages that no consumer has.
-        is_new: Whether the queue was missing or unusable, and has been declared anew: what was
-            in it is gone.
+        is_new: Whether the queue was missing or unusable, and has just been declared: its
+            earlier messages are gone.
     """
 
     ready: int

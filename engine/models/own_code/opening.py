@@ -15,7 +15,7 @@ from engine.models.own_code.home import Home, home_of
 
 @contextmanager
 def code_of(folder: Path) -> Iterator[Home]:
-    """Read the code in *folder* anew, to be made ready within this context.
+    """Read the code in *folder* again; make it ready within this context.
 
     Raises:
         ModelUnavailableError: It is no folder whose code can be found.
