@@ -35,7 +35,9 @@ def export_of(origin: Origin) -> tuple[Path, Export]:
 
 def _made(origin: Origin, exports: Exports) -> Export:
     if find_spec("torch") is None:
-        raise ModelUnavailableError("it has no export, and torch, which makes exports, is not installed")
+        raise ModelUnavailableError(
+            "it has no export, and torch, which makes one, is not installed"
+        )
     log.info("exporting", model=origin.name)
     failure = _export_in_a_process(origin)
     export = exports.find(origin)
