@@ -19,6 +19,7 @@ from benchmarks import machine, report
 from benchmarks.plan import Option, Plan
 from benchmarks.report import say
 from benchmarks.result import JSON, PartResult
+from testbed.markdown import write_into
 
 # Modules, each imported in the part's own process: some load torch.
 PARTS: Final = ("limit", "service", "latency", "posting", "growth", "start", "round")
@@ -135,4 +136,4 @@ def _write(results: Sequence[PartResult], described: Mapping[str, str], plan: Pl
     print(report.targets_table(results))  # noqa: T201 (what the command is for)
     say(f"All figures are in {plan.out}")
     if plan.write is not None:
-        report.write_into(plan.write, page)
+        write_into(plan.write, report.MARK, page)

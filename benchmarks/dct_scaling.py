@@ -23,13 +23,13 @@ import PIL.Image
 from PIL import ImageOps
 
 from benchmarks.plan import Size, size_of
-from benchmarks.report import markdown_table
 from engine.decoding.decode import decode
 from engine.freed_memory import keep_freed_memory
 from engine.models.classifier import Classifier
 from engine.models.loading import load_model
 from engine.models.paths import ModelPaths
 from engine.runtimes.network import Floats
+from testbed.markdown import table
 
 _NO_LIMIT: Final = 10**9
 _QUALITY: Final = 90
@@ -72,7 +72,7 @@ def main() -> None:
     for one in (None, *asked.sizes):
         pairs = [_both(model, _photograph(path, one)) for path in files]
         rows.append(tuple(_row(one, pairs)))
-    print(markdown_table(_COLUMNS, rows))  # noqa: T201 (what this is for)
+    print(table(_COLUMNS, rows))  # noqa: T201 (what this is for)
 
 
 def _photograph(path: Path, enlarged: Size | None) -> bytes:

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from benchmarks.figures import ratio
-from benchmarks.report import markdown_table
 from benchmarks.turns import Step, take_turns
 from common.settings.consumer import FloatPrecision
 from engine.models import torchvision_zoo
 from engine.runtimes.computing import Computing
 from engine.runtimes.on_torch import DTYPES, TorchNetwork
+from testbed.markdown import table
 
 _PX = 224
 _TURN_S = 0.3
@@ -43,7 +43,7 @@ def main() -> None:
     head = ("network", "precision", "batch", *rates, "served of bare")
     rows = [row for precision in asked.precisions for row in _rows(asked, precision)]
     print(f"torch {torch.__version__}, {name}, compiled: {asked.compile}")  # noqa: T201
-    print(markdown_table(head, rows))  # noqa: T201 (what this is for)
+    print(table(head, rows))  # noqa: T201 (what this is for)
 
 
 def _rows(asked: argparse.Namespace, precision: FloatPrecision) -> Iterator[tuple[str, ...]]:

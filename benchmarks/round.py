@@ -15,7 +15,7 @@ from benchmarks.figures import percentile
 from benchmarks.plan import Plan
 from benchmarks.records import OWNERS, Filler, Lap, StoreTime, lap
 from benchmarks.result import PartResult, Table
-from benchmarks.system import DATABASE, kept_running
+from benchmarks.system import DATABASE
 from common.jobs import JobState
 from common.messages import ClassifyMessage
 from common.mongo.connection import Document, ServerClock, connect, open_database
@@ -28,7 +28,7 @@ from courier.duties.orphans import OrphanedImages
 from courier.duties.relay import relay
 from courier.duties.rescue import Rescuer
 from testbed.parts import make_store
-from testbed.server import Server
+from testbed.server import Server, kept_running
 
 ROUND: Final = "round"
 _LEASE_S: Final = 15.0

@@ -1,24 +1,22 @@
 """Systems to measure: real servers and roles, with their own ports and folders."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from subprocess import TimeoutExpired
 from typing import Final
 
 import pika
 
 from benchmarks import material
 from benchmarks.plan import Configuration
-from common.rabbitmq.topology import QUEUE
 from standalone import roles
 from standalone.programs import HOST, Program
 from standalone.readiness import ask
 from standalone.settings import StandaloneSettings
-from testbed.broker import Broker, make_node
+from testbed.broker import Broker, consumer_count, make_node
 from testbed.parts import make_nginx, make_store, role_settings
-from testbed.server import Server
+from testbed.server import Server, kept_running
 from testbed.waiting import wait_for
 
 DATABASE: Final = "bench"
@@ -121,9 +119,7 @@ class System:
 
     def _consumer_count(self) -> int:
         with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as connection:
-            declared = connection.channel().queue_declare(QUEUE, passive=True)
-            count: int = declared.method.consumer_count
-            return count
+            return consumer_count(connection.channel())
 
 
 def model_of(configuration: Configuration, model: str) -> str:
@@ -159,14 +155,3 @@ def running_system(folder: Path, settings: Mapping[str, str]) -> Iterator[System
         system = System(folder / "system", broker, settings)
         with system.running_servers():
             yield system
-
-
-@contextmanager
-def kept_running(server: Server) -> Iterator[Server]:
-    """Run *server* until the end of the block; then it is gone, whatever it was doing."""
-    try:
-        server.start()
-        yield server
-    finally:
-        with suppress(TimeoutExpired):  # it was killed
-            server.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import requests
+from pika.adapters.blocking_connection import BlockingChannel
 
 from common.rabbitmq.topology import QUEUE
 from standalone.rabbitmq import StandaloneRabbitMQ
@@ -36,6 +37,12 @@ def make_node(folder: Path, *, disk_free_limit_mb: int = _DISK_FREE_LIMIT_MB) ->
     )
     node.prepare()
     return node
+
+
+def consumer_count(channel: BlockingChannel) -> int:
+    """Return how many consumers the work queue has."""
+    count: int = channel.queue_declare(QUEUE, passive=True).method.consumer_count
+    return count
 
 
 class Broker(Server):

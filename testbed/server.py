@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -133,8 +133,19 @@ class Server:
 
 
 @contextmanager
+def kept_running(server: Server) -> Iterator[Server]:
+    """Run *server* until the end of the block, and kill it if it does not end in time."""
+    try:
+        server.start()
+        yield server
+    finally:
+        with suppress(subprocess.TimeoutExpired):  # it was killed
+            server.stop()
+
+
+@contextmanager
 def running(program: Program) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run *program* until the end of the block; yield once it is ready."""
+    """Run *program* until the end of the block, where it must stop in time; yield once ready."""
     server = Server(program)
     try:
         server.start()

@@ -15,10 +15,9 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from common.rabbitmq.topology import QUEUE
 from standalone import roles
 from standalone.programs import HOST, Program
-from testbed.broker import Broker, make_node
+from testbed.broker import Broker, consumer_count, make_node
 from testbed.client import Client
 from testbed.disks import SmallDisk, see_mounts_alone
 from testbed.echo import MODELS
@@ -175,7 +174,7 @@ class System:
         """Wait until RabbitMQ would deliver to every consumer."""
         with self.channel() as channel:
             wait_for(
-                lambda: _consumer_count(channel) == len(self.consumers),
+                lambda: consumer_count(channel) == len(self.consumers),
                 within_s=_READY_WITHIN_S,
                 what=f"all {len(self.consumers)} consumers consume",
             )
@@ -240,11 +239,6 @@ def _stopped(server: Server) -> int | None:
     with suppress(subprocess.TimeoutExpired):
         return server.stop()
     return -signal.SIGKILL
-
-
-def _consumer_count(channel: BlockingChannel) -> int:
-    count: int = channel.queue_declare(QUEUE, passive=True).method.consumer_count
-    return count
 
 
 def _importing(modules: tuple[str, ...], command: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from typing import Any, Final
 import pytest
 from pydantic import TypeAdapter
 
+from testbed.markdown import write_into
 from tests.drills.all import DRILLS
 from tests.drills.cases import Case, cases
 from tests.drills.drill import DrillResult
-from tests.drills.report import DRILLS_MARK, WITHOUT_MARK, details, matrix, table, write_into
+from tests.drills.report import DRILLS_MARK, WITHOUT_MARK, details, matrix, table
 from tests.drills.without import GUARANTEES
 
 _LIMIT_S: Final = 600

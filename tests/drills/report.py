@@ -1,9 +1,9 @@
 """Results as tables, and as lines with the reasons."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
+from testbed import markdown
 from tests.drills.all import DRILLS
 from tests.drills.drill import DrillResult
 
@@ -18,8 +18,7 @@ _HEAD: Final = (
 
 def table(outcomes: Iterable[DrillResult]) -> str:
     """Format *outcomes* as a Markdown table, one line each."""
-    rows = [_HEAD, tuple("---" for _ in _HEAD), *map(_row, outcomes)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown.table(_HEAD, map(_row, outcomes))
 
 
 def details(outcome: DrillResult) -> str:
@@ -43,7 +42,7 @@ def details(outcome: DrillResult) -> str:
 def matrix(outcomes: Sequence[DrillResult]) -> str:
     """Show which drill notices which missing guarantee, as a Markdown table."""
     drills = list(dict.fromkeys(outcome.drill for outcome in outcomes))
-    rows = [("without", *drills), tuple("---" for _ in range(len(drills) + 1))]
+    rows = []
     for without in dict.fromkeys(outcome.without for outcome in outcomes):
         cells = (
             "; ".join(
@@ -54,17 +53,7 @@ def matrix(outcomes: Sequence[DrillResult]) -> str:
             for drill in drills
         )
         rows.append((f"{without}", *cells))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-def write_into(page: Path, mark: str, text: str) -> None:
-    """Replace the text between the marks of *page*."""
-    begin, end = f"<!-- begin: {mark} -->", f"<!-- end: {mark} -->"
-    before, _, rest = page.read_text().partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"{page} has no {begin} ... {end}")
-    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+    return markdown.table(("without", *drills), rows)
 
 
 def _in_short(outcome: DrillResult) -> str:

@@ -21,6 +21,7 @@ from benchmarks.client import Connection, RefusedError
 from benchmarks.plan import Configuration, Plan
 from benchmarks.result import JSON, PartResult, Table, Target
 from testbed import usage
+from testbed.markdown import write_into
 
 OUTCOME = PartResult(
     part="limit",
@@ -95,7 +96,7 @@ def test_figures_replace_only_what_stands_between_the_marks(tmp_path: Path) -> N
     page = tmp_path / "page.md"
     page.write_text(PAGE)
 
-    report.write_into(page, "new")
+    write_into(page, report.MARK, "new")
 
     assert page.read_text() == PAGE.replace("old", "new")
 
@@ -105,7 +106,7 @@ def test_a_page_without_marks_stays_as_it_is(tmp_path: Path) -> None:
     page.write_text("a page")
 
     with pytest.raises(ValueError, match="has no"):
-        report.write_into(page, "new")
+        write_into(page, report.MARK, "new")
 
     assert page.read_text() == "a page"
 
