@@ -111,7 +111,8 @@ work_on_models() {
 }
 
 run_tests() {
-  local checked_s tested_s installed_s status=0
+  local checked_s tested_s installed_s images_s status=0
+  if [ $# -eq 0 ]; then build_images_meanwhile; fi
   install_servers
   install_browser
   install_python_packages test
@@ -125,15 +126,32 @@ run_tests() {
   shellcheck start.sh .ci/run nginx/start docker/install tests/compose/run
   codespell
   checked_s=$((SECONDS - installed_s))
-  # Systems in containers fill the machine by themselves; the others run side by side, and
-  # tests/conftest.py says how many and in which order. The drills are named, too, or the
-  # process that reports would not know their table.
-  python -m pytest tests/compose || status=$?
-  python -m pytest -n auto --no-loadscope-reorder --ignore tests/compose tests tests/drills ||
-    status=$?
-  tested_s=$((SECONDS - installed_s - checked_s))
-  say "seconds: installing $installed_s, lint and types $checked_s, tests $tested_s"
+  wait "$IMAGES" || true
+  images_s=$((SECONDS - installed_s - checked_s))
+  # tests/conftest.py says how many run side by side, and in which order. The drills are named,
+  # too, or the process that reports would not know their table.
+  python -m pytest -n auto --no-loadscope-reorder tests tests/drills || status=$?
+  tested_s=$((SECONDS - installed_s - checked_s - images_s))
+  say "seconds: installing $installed_s, lint and types $checked_s, waiting for images $images_s," \
+    "tests $tested_s"
   return "$status"
+}
+
+# Installing leaves a core idle. Without a Docker engine the tests say what is missing.
+build_images_meanwhile() {
+  ENGINE=$(mktemp)
+  trap stop_docker EXIT
+  "$(find_python)" -m tests.compose.prepare >"$ENGINE" 2>/dev/null &
+  IMAGES=$!
+}
+
+# Stop the Docker engine, if building the images has started one.
+stop_docker() {
+  local engine
+  wait "$IMAGES" || true
+  engine=$(cat "$ENGINE")
+  rm -f "$ENGINE"
+  if [ -n "$engine" ]; then as_root kill "$engine" || true; fi
 }
 
 # Names come first; tests/drills/conftest.py and pytest define the options.

@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,8 @@ from testbed.server import Server
 
 WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 
-_TESTS: Final = Path(__file__).parent
-# What takes longest starts first. What computes comes last, when nothing waits beside it.
-_ORDER: Final = ("e2e", "drills", "integration", "unit", "contract", "compose")
+# What takes longest starts first. Tests of systems mostly wait, those of the last stage compute.
+_STAGES: Final = (("compose", "e2e", "drills"), ("integration",), ("unit", "contract"))
 # Many tests wait for servers, processes and limits of time, so more of them than cores can run.
 _WORKERS_PER_CORE: Final = 1.5
 
@@ -33,7 +33,7 @@ class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if _folder(nodeid) == "drills" else nodeid.partition("::")[0]
+        return _scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
@@ -41,10 +41,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its folder, and bring them into the order in which they shall start."""
+    """Mark each test with its folder, and order the tests by stage.
+
+    The folders of a stage are mixed evenly, so that few containers run at the same time.
+    """
+    scopes = defaultdict[str, dict[str, None]](dict)  # by folder, in their order
     for item in items:
-        item.add_marker(_folder(item.nodeid))
-    items.sort(key=lambda item: _ORDER.index(_folder(item.nodeid)))
+        folder = _folder(item.nodeid)
+        item.add_marker(folder)
+        scopes[folder][_scope(item.nodeid)] = None
+    places = {
+        scope: (stage, number / len(scopes[folder]))
+        for stage, folders in enumerate(_STAGES)
+        for folder in folders
+        for number, scope in enumerate(scopes[folder])
+    }
+    items.sort(key=lambda item: places[_scope(item.nodeid)])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -54,12 +66,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 spent_s[_folder(report.nodeid)] += report.duration
-    parts = ", ".join(f"{folder} {spent_s[folder]:.0f}" for folder in _ORDER if folder in spent_s)
+    parts = ", ".join(f"{folder} {spent_s[folder]:.0f}" for folder in chain(*_STAGES))
     terminalreporter.write_line(f"seconds spent in tests: {parts}")
 
 
 def _folder(nodeid: str) -> str:
     return Path(nodeid).parts[1]
+
+
+def _scope(nodeid: str) -> str:
+    """Return what runs in one process: a module, or a drill."""
+    module = nodeid.partition("::")[0]
+    return nodeid if Path(module).name == "test_drills.py" else module
 
 
 @pytest.fixture(scope="session", autouse=True)

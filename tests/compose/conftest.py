@@ -1,7 +1,10 @@
 """The images of this checkout, and one system of them that tests share."""
 
+import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,11 +14,14 @@ from tests.compose.engine import TARGETS, Engine, NoEngineError
 from tests.compose.system import ComposeSystem
 from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
+# Then the other processes use the same engine, and start.sh stops it.
+_BESIDE_OTHERS: Final = "PYTEST_XDIST_WORKER" in os.environ
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The Docker engine. Without one the tests are skipped, in CI too, with the reason."""
-    with engines.stopped_again():
+    with nullcontext() if _BESIDE_OTHERS else engines.stopped_again():
         try:
             found = engines.find_engine()
         except NoEngineError as exc:

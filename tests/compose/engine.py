@@ -163,17 +163,17 @@ def _accepts(host: str, port: int) -> bool:
 @contextmanager
 def stopped_again() -> Iterator[None]:
     """Stop an engine that was started inside the block."""
-    before = _dockerd()
+    before = dockerd()
     try:
         yield
     finally:
-        after = _dockerd()
+        after = dockerd()
         if before is None and after is not None:
             os.kill(after, signal.SIGTERM)
-            wait_for(lambda: _dockerd() is None, within_s=60, what="dockerd ends")
+            wait_for(lambda: dockerd() is None, within_s=60, what="dockerd ends")
 
 
-def _dockerd() -> int | None:
+def dockerd() -> int | None:
     """Return the process id of this machine's engine, if it runs."""
     with suppress(OSError, ValueError):
         pid = int(_PID_FILE.read_text())
