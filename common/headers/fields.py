@@ -1,4 +1,4 @@
-"""What all headers consist of: numbers at known places."""
+"""What all headers consist of: numbers at known offsets."""
 
 import struct
 from typing import Any

@@ -83,7 +83,7 @@ def _values(image: bytes, directory: int, layout: _Layout) -> dict[int, int]:
 
 
 def _value(image: bytes, entry: int, layout: _Layout, number: str, count: int) -> int:
-    place = entry + struct.calcsize(layout.entry)
+    offset = entry + struct.calcsize(layout.entry)
     if struct.calcsize(number) * count > layout.inline_bytes:
-        place = unpack(f"{layout.order}{layout.size}", image, place)[0]
-    return int(unpack(number, image, place)[0])
+        offset = unpack(f"{layout.order}{layout.size}", image, offset)[0]
+    return int(unpack(number, image, offset)[0])

@@ -91,6 +91,6 @@ def _stated_lacks(document: Document) -> tuple[str, ...]:
 def _stated_models(document: Document) -> Iterator[Document]:
     """Return the models of a consumer, each with an id for the log."""
     models = document.get("models")
-    for place, model in enumerate(models if isinstance(models, list) else ()):
+    for index, model in enumerate(models if isinstance(models, list) else ()):
         fields = model if isinstance(model, Mapping) else {}
-        yield present(fields) | {"_id": f"{document['_id']} models.{place}"}
+        yield present(fields) | {"_id": f"{document['_id']} models.{index}"}

@@ -118,8 +118,8 @@ def _header(text: bytes) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, _, value in reversed(lines)}
 
 
-def _line_break_before(body: bytes, place: int) -> int:
-    return 2 if body[place - 2 : place] == b"\r\n" else 1
+def _line_break_before(body: bytes, offset: int) -> int:
+    return 2 if body[offset - 2 : offset] == b"\r\n" else 1
 
 
 def _broken(detail: str) -> ProblemError:

@@ -57,7 +57,7 @@ def stripped(image: bytes) -> Stripped:
 
 
 def _with_directory(image: bytes, layout: Layout, entries: Collection[Entry]) -> bytes:
-    (place,) = struct.unpack_from(layout.pointer, image, layout.pointer_at)
+    (offset,) = struct.unpack_from(layout.pointer, image, layout.pointer_at)
     ordered = sorted(entries, key=lambda entry: entry.tag)
     directory = b"".join(
         (
@@ -66,5 +66,5 @@ def _with_directory(image: bytes, layout: Layout, entries: Collection[Entry]) ->
             struct.pack(layout.pointer, 0),  # there is no second
         )
     )
-    rest = image[place + len(directory) :]
-    return (image[:place] + directory + rest)[: len(image)]
+    rest = image[offset + len(directory) :]
+    return (image[:offset] + directory + rest)[: len(image)]

@@ -57,16 +57,16 @@ class Finder(MetaPathFinder):
         return _package(fullname, Path(folder))
 
 
-def spec_in(places: Sequence[str], fullname: str) -> ModuleSpec | None:
-    """Find a module in *places*, as Python does: a folder without ``__init__.py`` comes last."""
+def spec_in(folders: Sequence[str], fullname: str) -> ModuleSpec | None:
+    """Find a module in *folders*, as Python does: a folder without ``__init__.py`` comes last."""
     bare: Path | None = None
-    for place in places:
+    for folder in folders:
         # Anew every time: one that is kept does not see a file that was just written.
-        spec = FileFinder(place, *_LOADERS).find_spec(fullname)
+        spec = FileFinder(folder, *_LOADERS).find_spec(fullname)
         if spec is not None and spec.loader is not None:
             return spec
         if spec is not None and bare is None:
-            bare = Path(place, fullname.rpartition(".")[2])
+            bare = Path(folder, fullname.rpartition(".")[2])
     return None if bare is None else _package(fullname, bare)
 
 

@@ -54,24 +54,24 @@ class Home:
 
     def take_paths(self) -> None:
         """Take what the code has put on ``sys.path``, where others would find it, too."""
-        places = self._places()
-        sys.path[:] = [entry for entry in sys.path if entry not in places]
+        folders = self._folders()
+        sys.path[:] = [entry for entry in sys.path if entry not in folders]
 
     def _owns(self, top: str) -> bool:
-        places = self._places()
-        known = (top, len(places))
+        folders = self._folders()
+        known = (top, len(folders))
         if known not in self._meanings:
-            self._meanings[known] = _means_a_file(top, places)
+            self._meanings[known] = _means_a_file(top, folders)
         return self._meanings[known]
 
-    def _places(self) -> list[str]:
+    def _folders(self) -> list[str]:
         """Return the folder, and those below it that its code has put on ``sys.path``."""
-        places: list[str] = sys.modules[self._root].__dict__["__path__"]
-        home = Path(_real(places[0]))
+        folders: list[str] = sys.modules[self._root].__dict__["__path__"]
+        home = Path(_real(folders[0]))
         for entry in tuple(sys.path):
-            if entry not in places and Path(_real(entry)).is_relative_to(home):
-                places.append(entry)
-        return places
+            if entry not in folders and Path(_real(entry)).is_relative_to(home):
+                folders.append(entry)
+        return folders
 
     def _import(
         self,
@@ -124,11 +124,11 @@ def _real(entry: str) -> str:
     return os.path.realpath(entry)
 
 
-def _means_a_file(top: str, places: Sequence[str]) -> bool:
+def _means_a_file(top: str, folders: Sequence[str]) -> bool:
     """Follow the order of Python: what is built in, files, and folders of anything at last."""
     if BuiltinImporter.find_spec(top) or FrozenImporter.find_spec(top):
         return False
-    found = [spec for place in places if (spec := FileFinder(place, _ANY).find_spec(top))]
+    found = [spec for folder in folders if (spec := FileFinder(folder, _ANY).find_spec(top))]
     if any(spec.loader is not None for spec in found):
         return True
     return bool(found) and not _is_elsewhere(top)
