@@ -18,7 +18,7 @@ WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 # What takes longest starts first. Tests of systems mostly wait, those of the last stage compute.
 _STAGES: Final = (("compose", "e2e", "drills"), ("integration",), ("unit", "contract"))
 # Many tests wait for servers, processes and limits of time, so more of them than cores can run.
-_WORKERS_PER_CORE: Final = 1.5
+_WORKERS_PER_CORE: Final = 2
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -76,6 +76,7 @@ def test_no_secret_is_in_the_layers_of_an_image(
     assert [path for path in ours if path.startswith("/app") and "/.env" in path] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["api", "courier"])
 def test_an_image_built_again_from_nothing_has_the_same_files(
     engine: Engine, images: dict[str, str], target: str

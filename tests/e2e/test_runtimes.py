@@ -31,6 +31,7 @@ def test_every_runtime_names_what_the_reference_names(paths: ModelPaths, runtime
     assert named_rightly("squeezenet", paths, runtime) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["int8", "bf16"])
 def test_real_weights_are_quantized_for_real_photographs(paths: ModelPaths, to: str) -> None:
     can = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -57,5 +57,5 @@ def test_a_consumer_without_torch_says_that_a_model_was_not_exported(
 ) -> None:
     monkeypatch.setattr("engine.models.exported.find_spec", lambda _name: None)
 
-    with pytest.raises(ModelUnavailableError, match="no export of it, and no torch"):
+    with pytest.raises(ModelUnavailableError, match="it has no export, and torch"):
         export_of(Origin.find("digits", ModelPaths(ROOT / "models", tmp_path)))
