@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import openvino
 import PIL.Image
@@ -18,12 +17,13 @@ from tests.e2e.conftest import ROOT
 from tests.e2e.test_imagenet import FOLDER, write_squeezenet
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> ModelPaths:
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> ModelPaths:
     if not (FOLDER / "reference.json").exists():
         pytest.skip("no photographs here: DARKROOM_TEST_IMAGENET names no folder with them")
-    write_squeezenet(tmp_path / "models")
-    return ModelPaths(tmp_path / "models", tmp_path / "weights")
+    folder = tmp_path_factory.mktemp("squeezenet")
+    write_squeezenet(folder / "models")
+    return ModelPaths(folder / "models", folder / "weights")
 
 
 @pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])

@@ -50,6 +50,21 @@ def paths(tmp_path: Path) -> ModelPaths:
     return ModelPaths(tmp_path / "models", tmp_path / "weights")
 
 
+@pytest.fixture(scope="module")
+def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    paths = ModelPaths(folder / "models", folder / "weights")
+    load(paths, weights(paths, STATE))
+    return folder
+
+
+@pytest.fixture
+def removed(exported_folder: Path, paths: ModelPaths) -> ModelPaths:
+    """The export of the model `m`, whose folder is gone."""
+    shutil.copytree(exported_folder / "weights", paths.weights)
+    return paths
+
+
 def copied(paths: ModelPaths, name: str) -> Path:
     """Copy a case, so that a test may change it."""
     folder = paths.models / name
@@ -361,22 +376,17 @@ def test_what_rounding_does_not_explain_is_no_probability(paths: ModelPaths) -> 
 # Folders that are gone
 
 
-def test_a_folder_that_was_removed_serves_no_more(paths: ModelPaths) -> None:
-    load(paths, weights(paths, STATE))
-    shutil.rmtree(paths.models / "m")
-
-    assert "'m' is neither a folder" in refusal(paths, "m")
+def test_a_folder_that_was_removed_serves_no_more(removed: ModelPaths) -> None:
+    assert "'m' is neither a folder" in refusal(removed, "m")
 
 
 def test_where_there_is_no_torch_an_export_travels_alone_and_says_so(
-    paths: ModelPaths, monkeypatch: pytest.MonkeyPatch
+    removed: ModelPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load(paths, weights(paths, STATE))
-    shutil.rmtree(paths.models / "m")
     for module in ("engine.models.exports", "engine.models.exported"):
         monkeypatch.setattr(f"{module}.find_spec", lambda name: None if name == "torch" else name)
 
-    model = load(paths, "m")
+    model = load(removed, "m")
 
     assert seen(model, 230)["light"] > 0.95
     assert "its folder is not here" in model.remark
