@@ -112,9 +112,12 @@ work_on_models() {
 
 run_tests() {
   local checked_s tested_s installed_s images_s compiling status=0
-  if [ $# -eq 0 ]; then build_images_meanwhile; fi
   install_servers
   install_browser
+  if [ $# -eq 0 ]; then
+    make_venv
+    build_images_meanwhile
+  fi
   install_python_packages test
   PATH=$PWD/$VENV/bin:$PATH
   if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
@@ -141,11 +144,12 @@ run_tests() {
   return "$status"
 }
 
-# Installing leaves a core idle. Without a Docker engine the tests say what is missing.
+# pip leaves a core idle. Not while apt installs, since this may install an engine with apt, too.
+# Without an engine the tests say what is missing.
 build_images_meanwhile() {
   ENGINE=$(mktemp)
   trap stop_docker EXIT
-  "$(find_python)" -m tests.compose.prepare >"$ENGINE" 2>/dev/null &
+  "$VENV/bin/python" -m tests.compose.prepare >"$ENGINE" 2>/dev/null &
   IMAGES=$!
 }
 
