@@ -111,6 +111,7 @@ work_on_models() {
 }
 
 run_tests() {
+  unset PYTHONDONTWRITEBYTECODE # or every process would compile the code again
   local checked_s tested_s installed_s images_s compiling status=0
   install_servers
   install_browser
@@ -123,7 +124,7 @@ run_tests() {
   if [ $# -gt 0 ]; then exec python -m pytest "$@"; fi
 
   installed_s=$SECONDS
-  # This compiles what the tests import. Else each of their processes would, at the same time.
+  # This compiles the tests. Else each of their processes would, at the same time.
   python -m pytest --collect-only -qq >/dev/null 2>&1 &
   compiling=$!
   ruff check
@@ -332,6 +333,7 @@ install_python_packages() {
     quantize) extras=$extras,quantize ;;
   esac
   pip_install -e ".[$extras]"
+  compile_packages
   for stamp in run "$for_what"; do echo "$wanted" >"$VENV/installed-to-$stamp"; done
 }
 
@@ -369,11 +371,14 @@ END
     say "that failed; using the package index instead"
 }
 
-# Python compiles a module when it is first imported. To compile all of them, of which few are
-# used, would take pip as long as the rest.
 pip_install() {
   "$VENV/bin/python" -m pip --disable-pip-version-check install -qq --no-compile \
     -c constraints.txt "$@"
+}
+
+# pip would do it on one core. Some modules are for other versions of Python, and do not compile.
+compile_packages() {
+  "$VENV/bin/python" -m compileall -qq -j 0 "$VENV/lib" >/dev/null || true
 }
 
 say() { echo "darkroom: $*" >&2; }
