@@ -26,8 +26,10 @@ from testbed.waiting import wait_for
 
 _EMPTY = QueueDepth(0)
 _NEW = QueueDepth(0, is_new=True)
-_HEARTBEAT_S = 2
+# Tests call rabbitmqctl between two calls; on a busy machine that takes many seconds.
+_HEARTBEAT_S = 60
 _PATIENCE_S = 1.0
+_SHORT_HEARTBEAT_S = 2
 # Far more than some heartbeats, far less than TCP takes to give up.
 _HANGS_AFTER_S = 60.0
 _PERSISTENT = pika.BasicProperties(delivery_mode=2)
@@ -42,10 +44,18 @@ def channel(url: str) -> Iterator[BlockingChannel]:
         yield opened
 
 
+@contextmanager
+def watched(
+    url: str, *, heartbeat_s: int = _HEARTBEAT_S, patience_s: float = _PATIENCE_S
+) -> Iterator[RabbitQueues]:
+    described = parameters(url, heartbeat_s=heartbeat_s, name="test")
+    with closing(RabbitQueues(described, patience_s=patience_s)) as opened:
+        yield opened
+
+
 @pytest.fixture
 def queues(amqp_url: str) -> Iterator[RabbitQueues]:
-    described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as opened:
+    with watched(amqp_url) as opened:
         yield opened
 
 
@@ -180,8 +190,7 @@ def fails_with(queues: RabbitQueues, body: bytes) -> bool:
 
 
 def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
-    described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
+    with watched(rabbitmq.empty_vhost()) as queues:
         queues.depth()
         rabbitmq.stop()
         for _ in range(2):
@@ -194,8 +203,7 @@ def test_a_stopped_broker_is_told_and_found_again(rabbitmq: Broker) -> None:
 
 
 def test_a_frozen_broker_holds_up_a_look_only_for_some_heartbeats(rabbitmq: Broker) -> None:
-    described = parameters(rabbitmq.empty_vhost(), heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described, patience_s=_PATIENCE_S)) as queues:
+    with watched(rabbitmq.empty_vhost(), heartbeat_s=_SHORT_HEARTBEAT_S) as queues:
         queues.depth()
         rabbitmq.freeze()
         for _ in range(2):
@@ -247,8 +255,7 @@ def test_a_queue_that_rabbitmq_cannot_use_is_replaced(
 def test_a_queue_that_is_usable_again_in_time_is_not_replaced(
     rabbitmq: Broker, amqp_url: str
 ) -> None:
-    described = parameters(amqp_url, heartbeat_s=_HEARTBEAT_S, name="test")
-    with closing(RabbitQueues(described, patience_s=600)) as queues, channel(amqp_url) as opened:
+    with watched(amqp_url, patience_s=600) as queues, channel(amqp_url) as opened:
         assert queues.depth() == _EMPTY
         rabbitmq.stop_queue(amqp_url, QUEUE)
         for _ in range(3):
