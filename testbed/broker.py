@@ -50,13 +50,16 @@ class Broker(Server):
 
     def __init__(self, node: StandaloneRabbitMQ, *, log: Path | None = None) -> None:
         super().__init__(node.programs()[1], node.url, log=log)
-        self._node = node
+        self.node = node
 
     def empty_vhost(self) -> str:
         """Make an empty virtual host; return its URL."""
         name = uuid.uuid4().hex
         self._manage("PUT", f"vhosts/{name}")
         return self.url.removesuffix("%2F") + name
+
+    def delete_vhost(self, url: str) -> None:
+        self._manage("DELETE", f"vhosts/{url.rpartition('/')[2]}")
 
     def totals(self) -> dict[str, int]:
         """Return how many connections, channels, queues and so on there are."""
@@ -66,8 +69,8 @@ class Broker(Server):
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` *arguments* on this node; return its output."""
         completed = subprocess.run(  # noqa: S603 (our own command)
-            self._node.control_command(*arguments),
-            env={**os.environ, **self._node.environment},
+            self.node.control_command(*arguments),
+            env={**os.environ, **self.node.environment},
             check=True,
             capture_output=True,
             text=True,
@@ -136,7 +139,7 @@ class Broker(Server):
         vhost = url.rpartition("/")[2]
         self._manage(
             "PUT",
-            f"permissions/{vhost}/{self._node.credentials.user}",
+            f"permissions/{vhost}/{self.node.credentials.user}",
             {"configure": configure, "write": write, "read": read},
         )
         self._close_connections(vhost)
@@ -144,7 +147,7 @@ class Broker(Server):
     def take_rights(self, url: str) -> None:
         """Take all rights in a virtual host from our user."""
         vhost = url.rpartition("/")[2]
-        self._manage("DELETE", f"permissions/{vhost}/{self._node.credentials.user}")
+        self._manage("DELETE", f"permissions/{vhost}/{self.node.credentials.user}")
         self._close_connections(vhost)
 
     def _close_connections(self, vhost: str) -> None:
@@ -162,9 +165,9 @@ class Broker(Server):
         """Call the management API, which is far quicker than ``rabbitmqctl``."""
         response = requests.request(
             method,
-            f"{self._node.management['url']}api/{what}",
+            f"{self.node.management['url']}api/{what}",
             json=body,
-            auth=(self._node.credentials.user, self._node.credentials.password),
+            auth=(self.node.credentials.user, self.node.credentials.password),
             timeout=_CONTROL_LIMIT_S,
         )
         assert response.ok, response.text

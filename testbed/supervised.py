@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from standalone.programs import HOST
-from standalone.rabbitmq import Credentials
+from standalone.rabbitmq import Credentials, StandaloneRabbitMQ
 from standalone.settings import ROOT
 from testbed.disks import SmallDisk, see_mounts_alone
 from testbed.ports import free_ports
@@ -29,7 +29,10 @@ _LIMIT_S: Final = 180
 class Supervised(System):
     """The standalone system. A drill cannot harm its servers one by one."""
 
-    def __init__(self, folder: Path, plan: Plan) -> None:  # not that of System: it makes servers
+    def __init__(
+        self, folder: Path, plan: Plan, *, node: StandaloneRabbitMQ | None = None
+    ) -> None:  # not that of System: it makes servers
+        assert node is None, "a standalone system always runs its own RabbitMQ"
         folder.mkdir(parents=True)
         self.folder = folder
         self._plan = plan

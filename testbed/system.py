@@ -16,7 +16,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from standalone import roles
-from standalone.programs import HOST, Program
+from standalone.programs import HOST, Program, Stage
+from standalone.rabbitmq import StandaloneRabbitMQ
 from testbed.broker import Broker, consumer_count, make_node
 from testbed.client import Client
 from testbed.disks import SmallDisk, see_mounts_alone
@@ -60,6 +61,7 @@ class Plan:
         settings: Beyond those that all drills share.
         disks: Folders that are disks of their own, and how many MiB they have.
         first: Modules that every role imports before anything of its own.
+        has_own_broker: Whether RabbitMQ runs for it alone, so that it may be harmed.
     """
 
     consumers: int = 1
@@ -67,20 +69,28 @@ class Plan:
     settings: Mapping[str, str] = field(default_factory=dict)
     disks: Mapping[str, int] = field(default_factory=dict)
     first: tuple[str, ...] = ()
+    has_own_broker: bool = False
 
 
 class System:
-    """nginx, api, consumers, couriers, RabbitMQ and a store, with all they write in *folder*."""
+    """nginx, api, consumers, couriers, RabbitMQ and a store, with all they write in *folder*.
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    Args:
+        folder: Must not exist.
+        plan: What the system consists of.
+        node: A RabbitMQ that runs, where it gets a virtual host; None: it runs its own.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, *, node: StandaloneRabbitMQ | None = None) -> None:
         folder.mkdir(parents=True)
         self.folder = folder
         self._plan = plan
         self.disks: dict[str, SmallDisk] = {}
-        alarm = {"disk_free_limit_mb": _DISK_ALARM_MIB} if _BROKER_DISK in plan.disks else {}
-        self.node = make_node(folder / "rabbitmq", **alarm)
-        self._port_mapper = self._server(self.node.programs()[0])
+        self._shares_broker = node is not None
+        self.node = node or make_node(folder / "rabbitmq", **_disk_alarm(plan))
         self.broker = Broker(self.node, log=folder / "rabbitmq.log")
+        self._amqp_url = self.broker.empty_vhost() if self._shares_broker else self.broker.url
+        self._port_mapper = self._server(self.node.programs()[0])
         store = make_store(folder / "store")
         self.store_port = store.port
         self.store = self._server(store.program(), store.url)
@@ -109,8 +119,9 @@ class System:
 
     @property
     def servers(self) -> list[Server]:
-        """All that runs, in the order in which it starts."""
-        return [self._port_mapper, self.broker, self.store, *self.roles, self.nginx]
+        """All that it runs, in the order in which it starts."""
+        rabbitmq = [] if self._shares_broker else [self._port_mapper, self.broker]
+        return [*rabbitmq, self.store, *self.roles, self.nginx]
 
     def start(self) -> None:
         """Start all of it, and wait until a job would be classified.
@@ -124,7 +135,7 @@ class System:
             self.disks[name] = SmallDisk.mounted_at(self.folder / name, mib=mib)
         for server in self.servers:
             server.launch()
-            if server is self._port_mapper:
+            if server.program.stage is Stage.PORT_MAPPER:  # RabbitMQ would start one of its own
                 server.wait_until_ready()
         for server in self.servers:
             server.wait_until_ready()
@@ -137,6 +148,8 @@ class System:
     def stop(self) -> dict[str, int | None]:
         """Stop what runs; return the exit statuses of our roles, by name."""
         statuses = {server: _stopped(server) for server in reversed(self.servers)}
+        if self._shares_broker:
+            self.broker.delete_vhost(self._amqp_url)
         for disk in self.disks.values():
             disk.unmount()
         return {server.program.name: statuses[server] for server in self.roles}
@@ -199,8 +212,8 @@ class System:
 
     @property
     def broker_url(self) -> str:
-        """The address of RabbitMQ, with its user."""
-        return self.broker.url
+        """The address of RabbitMQ, with its user and virtual host."""
+        return self._amqp_url
 
     @contextmanager
     def channel(self, *, heartbeat_s: int = 0) -> Iterator[BlockingChannel]:
@@ -220,7 +233,7 @@ class System:
         watched = (str(self.folder / name) for name in self._plan.disks if name in _WATCHED)
         shared = role_settings(
             self.folder,
-            amqp_url=self.broker.url,
+            amqp_url=self._amqp_url,
             mongo_url=self.store.url,
             DARKROOM_DISKS=os.pathsep.join(watched),
         )
@@ -232,6 +245,10 @@ class System:
 
     def _server(self, program: Program, url: str = "") -> Server:
         return Server(program, url, log=self.folder / f"{program.name}.log")
+
+
+def _disk_alarm(plan: Plan) -> dict[str, int]:
+    return {"disk_free_limit_mb": _DISK_ALARM_MIB} if _BROKER_DISK in plan.disks else {}
 
 
 def _stopped(server: Server) -> int | None:

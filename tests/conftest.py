@@ -1,4 +1,4 @@
-"""What all tests share: how they run side by side, and their stores."""
+"""What all tests share: how they run side by side, and their servers."""
 
 import os
 from collections import defaultdict
@@ -10,8 +10,10 @@ from typing import Any, Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from standalone.errors import CannotStartError
+from testbed.broker import Broker, make_node
 from testbed.parts import make_store
-from testbed.server import Server
+from testbed.server import Server, running
 
 WEIGHTS_DIR: Final = "DARKROOM_WEIGHTS_DIR"
 
@@ -92,6 +94,28 @@ def _weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A node with its own port mapper, not yet started; tests use :func:`rabbitmq`."""
+    try:
+        node = make_node(tmp_path_factory.mktemp("rabbitmq"))
+    except CannotStartError as exc:
+        nothing_to_test_against(str(exc))
+    port_mapper, _ = node.programs()
+    broker = Broker(node)
+    with running(port_mapper):
+        yield broker
+        broker.stop()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_node: Broker) -> Iterator[Broker]:
+    """A running node, for tests that stop it, freeze it or raise its alarm."""
+    rabbitmq_node.recover()
+    yield rabbitmq_node
+    rabbitmq_node.recover()
+
+
+@pytest.fixture(scope="session")
 def standalone_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An nx-27017 server of its own."""
     store = make_store(tmp_path_factory.mktemp("store"))
@@ -99,3 +123,8 @@ def standalone_mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     server.start()
     yield store.url
     server.kill()  # nobody reads it again
+
+
+def nothing_to_test_against(reason: str) -> None:
+    """Skip on a laptop, where a server may be missing; fail in CI, where it may not."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)

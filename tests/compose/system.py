@@ -179,9 +179,13 @@ class ComposeSystem(System):
             services[service].append(container_id)
         return services
 
+    @property
+    def broker_url(self) -> str:
+        return self.broker.url
+
     def _broker_answers(self) -> bool:
         with suppress(AMQPError, OSError):
-            pika.BlockingConnection(pika.URLParameters(self.broker.url)).close()
+            pika.BlockingConnection(pika.URLParameters(self.broker_url)).close()
             return True
         return False
 

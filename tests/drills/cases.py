@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from standalone.rabbitmq import StandaloneRabbitMQ
 from tests.drills.all import DRILLS
 from tests.drills.drill import DrillResult, run_drill
 
@@ -21,10 +22,19 @@ class Case(NamedTuple):
     def __str__(self) -> str:
         return "-".join(str(part) for part in self if part is not None)
 
-    def run(self, folder: Path, *, short: bool) -> DrillResult:
-        """Run it on a system that writes to *folder*."""
+    @property
+    def has_own_broker(self) -> bool:
+        return DRILLS[self.drill].plan.has_own_broker
+
+    def run(
+        self, folder: Path, *, short: bool, node: StandaloneRabbitMQ | None = None
+    ) -> DrillResult:
+        """Run it on a system that writes to *folder*, and that uses the RabbitMQ *node*.
+
+        Without one the system runs its own.
+        """
         drill = DRILLS[self.drill]
-        make_system = partial(drill.makes, folder)
+        make_system = partial(drill.makes, folder, node=node)
         return run_drill(drill, make_system, seed=self.seed, short=short, without=self.without)
 
 

@@ -70,18 +70,23 @@ def _param(value: object, name: str, limit_s: float) -> Any:
 
 @pytest.fixture
 def result_of(
+    request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     record_property: Callable[[str, object], None],
     pytestconfig: pytest.Config,
 ) -> Callable[[Case], DrillResult]:
-    """Run a drill in a process of its own, so that threads, connections and mounts end with it."""
+    """Run a drill in a process of its own, so that threads, connections and mounts end with it.
+
+    Drills share a RabbitMQ, which takes seconds to start, unless they harm it.
+    """
 
     def run(case: Case) -> DrillResult:
         # Not `tmp_path`: the path of a socket may not be that long.
         folder = tmp_path_factory.mktemp("drill") / str(case)
         short = not pytestconfig.getoption("long")
+        node = None if case.has_own_broker else request.getfixturevalue("rabbitmq").node
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            result = pool.submit(partial(case.run, folder, short=short)).result()
+            result = pool.submit(partial(case.run, folder, short=short, node=node)).result()
         record_property(_PROPERTY, _RESULT.dump_python(result, mode="json"))
         return result
 

@@ -102,7 +102,7 @@ def _courier(run: Run, database_name: str) -> Iterator[tuple[Stores, list[Duty]]
         "store_timeout_s": _ROUND_WITHIN_S,
     }
     settings = CourierSettings(**fields | own)
-    connection = parameters(run.system.broker.url, heartbeat_s=60, name="drill")
+    connection = parameters(run.system.broker_url, heartbeat_s=60, name="drill")
     with (
         opened_stores(settings) as stores,
         closing(RabbitPublisher(connection, timeout_s=5)) as publisher,

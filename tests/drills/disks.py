@@ -125,6 +125,7 @@ DRILLS = (
         makes=Supervised,
         plan=Plan(
             disks={"state": 400},
+            has_own_broker=True,
             settings={**CALM, "DARKROOM_MIN_FREE_MB": str(_MIN_FREE_MIB)},
         ),
         loses_messages=True,
@@ -143,6 +144,7 @@ DRILLS = (
         do=_fill_broker,
         plan=Plan(
             disks={"rabbitmq/mnesia": 200},
+            has_own_broker=True,
             settings={**CALM, "DARKROOM_MIN_FREE_MB": str(_MIN_FREE_MIB)},
         ),
         loses_messages=True,

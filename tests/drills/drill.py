@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 from testbed.disks import NoMountsError
@@ -72,7 +71,7 @@ class Drill:
         harm: What is done, in one line.
         do: Submits the jobs and does the harm; returns when the audit may begin.
         plan: The system.
-        makes: What kind of system that is.
+        makes: Makes that system, as `System` does.
         loses_messages: Whether the harm takes messages away, so that some must be published
             again. Where it does not, one that was published again is a fault.
         burns_attempts: Whether the harm costs attempts. Where it does not, a job that needed
@@ -84,7 +83,7 @@ class Drill:
     harm: str
     do: Harm
     plan: Plan = field(default_factory=Plan)
-    makes: Callable[[Path, Plan], System] = System
+    makes: Callable[..., System] = System
     loses_messages: bool = False
     burns_attempts: bool = True
     check: Callable[[Run, Findings], None] | None = None

@@ -75,14 +75,14 @@ def _far_consumers(system: System, cable: Network) -> Iterator[list[_Far]]:
     """
     with ExitStack() as opened:
 
-        def url(server: Server, port: int, place: Namespace) -> str:
+        def url(direct: str, port: int, place: Namespace) -> str:
             carrying = opened.enter_context(carried(port, listen_in=place))
-            return server.url.replace(f"{HOST}:{port}", f"{place.address}:{carrying}")
+            return direct.replace(f"{HOST}:{port}", f"{place.address}:{carrying}")
 
         def consumer(name: str, broker_in: Namespace, store_in: Namespace) -> _Far:
             settings = {
-                "DARKROOM_AMQP_URL": url(system.broker, system.node.amqp_port, broker_in),
-                "DARKROOM_MONGO_URL": url(system.store, system.store_port, store_in),
+                "DARKROOM_AMQP_URL": url(system.broker_url, system.node.amqp_port, broker_in),
+                "DARKROOM_MONGO_URL": url(system.store.url, system.store_port, store_in),
             }
             added = system.another_consumer(name, settings=settings, inside=cable.b)
             added.launch()

@@ -139,7 +139,7 @@ DRILLS = (
         name="courier-kill",
         harm="two couriers, a random one killed (-9) 15 times, and RabbitMQ stopped at times",
         do=_kill_couriers,
-        plan=Plan(consumers=2, couriers=2, settings=_KILLED),
+        plan=Plan(consumers=2, couriers=2, settings=_KILLED, has_own_broker=True),
         check=_some_were_rescued,
     ),
 )

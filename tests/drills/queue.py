@@ -56,12 +56,12 @@ def _what_was_taken_came_again(run: Run, findings: Findings) -> None:
 
 def _break(run: Run) -> None:
     """Break RabbitMQ's queues under load, and see both come back."""
-    broker = run.system.broker
+    broker, url = run.system.broker, run.system.broker_url
     with run.clients.load(pause_s=_PAUSE_S, order=Order.WAIT, parameter=2):
         for queue, holding in ((QUEUE, 1), (DEAD_QUEUE, 0)):
             run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, _BROKEN_WAIT)
             # Or the consumers were quicker than RabbitMQ's command, which starts slowly.
-            while not broker.break_queue(broker.url, queue, holding=holding):
+            while not broker.break_queue(url, queue, holding=holding):
                 run.clients.submit_many(_BROKEN_JOBS, Order.WAIT, _BROKEN_WAIT)
             wait_for(
                 lambda: _is_told(run), within_s=_TOLD_WITHIN_S, what="readiness says what is broken"

@@ -62,7 +62,7 @@ DRILLS = (
         name="broker-restart",
         harm="RabbitMQ stopped and started 3 times under load, once by kill -9",
         do=_restart_broker,
-        plan=Plan(consumers=2, settings=CALM),
+        plan=Plan(consumers=2, settings=CALM, has_own_broker=True),
         burns_attempts=False,
     ),
     Drill(

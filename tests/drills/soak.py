@@ -124,6 +124,7 @@ DRILLS = (
         do=_soak,
         plan=Plan(
             consumers=2,
+            has_own_broker=True,  # whose connections are counted
             settings={**CALM, "DARKROOM_MAX_ATTEMPTS": "3", **_RETURN_FREED_MEMORY},
         ),
         burns_attempts=False,

@@ -6,37 +6,15 @@ from contextlib import ExitStack
 
 import pytest
 
-from standalone.errors import CannotStartError
 from testbed import namespaces
-from testbed.broker import Broker, make_node
+from testbed.broker import Broker
 from testbed.namespaces import Network, NoNamespacesError
 from testbed.parts import make_store
-from testbed.server import Server, running
+from testbed.server import Server
+from tests.conftest import nothing_to_test_against
 from tests.integration.roles import Roles, running_roles
 
 _SHOWN_BYTES = 8_000
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A node with its own port mapper, not yet started; tests use :func:`rabbitmq`."""
-    try:
-        node = make_node(tmp_path_factory.mktemp("rabbitmq"))
-    except CannotStartError as exc:
-        _nothing_to_test_against(str(exc))
-    port_mapper, _ = node.programs()
-    broker = Broker(node)
-    with running(port_mapper):
-        yield broker
-        broker.stop()
-
-
-@pytest.fixture
-def rabbitmq(rabbitmq_node: Broker) -> Iterator[Broker]:
-    """A running node, for tests that stop it, freeze it or raise its alarm."""
-    rabbitmq_node.recover()
-    yield rabbitmq_node
-    rabbitmq_node.recover()
 
 
 @pytest.fixture
@@ -105,7 +83,7 @@ def network() -> Iterator[Network]:
         try:
             made = opened.enter_context(namespaces.network())
         except NoNamespacesError as exc:
-            _nothing_to_test_against(str(exc))
+            nothing_to_test_against(str(exc))
         yield made
 
 
@@ -121,8 +99,3 @@ def pytest_runtest_makereport(
             said = server.printed()[-_SHOWN_BYTES:].decode(errors="replace")
             report.sections.append((f"The end of the log of {name}", said))
     return report
-
-
-def _nothing_to_test_against(reason: str) -> None:
-    """Skip on a laptop, where a server may be missing; fail in CI, where it may not."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
