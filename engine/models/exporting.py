@@ -8,10 +8,12 @@ model cannot be loaded.
 
 import argparse
 import fcntl
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from engine.models.errors import ModelUnavailableError
 from engine.models.exported import UNAVAILABLE
@@ -24,9 +26,14 @@ from engine.models.probe import probe
 from engine.runtimes.equivalence import NotEquivalentError
 from engine.runtimes.export import export
 
+# torch makes objects by the million here, which live until the end. With Python's threshold of
+# 700 new ones, the collector takes a sixth of the time.
+_COLLECT_AFTER: Final = 100_000
+
 
 def main() -> int:
     """Export what the command line names; return the exit status."""
+    gc.set_threshold(_COLLECT_AFTER)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("--models-dir", type=Path, required=True)
