@@ -112,7 +112,7 @@ work_on_models() {
 
 run_tests() {
   unset PYTHONDONTWRITEBYTECODE # or every process would compile the code again
-  local checked_s tested_s installed_s images_s compiling status=0
+  local checked_s tested_s installed_s compiling status=0
   install_servers
   install_browser
   if [ $# -eq 0 ]; then
@@ -134,19 +134,16 @@ run_tests() {
   codespell
   wait "$compiling" || true
   checked_s=$((SECONDS - installed_s))
-  wait "$IMAGES" || true
-  images_s=$((SECONDS - installed_s - checked_s))
   # tests/conftest.py says how many run side by side, and in which order. The drills are named,
   # too, or the process that reports would not know their table.
   python -m pytest -n auto --no-loadscope-reorder tests tests/drills || status=$?
-  tested_s=$((SECONDS - installed_s - checked_s - images_s))
-  say "seconds: installing $installed_s, lint and types $checked_s, waiting for images $images_s," \
-    "tests $tested_s"
+  tested_s=$((SECONDS - installed_s - checked_s))
+  say "seconds: installing $installed_s, lint and types $checked_s, tests $tested_s"
   return "$status"
 }
 
 # pip leaves a core idle. Not while apt installs, since this may install an engine with apt, too.
-# Without an engine the tests say what is missing.
+# The tests in containers wait for it. Without an engine they say what is missing.
 build_images_meanwhile() {
   ENGINE=$(mktemp)
   trap stop_docker EXIT

@@ -45,7 +45,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its folder, and order the tests by stage.
 
-    The folders of a stage are mixed evenly, so that few containers run at the same time.
+    The folders of a stage are mixed evenly, so that few containers run at the same time. Those
+    with the fewest scopes begin last: containers, whose images may not be ready yet.
     """
     scopes = defaultdict[str, dict[str, None]](dict)  # by folder, in their order
     for item in items:
@@ -53,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(folder)
         scopes[folder][_scope(item.nodeid)] = None
     places = {
-        scope: (stage, number / len(scopes[folder]))
+        scope: (stage, (number + 0.5) / len(scopes[folder]))
         for stage, folders in enumerate(_STAGES)
         for folder in folders
         for number, scope in enumerate(scopes[folder])

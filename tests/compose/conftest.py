@@ -23,7 +23,8 @@ def engine() -> Iterator[Engine]:
     """The Docker engine. Without one the tests are skipped, in CI too, with the reason."""
     with nullcontext() if _BESIDE_OTHERS else engines.stopped_again():
         try:
-            found = engines.find_engine()
+            with engines.others_wait():
+                found = engines.find_engine()
         except NoEngineError as exc:
             pytest.skip(f"nothing was tried in containers: {exc}")
         yield found
@@ -32,7 +33,8 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def images(engine: Engine) -> dict[str, str]:
     """The images of all targets of the Dockerfile, by target."""
-    return {target: engine.build(target) for target in TARGETS}
+    with engines.others_wait():
+        return {target: engine.build(target) for target in TARGETS}
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The Docker engine and the images of this checkout."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -158,6 +159,14 @@ def _accepts(host: str, port: int) -> bool:
         socket.create_connection((host, port), timeout=2).close()
         return True
     return False
+
+
+@contextmanager
+def others_wait() -> Iterator[None]:
+    """Let other processes wait that would prepare the engine or build images of this checkout."""
+    with (ROOT / "Dockerfile").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
