@@ -1,4 +1,4 @@
-"""The resource ``/jobs``: what a client sees of its job, and of the service's troubles."""
+"""The resource ``/jobs``: what a client sees of its job, and of failures of the service."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ def small() -> Api:
     return Api(max_image_bytes=1024)
 
 
-# Handing in
+# Submitting
 
 
 def test_an_accepted_image_is_answered_with_a_ticket(api: Api) -> None:
@@ -140,7 +140,7 @@ def test_jobs_are_taken_before_any_consumer_has_started(api: Api) -> None:
     assert response.status_code == 202
 
 
-# Rubbish
+# Bad requests
 
 
 @pytest.mark.parametrize(
@@ -349,5 +349,5 @@ def test_any_text_as_an_id_is_a_job_that_is_not_there(job_id: str) -> None:
     assert response.status_code in (404, 405)
 
 
-# For the law: hypothesis calls a test many times, and a fixture once.
+# Hypothesis calls a test many times, but its fixtures only once.
 API = Api()

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic, command line and pages; what it measures with is real."""
+"""The arithmetic, command line and pages of the benchmark."""
 
 import json
 import re
@@ -153,7 +153,7 @@ def test_a_process_counts_with_its_children_whatever_its_name(tmp_path: Path) ->
     shell = tmp_path / "a) 1 (b"
     shutil.copy(str(shutil.which("bash")), shell)
     busy = "import time\nwhile time.process_time() < 0.2: pass"
-    # The first child has ended by the time of the look, the second is there.
+    # The first child ends before it is looked at; the second lives.
     script = f'"{sys.executable}" -c "{busy}"; sleep 60 & echo; wait'
     with subprocess.Popen([shell, "-c", script], stdout=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdout is not None
@@ -199,7 +199,7 @@ def _answer(status: str, body: str, fields: str = "") -> bytes:
 
 @contextmanager
 def _server(*connections: list[bytes]) -> Iterator[str]:
-    """Answer what comes over one connection after the other, a request each."""
+    """Answer one request on each connection, one connection after the other."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -217,7 +217,7 @@ def _server(*connections: list[bytes]) -> Iterator[str]:
 
 
 def _read_request(connection: socket.socket) -> None:
-    """Read a request, whose head and body may arrive one after the other."""
+    """Read a request; its head and its body may arrive separately."""
     received = b""
     while b"\r\n\r\n" not in received:
         received += connection.recv(65_536)

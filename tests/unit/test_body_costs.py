@@ -21,18 +21,18 @@ from tests.service import Api
 
 SIZE = 4 * MEBIBYTE
 API = Api(max_image_bytes=SIZE)
-# Of that size; the body itself, when it is decompressed, is not beside it.
+# Of that size. A decompressed body is not counted again.
 MOST_BYTES = SIZE * 16 // 10
 # Of what a plain decoder of base64 takes for that size: machines differ, and are shared. What
 # is bounded takes up to 6 times that, and what is not takes 100 times and more.
 MOST_TIMES = 15
-# On any machine: it is the allowance of a body that comes compressed, and as much again.
+# On any machine: twice what a compressed body is allowed.
 ALWAYS_ALLOWED_S = 0.06
 TRIES = 3
 
 
 def take_in(body: Body) -> str | None:
-    """Read a body as a submission; return the name of the problem, None for one that is good."""
+    """Read a body as a submission; return the name of its problem, or None."""
     environ = {"REQUEST_METHOD": "POST", "wsgi.input": BytesIO(body.content), **body.environ()}
     settings = API.settings
     limits = ImageLimits(bytes=settings.max_image_bytes, pixels=settings.max_image_pixels)
@@ -80,7 +80,7 @@ def test_no_body_takes_much_more_memory_than_its_own(body: Body) -> None:
 
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    # What is sent is not traced; it is once more in memory when it is read.
+    # The sent body is not traced; reading it makes a second copy.
     assert peak - len(body.content) < MOST_BYTES
 
 

@@ -1,4 +1,4 @@
-"""The courier tells what is wrong with RabbitMQ: at once when it changes, else now and then."""
+"""The courier logs what is wrong with RabbitMQ: at once when it changes, otherwise repeatedly."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.fakes import InMemoryEvidence
 
 
 class Teller:
-    """A duty to tell, what it is to tell, and the time."""
+    """The duty that logs, the trouble that it finds, and the time."""
 
     def __init__(self) -> None:
         self.evidence = InMemoryEvidence()

@@ -1,4 +1,4 @@
-"""Every kind of pixel is shown as its file declares it, or refused."""
+"""Every kind of pixel is decoded as its file declares, or refused."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 BLACK_AND_WHITE = b"\0\0\0\0\xff\xff\xff\0"
 Levels = npt.NDArray[Any]
 
-# Tags of TIFF, and some of their values.
+# TIFF tags, and some of their values.
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 SAMPLES, COLOUR_MAP, EXTRA_SAMPLES, SAMPLE_FORMAT = 277, 320, 338, 339
 RAW, DEFLATED = 1, 8
@@ -58,7 +58,7 @@ def a_grey_tiff(
     shorts: Mapping[int, int] | None = None,
     more: Mapping[int, tuple[int, bytes]] | None = None,
 ) -> bytes:
-    """Write one row of *levels*; *shorts* and *more* are tags beside or instead of the usual."""
+    """Write one row of *levels*; *shorts* and *more* add tags or replace the usual ones."""
     plain = {
         WIDTH: levels.size,
         HEIGHT: 1,
@@ -117,7 +117,7 @@ def test_deep_grey_has_its_polarity_in_both_byte_orders(
 def test_signed_grey_is_scaled_by_its_positive_half_in_both_byte_orders(
     levels: Levels, order: str, compression: int
 ) -> None:
-    quarter = levels // 4  # in the wrong order it would be negative
+    quarter = levels // 4  # it would be negative in the wrong byte order
     tags = {SAMPLE_FORMAT: 2, COMPRESSION: compression}
 
     assert shown(a_grey_tiff(quarter, order, tags)) == [BLACK, (64,) * 3]

@@ -1,4 +1,4 @@
-"""Compressed request bodies: decompressed within the limits, or refused by name."""
+"""Compressed request bodies are decompressed within the limits, or refused with a problem."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""How many cores a process may use, by what the kernel says of its control groups."""
+"""How many cores a process may use, according to its control groups."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def _machine_with_16_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cores(tmp_path: Path, membership: str, **files: str) -> int:
-    """Count with the given memberships, and the given files below the control groups."""
+    """Count the cores for these memberships and these files of control groups."""
     own = tmp_path / "own"
     own.write_text(membership)
     for name, content in files.items():

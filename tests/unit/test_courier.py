@@ -1,4 +1,4 @@
-"""What the courier publishes and whom it rescues."""
+"""What the courier publishes, and which jobs it rescues."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Large JPEGs are decoded at a part of their size where that is asked for, and it is told."""
+"""Large JPEGs are decoded at a reduced size where a setting asks for it, and the result says so."""
 
 from dataclasses import dataclass, field, replace
 from io import BytesIO

@@ -15,7 +15,7 @@ IMAGE = an_image()
 
 
 def sent(seconds_ago: float) -> dict[str, Any]:
-    """Make what nginx says of a request that it sent some time ago."""
+    """Make the header of a request that nginx forwarded some time ago."""
     return {
         "DARKROOM_SENT_AT": f"{time.time() - seconds_ago:.3f}",
         "DARKROOM_REQUEST_LIMIT_S": "60",

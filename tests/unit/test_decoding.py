@@ -1,4 +1,4 @@
-"""Every image that a camera or a program makes becomes upright RGB; rubbish is refused."""
+"""Every image that a camera or a program makes becomes upright RGB; what is no image is refused."""
 
 import sys
 from io import BytesIO

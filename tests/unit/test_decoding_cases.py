@@ -57,7 +57,7 @@ def test_what_cannot_be_right_is_refused_with_the_reason(name: str, reason: str)
         ("bright-l8-white.tif", 255),
         ("bright-l16-whiteiszero-white.tif", 255),
         ("bright-v5-alpha0-black.bmp", 0),
-        # By the 16 bits that the file declares, not by the 12 that it uses.
+        # Scaled by the 16 bits that the file declares, not the 12 that it uses.
         ("bright-12bit-white-in-16.tif", 16),
     ],
 )

@@ -1,4 +1,4 @@
-"""What is deployed has passwords, and no way in that nobody asked for."""
+"""The deployment has passwords, and opens no port that nobody asked for."""
 
 import re
 import subprocess
@@ -65,7 +65,7 @@ def test_start_sh_makes_passwords_that_nobody_else_can_read(tmp_path: Path) -> N
     assert all(re.fullmatch("[0-9a-f]{48}", password) for password in passwords.values())
     assert len(set(passwords.values())) == len(passwords)
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / ".env").read_text() == first  # not made anew: the data is behind it
+    assert (tmp_path / ".env").read_text() == first  # kept: without it the data cannot be read
 
 
 def test_start_sh_adds_passwords_to_settings_that_are_there_already(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the shipped digits model claims about itself, measured again on the files as they lie."""
+"""What the page of the digits model claims, measured again with the files of the repository."""
 
 import tomllib
 from collections.abc import Iterator

@@ -60,6 +60,6 @@ def _leads(page: Path, link: str) -> bool:
 
 
 def _anchors(page: Path) -> set[str]:
-    """Return what GitHub makes of the headings of *page*."""
+    """Return the anchors that GitHub makes for the headings of *page*."""
     headings = _HEADING.findall(_FENCED.sub("", page.read_text(encoding="utf-8")))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,4 +1,4 @@
-"""A job as a document: read back as it was, whatever later versions add to it."""
+"""A job as a document: read back unchanged, whatever later versions add."""
 
 import copy
 import math
@@ -22,7 +22,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | 
 values = st.recursive(
     scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
 )
-# No later version calls a new member like one that there is.
+# No later version gives a new member the name of an existing one.
 names = st.text().map(lambda name: f"later {name}")
 
 

@@ -1,4 +1,4 @@
-"""The engine answers, and what kills it harms nobody else."""
+"""The engine answers, and what kills it harms no other job."""
 
 import gc
 import os
@@ -34,7 +34,7 @@ from testbed.processes import is_gone, stand_still
 from testbed.waiting import wait_for
 from tests.examples import JOB_ID, an_image
 
-# Does what the width of the image says: any predictor might, by accident.
+# Does what the width of the image says, as any predictor might by accident.
 PREDICTOR = """
 import ctypes
 import os
@@ -169,7 +169,7 @@ class Predictor:
         with_torch = "with torch" if "torch" in sys.modules else "without torch"
         return [[(f"{os.environ['OMP_NUM_THREADS']} thread, {with_torch}", 1.0)] for _ in images]
 """
-# What follows a decoder that hangs over some images.
+# Everything after the decoder, which hangs over some images.
 _INSTALLED = """
 
 engine.inference.decode = decode_or_hang
@@ -182,7 +182,7 @@ class Predictor:
     def predict(self, images):
         return [[("cat", 1.0)] for _ in images]
 """
-# Decodes as ever, but for two images, over which native code hangs: with the interpreter's lock
+# Decodes as usual, except for two images, over which native code hangs: with the interpreter's lock
 # released, and with it held.
 DECODING = (
     """
@@ -203,7 +203,7 @@ def decode_or_hang(image, **options):
 """
     + _INSTALLED
 )
-# One image is being decoded when another takes the interpreter's lock and keeps it.
+# While one image is decoded, another takes the interpreter's lock and keeps it.
 WAITING_FOR_THE_LOCK = (
     """
 import ctypes
@@ -228,7 +228,7 @@ def decode_or_hang(image, **options):
 """
     + _INSTALLED
 )
-# Says what no store, log or terminal can take, by the width of the image.
+# Returns labels that no store, log or terminal can take; the image's width says which.
 TALKATIVE = r"""
 import sys
 
@@ -291,7 +291,7 @@ CRASH, HANG, FORK_APART_AND_CRASH, HOARD, FORK_A_HOARDER, BE_KILLED = 1, 2, 4, 5
 ASK_TOO_MUCH, FORK_AND_CRASH, FORK_APART, LEAK, SLEEP = 9, 10, 11, 12, 13
 DECODE_FOR_EVER, DECODE_WITH_THE_LOCK = 14, 15
 MEMORY_LIMIT: Final = 640 * MEBIBYTE
-# More than a connection holds that nobody reads.
+# More than the buffers of an unread connection hold.
 MUCH = bytes(4 * 1024**2)
 
 OPEN_FILES: Final = Path("/proc/self/fd")
@@ -304,7 +304,7 @@ Start = Callable[..., EngineKeeper]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Start an engine with one model, `m`, that is the given predictor."""
+    """Start an engine with the given predictor as its one model, `m`."""
     with ExitStack() as opened:
 
         def start_engine(  # noqa: PLR0913 (what an engine is started with, each by its name)
@@ -348,7 +348,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def ask(engine: EngineKeeper, asked: Question) -> Reply:
-    """Ask one question; raise the error that it meets."""
+    """Ask one question; raise the error with which it fails."""
     [outcome] = engine.ask([asked])
     if isinstance(outcome, Exception):
         raise outcome
@@ -397,7 +397,7 @@ def test_many_crashes_in_a_row_are_each_told_at_once(start: Start) -> None:
         started_s = time.monotonic()
         with pytest.raises(EngineDiedError):
             ask(engine, question(CRASH))
-        # Not at the time limit: the pipe of the next engine is not taken for this one's.
+        # Not only at the time limit: the next engine's pipe is not mistaken for this one's.
         assert time.monotonic() - started_s < 100
 
 
@@ -407,7 +407,7 @@ def test_an_engine_that_crashed_leaves_no_open_files(start: Start) -> None:
     ask(engine, question(8))
     open_files = len(list(OPEN_FILES.iterdir()))
 
-    gc.disable()  # it would close them late, by chance
+    gc.disable()  # the collector would close them, but late
     try:
         for _ in range(3):
             with pytest.raises(EngineDiedError):
@@ -580,7 +580,7 @@ def test_what_a_crashed_engine_forked_ends_too(start: Start, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("width", [8, FORK_APART])
 def test_an_engine_that_does_not_read_the_question_is_killed(start: Start, width: int) -> None:
-    # Also when a process that it forked holds the connection open, and cannot be found.
+    # Also if a process that it forked keeps the connection open and cannot be found.
     engine = start(PREDICTOR, job_s=4)
     ask(engine, question(width))
     assert engine.pid is not None
@@ -843,7 +843,7 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
         is_asked.set()
         try:
             ask(engine, Question(JOB_ID, MUCH, "m", 1))
-        except (EngineDiedError, EngineNotReadyError) as exc:  # so, if closing was quicker
+        except (EngineDiedError, EngineNotReadyError) as exc:  # if it was closed first
             errors.append(exc)
 
     asking = threading.Thread(target=ask_it)
@@ -857,7 +857,7 @@ def test_closing_ends_a_child_that_does_not_read_its_question(start: Start) -> N
 
 
 def outcomes(engine: EngineKeeper, *widths: int) -> list[str]:
-    """Ask questions together, and name the kind of each outcome."""
+    """Ask questions at the same time; return the kind of each outcome."""
     asked = [question(width) for width in widths]
     return [type(outcome).__name__ for outcome in engine.ask(asked)]
 
@@ -920,7 +920,7 @@ def test_images_are_decoded_while_another_is_computed(start: Start) -> None:
 
     with ThreadPoolExecutor(max_workers=2) as lanes:
         slow = lanes.submit(outcomes, engine, SLEEP)
-        # Decoded beside, but answered after: one batch is computed at a time.
+        # Decoded at the same time but answered later: one batch is computed at a time.
         refused = lanes.submit(ask, engine, broken)
 
     assert slow.result() == ["Answer"]

@@ -1,4 +1,4 @@
-"""Networks are exported once and served without torch; or by torch, with a reason."""
+"""Networks are exported once and served without torch, or served by torch with a reason."""
 
 import shutil
 import subprocess
@@ -60,7 +60,7 @@ Make = Callable[..., ModelPaths]
 
 
 def write_model(folder: Path, first: str = "", *, size: str = FIXED, seed: int = 0) -> ModelPaths:
-    """Write the model `m`, whose `forward` begins with a line of the test's."""
+    """Write the model `m`; its `forward` begins with the line *first*."""
     home = folder / "models" / "m"
     home.mkdir(parents=True, exist_ok=True)
     (home / "network.py").write_text(NETWORK.format(first=first))
@@ -90,7 +90,7 @@ def exported_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def exported(exported_folder: Path, tmp_path: Path) -> ModelPaths:
-    """The model `m`, exported, to be harmed."""
+    """The model `m` with its export, which the test may change."""
     shutil.copytree(exported_folder, tmp_path, dirs_exist_ok=True)
     return ModelPaths(tmp_path / "models", tmp_path / "weights")
 

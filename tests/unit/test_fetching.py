@@ -1,4 +1,4 @@
-"""Models are made ready before they are served, and it is said which could not be."""
+"""`model fetch` downloads and exports models, and reports those that are not available."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The parts of a form are those that werkzeug's parser finds, where a form is well made."""
+"""In a valid form, our parser finds the parts that werkzeug's parser finds."""
 
 from io import BytesIO
 
@@ -14,7 +14,7 @@ from tests.service import Api
 
 IMAGE = an_image()
 LINE_ENDS = st.sampled_from([b"\r\n", b"\n", b"\r"])
-# Whatever is in a file, its client chose a boundary that is not.
+# Clients choose a boundary that does not occur in the file.
 CONTENTS = st.lists(
     st.sampled_from([b"\r\n", b"\n", b"\r", b"-", b"--", b"x", b"--x", b"\r\n--", b"\0\xff", b"a"])
 ).map(b"".join)
@@ -46,7 +46,7 @@ def found_here(body: bytes, boundary: bytes) -> Found:
 
 
 def by_name(found: Found) -> Found:
-    """Put them in the order of werkzeug's dictionaries, which say nothing of any other."""
+    """Sort them as werkzeug's dictionaries do, which keep no order between names."""
     return sorted(found, key=lambda one: one[:2])
 
 
@@ -65,7 +65,7 @@ def forms(draw: st.DrawFn) -> tuple[bytes, bytes]:
         ]
         blanks = draw(st.sampled_from([b"", b" ", b"\t"]))
         body += b"--" + boundary + blanks + end + end.join(lines) + end + end
-        # With half of CRLF it is not clear to whom a line break belongs.
+        # With half a CRLF it is ambiguous which part a line break belongs to.
         body += (draw(CONTENTS) if end == b"\r\n" else b"--x \xff") + end
     return body + b"--" + boundary + b"--" + draw(
         st.sampled_from([b"", b"\r\n", b"epilogue"])
@@ -159,5 +159,5 @@ def test_a_file_name_that_is_no_text_is_no_reason_to_refuse(api: Api) -> None:
     assert send(api, FILE.replace(b"a.png", b"\xff.png") + END).status_code == 202
 
 
-# For the laws: hypothesis calls a test many times, and a fixture once.
+# Hypothesis calls a test many times, but its fixtures only once.
 API = Api()

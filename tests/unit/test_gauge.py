@@ -40,7 +40,7 @@ def test_a_leak_grows(resident: Callable[[int], float]) -> None:
     [
         pytest.param(lambda _second: 0.0, id="nothing"),
         pytest.param(lambda second: 12e6 * (second > 50), id="one block more"),
-        # It rises in each of the five parts, and falls between two.
+        # It rises within each of the five parts, and falls between them.
         pytest.param(lambda second: 5e5 * (second % 18 > 9), id="blocks taken and returned"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Predictors may start processes, and whatever ends an engine ends these, too."""
+"""Predictors may start processes, which end with their engine, however that ends."""
 
 import os
 import signal
@@ -165,7 +165,7 @@ class Predictor:
     def predict(self, images):
         return [[(str(torch.cat(list(self.loader)).tolist()), 1.0)] for _ in images]
 """
-# Its workers share what it had before they were forked.
+# Its workers share the memory that it had when they were forked.
 SHARING = """
 import multiprocessing
 
@@ -201,7 +201,7 @@ with running(Path(sys.argv[1]), None) as engine:
 
 @contextmanager
 def running(folder: Path, source: str | None, **limits: float) -> Iterator[EngineKeeper]:
-    """Start an engine with the model `m`, which is written there if there is a *source*."""
+    """Start an engine with the model `m`; write the model first if a *source* is given."""
     home = folder / "m"
     if source is not None:
         home.mkdir()
@@ -236,7 +236,7 @@ def wait_until_ready(engine: EngineKeeper) -> None:
 
 
 def ask(engine: EngineKeeper, width: int = PLAIN) -> Reply:
-    """Ask about an image of some width; raise the error that it meets."""
+    """Ask about an image of that width; raise the error with which it fails."""
     wait_until_ready(engine)
     [outcome] = engine.ask([Question(JOB_ID, an_image(size=(width, 1)), "m", top_k=1)])
     if isinstance(outcome, Exception):
@@ -250,7 +250,7 @@ def label(reply: Reply) -> str:
 
 
 def started_in(folder: Path) -> list[int]:
-    """Return the processes that predictors have started so far, and noted."""
+    """Return the processes that predictors have started and recorded so far."""
     return [int(line) for line in (folder / "m" / "started").read_text().split()]
 
 
@@ -260,7 +260,7 @@ def wait_until_gone(pids: list[int]) -> None:
 
 
 def guard_of(engine: EngineKeeper) -> int:
-    """Return the process above an engine."""
+    """Return the parent process of an engine."""
     return psutil.Process(engine.pid).ppid()
 
 
@@ -379,14 +379,14 @@ def test_an_engine_without_a_guard_ends_with_its_group(
 
         wait_until_gone(in_group)
         wait_for(lambda: engine.pid not in (in_group[0], None))
-        for pid in started_in(tmp_path)[8:10]:  # who had left it
+        for pid in started_in(tmp_path)[8:10]:  # it had left the session
             os.kill(pid, signal.SIGKILL)
         assert label(ask(engine)) == "sum 14"
 
 
 def test_a_consumer_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     with running(tmp_path, BUSY):
-        pass  # only written
+        pass  # written, not imported
     (tmp_path / "m" / "started").unlink(missing_ok=True)
     with subprocess.Popen(  # noqa: S603 (a script of this file)
         [sys.executable, "-c", ONLY_KILLED, str(tmp_path)],

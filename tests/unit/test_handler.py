@@ -32,7 +32,7 @@ def body_of(job: Job) -> bytes:
 
 
 class Consumer:
-    """A handler with fakes around it, at hand for the tests."""
+    """A handler and the fakes that it uses."""
 
     def __init__(self, *jobs: Job, store: InMemoryStore | None = None) -> None:
         self.store = store or InMemoryStore(*jobs)
@@ -59,7 +59,7 @@ class Consumer:
 
 
 class PickyStore(InMemoryStore):
-    """Refuses whatever has a result, as a store that cannot encode it."""
+    """Refuses every job with a result, like a store that cannot encode it."""
 
     def save(self, job: Job, *, previous: Job) -> None:
         if job.result is not None:
@@ -68,7 +68,7 @@ class PickyStore(InMemoryStore):
 
 
 class RefusingStore(InMemoryStore):
-    """Refuses everything for some calls, as a store whose rights are being changed."""
+    """Refuses some calls in a row, like a store whose access rights are being changed."""
 
     refusals = 3
 

@@ -1,4 +1,4 @@
-"""Headers of all formats: the dimensions are those that Pillow sees, at a bounded cost."""
+"""Headers of all formats: the dimensions are those that Pillow reads, at a bounded cost."""
 
 import struct
 import time
@@ -96,7 +96,7 @@ def a_bigtiff(order: str) -> bytes:
     tags = {256: 3, 257: 2, 258: 8, 259: 1, 262: 1, 273: 212, 277: 1, 278: 2, 279: 6}
     mark = b"II" if order == "<" else b"MM"
     header = mark + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(tags))
-    # Of the type LONG, one value each, in the first half of eight bytes.
+    # Type LONG, one value each, in the first four of eight bytes.
     entries = [struct.pack(f"{order}HHQI4x", tag, 4, 1, value) for tag, value in tags.items()]
     return header + b"".join(entries) + bytes(8) + bytes(6)
 
@@ -110,7 +110,7 @@ def test_a_bigtiff_is_read_if_its_least_significant_byte_comes_first() -> None:
 
 
 def test_a_bigtiff_that_pillow_cannot_open_is_refused_with_the_reason() -> None:
-    # Once Pillow can, it need not be refused any more.
+    # Once Pillow can read it, refusing it is no longer needed.
     with pytest.raises(PIL.UnidentifiedImageError), warnings.catch_warnings(action="ignore"):
         PIL.Image.open(BytesIO(a_bigtiff(">")))
 

@@ -1,4 +1,4 @@
-"""A consumer tells that it lives, and says goodbye."""
+"""A consumer records that it is alive, and removes its record when it stops."""
 
 from common.errors import StoreRefusedError
 from common.workers import ModelState, WorkerRecord
@@ -44,7 +44,7 @@ def test_a_beat_that_failed_is_repeated_long_before_the_next_is_due() -> None:
 
 
 class PickyRegistry(InMemoryRegistry):
-    """Refuses a worker whose models are described, as text that it cannot encode."""
+    """Refuses workers that describe their models, like a store that cannot encode the text."""
 
     def beat(self, worker: WorkerRecord) -> None:
         if any(model.description for model in worker.models):

@@ -1,4 +1,4 @@
-"""A submission that is repeated with its key gets the job of the first."""
+"""A repeated submission with the same key returns the first job."""
 
 import time
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""Imports point one way, and importing does nothing else."""
+"""Imports point one way, and importing a module has no side effects."""
 
 import ast
 import graphlib
@@ -22,7 +22,7 @@ FOLDERS: Final = (
 )
 FILES: Final = sorted(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))
 
-# Which modules of ours a module may import, as patterns; the first that fits counts.
+# Which of our modules a module may import, as patterns; the first match counts.
 OURS: Final = {
     r"common\.settings\.base": "nothing",
     r"common\.settings\.shared": r"common\.settings\.base",
@@ -40,7 +40,7 @@ OURS: Final = {
     r"common\.mongo(\..+)?": r"common\.(?!rabbitmq).+",
     r"common\.rabbitmq(\..+)?": r"common\.(?!mongo).+",
     r"common": "nothing",
-    # What crosses between a consumer and its engines, and what makes the process of an engine.
+    # What consumers and engines exchange, and what starts an engine's process.
     r"consumer\.(errors|main|engines\.\w+|handler)": (
         r"common\..+|consumer(\..+)?|engine\.(decode_clock|extras|guard|protocol|serve)"
         r"|engine\.runtimes\.computing"
@@ -51,16 +51,16 @@ OURS: Final = {
     ),
     r"(api|consumer|courier|standalone|engine)(\..+)?": r"(common\..+|\1(\..+)?)",
 }
-# What stands beside the product, and which modules of ours it may import.
+# What is not part of the product, and which of our modules it may import.
 BESIDE: Final = {
     r"testbed(\..+)?": r"(common|standalone|testbed)(\..+)?",
     r"benchmarks(\..+)?": r"(?!tests\b).+",
-    # Drills are run in containers, too.
+    # Drills also run in containers.
     r"tests\.(compose|drills)(\..+)?": r"(?!benchmarks\b).+",
     # Benchmarks have tests; the drills are tests themselves.
     r"tests(\..+)?": r"(?!tests\.(compose|drills)\b).+",
 }
-# Which modules of ours may import a library.
+# Which of our modules may import a library.
 THEIRS: Final = {
     r"flask|werkzeug|openapi_pydantic": r"api\..+",
     r"torch|torchvision|safetensors": r"engine\.(models|runtimes)\..+",
@@ -85,7 +85,7 @@ def imports_of(file: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             assert not node.level, "imports are absolute"
-            # `from common import logs` imports common.logs; `from common.jobs import Job` not.
+            # `from common import logs` imports common.logs, but Job in common.jobs is no module.
             found |= {
                 f"{node.module}.{alias.name}" if node.module in FOLDERS else str(node.module)
                 for alias in node.names
@@ -116,7 +116,7 @@ def test_a_library_is_imported_only_where_it_belongs(file: Path) -> None:
 
 
 def modules_imported_by(file: Path, modules: frozenset[str]) -> set[str]:
-    """Return those of *modules* that *file* imports, also lazily or for types alone."""
+    """Return those of *modules* that *file* imports, even lazily or only for types."""
     named = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -209,5 +209,5 @@ def test_importing_neither_connects_nor_reads_settings() -> None:
 def test_the_composition_root_of_the_api_reads_settings_when_it_is_imported() -> None:
     ended = run("import api.wsgi", DARKROOM_MAX_WAIT_S="a bad value")
 
-    assert ended.returncode == 22  # at which uWSGI stops, rather than to try again for ever
+    assert ended.returncode == 22  # at which uWSGI stops instead of trying again for ever
     assert ended.stderr.startswith("darkroom: DARKROOM_MAX_WAIT_S='a bad value' is invalid")

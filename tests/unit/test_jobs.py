@@ -1,4 +1,4 @@
-"""The law of a job's life."""
+"""The states of a job, and which moves between them are allowed."""
 
 import pytest
 from hypothesis import given

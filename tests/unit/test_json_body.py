@@ -1,4 +1,4 @@
-"""The image is taken out of JSON before that is parsed: the result is as if it were not."""
+"""Taking the image out before JSON is parsed gives the same result as parsing all of it."""
 
 import json
 from base64 import b64decode, b64encode
@@ -20,7 +20,7 @@ Result = tuple[bytes, dict[str, object]]
 
 
 def plainly(document: bytes) -> Result | None:
-    """Parse *document* as a whole, and decode its image as a whole; None if that is refused."""
+    """Parse all of *document*, and then decode its image; None if that is refused."""
     try:
         submission = JsonSubmission.model_validate_json(document, strict=True)
         image = decoded_as_a_whole(submission.base64)
@@ -55,7 +55,7 @@ def escaped(text: str, which: int) -> str:
     )
 
 
-# As clients write base64, as they might, and as nobody should.
+# Base64 as clients write it, as they might, and as nobody should.
 TEXTS = st.binary(max_size=300).map(lambda image: b64encode(image).decode()) | st.text(
     'AZaz09+/-_= \n\t%2Bb\\"é\U0001f600', max_size=100
 )

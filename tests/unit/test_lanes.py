@@ -15,7 +15,7 @@ _PATIENCE_S: Final = 60
 
 
 class Handling:
-    """Notes the batches that it gets, and works on each until it is let go on."""
+    """Records the batches that it gets, and works on each until the test lets it continue."""
 
     def __init__(self) -> None:
         self.batches: list[list[bytes]] = []

@@ -1,4 +1,4 @@
-"""The later version of the drills differs from this one everywhere, so its patch must apply."""
+"""The drills make a later version with a patch, which must apply to this version."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the later version writes."""
+    """A message as the later version writes it."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     folder = make_later_version(tmp_path_factory.mktemp("versions") / "later")
@@ -51,7 +51,7 @@ def _run_in(folder: Path) -> dict[str, Any]:
 
 
 def test_it_adds_a_member_to_every_object_in_a_job(told: dict[str, Any]) -> None:
-    # Metadata are the client's.
+    # Metadata belong to the client.
     places = [place for place in objects_in(document_of(FULL_JOB)) if place != ("metadata",)]
 
     assert all(MEMBER in at(told["job"], place) for place in places)

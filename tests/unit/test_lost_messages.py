@@ -1,4 +1,4 @@
-"""What proves that a message is lost, what does not, and what becomes of its job."""
+"""What proves that a message is lost, what does not, and what happens to its job."""
 
 import random
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ RESULT = Result(
 
 
 class Service:
-    """A store, a queue, and couriers that watch over both, a second a round."""
+    """A store, a queue, and couriers that check both; each round takes a second."""
 
     def __init__(self, *, couriers: int = 1) -> None:
         self.store = InMemoryStore()
         self.queues = InMemoryQueues()
         self.couriers = [Courier(self) for _ in range(couriers)]
-        self.let_pass(rounds=int(LEASE_S) + 1)  # until they conclude anything
+        self.let_pass(rounds=int(LEASE_S) + 1)  # before they may conclude anything
 
     def now_ms(self) -> int:
         return int(self.store.now_s * 1000)
@@ -110,7 +110,7 @@ def test_what_was_in_a_queue_that_is_missing_is_published_again_at_once(service:
 def test_what_was_queued_after_the_look_at_a_missing_queue_is_not_lost(service: Service) -> None:
     service.queues.is_missing = True
     job = service.submit()
-    service.store.now_s -= 1  # so that the look is not later than the job
+    service.store.now_s -= 1  # so that the queue was not looked at after the job came
 
     service.let_pass(rounds=3)
 
@@ -160,7 +160,7 @@ def test_two_empty_looks_with_a_gap_between_them_prove_nothing(
     job = service.submit()
     service.queues.ready.clear()
     service.let_pass(rounds=2)
-    service.store.now_s += looks_away_s  # the courier was frozen, or the clock was set back
+    service.store.now_s += looks_away_s  # the courier was frozen, or its clock was set back
 
     service.let_pass(rounds=1)
 
@@ -213,7 +213,7 @@ def test_a_job_that_was_published_about_when_the_claimed_one_was_is_not_lost(
 
 
 def test_a_claim_tells_nothing_that_its_own_waiting_does_not(service: Service) -> None:
-    """A job that was given back waits since then, however old it is and whatever is before it."""
+    """A returned job waits since its return, however old it is and whatever waits before it."""
     first = service.submit()
     claimed = service.consume()
     assert claimed is not None
@@ -316,7 +316,7 @@ def test_a_job_that_is_lost_again_and_again_is_published_ever_more_seldom() -> N
 
     pauses_s = [later - earlier for earlier, later in pairwise(times_s)]
     assert service.job(job).republished >= 7
-    # After each publishing the queue is empty for a lease before that proves anything.
+    # After each publishing, the queue must be empty for a lease before that proves anything.
     expected_s = [LEASE_S + each for each in (15, 30, 60, 120, 240, 480, 600)]
     assert pauses_s[1:8] == [pytest.approx(each, abs=4) for each in expected_s[: len(pauses_s) - 1]]
 
@@ -418,7 +418,7 @@ def test_whatever_is_taken_out_of_the_queue_all_jobs_end(seed: int) -> None:
 
 
 def work(service: Service, *, messages: int) -> None:
-    """Let one consumer take some messages; it is still at the last when the courier comes."""
+    """Let a consumer take some messages; it still works on the last when the courier looks."""
     for held in list(service.store.processing()):
         finish(service, held)
     claimed: list[Job] = list(claims(service, messages))

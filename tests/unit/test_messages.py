@@ -1,4 +1,4 @@
-"""The message survives its journey, and rubbish is told apart."""
+"""A message is decoded as it was encoded, and invalid bodies are recognised."""
 
 import gc
 import json
@@ -46,7 +46,7 @@ def test_any_other_bytes_are_malformed(body: bytes) -> None:
         b"[",
         b'{"id": 1, "model": "m", "fence": 0}',
         b'{"id": "a", "model": "m"}',
-        # No store could be asked for these.
+        # No store accepts these as ids.
         b'{"id": "a", "model": "m", "fence": 9223372036854775808}',
         b'{"id": "a", "model": "m", "fence": -1}',
         b'{"id": "\\ud800", "model": "m", "fence": 0}',
@@ -58,7 +58,7 @@ def test_json_that_is_no_message_is_malformed(body: bytes) -> None:
 
 
 def test_a_deeply_nested_body_leaves_finalizers_room_to_work() -> None:
-    """The garbage collector may call them in the middle of it, and they fail halfway without."""
+    """These fail halfway through if the stack ends, also where the garbage collector calls them."""
     failed: list[str] = []
 
     def finalize(phase: str, _info: dict[str, int]) -> None:

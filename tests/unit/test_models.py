@@ -1,4 +1,4 @@
-"""The kinds of models are loaded from their folders, and what is wrong is said."""
+"""Each kind of model is loaded from its folder, and errors say what is wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -157,7 +157,7 @@ def test_the_top_k_are_sorted_probabilities_of_the_largest_logits(
     assert probabilities == sorted(probabilities, reverse=True)
     assert all(0 <= probability <= 1 for probability in probabilities)
     assert sum(probabilities) <= 1 + 1e-5
-    # Logits that differ by less than float32 can tell in softmax are tied.
+    # Logits are tied if float32 softmax cannot distinguish them.
     assert values[int(predictions[0].label)] == pytest.approx(max(values), abs=1e-5)
 
 

@@ -73,7 +73,7 @@ def copied(paths: ModelPaths, name: str) -> Path:
 
 
 def told(paths: ModelPaths, name: str, *lines: str) -> Path:
-    """Copy a case and say more in its model.toml."""
+    """Copy a case and extend its model.toml."""
     folder = copied(paths, name)
     toml = folder / "model.toml"
     toml.write_text("\n".join([*lines, toml.read_text()]))
@@ -161,7 +161,7 @@ def test_a_fixed_batch_of_one_is_served_one_by_one_with_a_remark(paths: ModelPat
 def a_network(
     path: Path, *, layout: str = "NCHW", kind: int = TensorProto.FLOAT, batch: int | str = "n"
 ) -> None:
-    """Write a network that says light for a bright image, in some form."""
+    """Write a network that answers light for a bright image, in one of several forms."""
     shape = [batch, 3, 8, 8] if layout == "NCHW" else [batch, 8, 8, 3]
     dtype = np.float16 if kind == TensorProto.FLOAT16 else np.float32
     weight = np.array([[20.0, -20.0]], dtype)

@@ -26,7 +26,7 @@ BREAKING_OUT = [" ", ";", "{", "}", '"', "'", "$", "\n", "\\", "#", "|", "&", "Ã
 
 @dataclass(frozen=True)
 class Container:
-    """A place to run the script, in which nginx only tells how it was called."""
+    """Runs the script with an nginx that only reports how it was called."""
 
     folder: Path
 

@@ -1,4 +1,4 @@
-"""torch computes on the device, and in the precision, that were asked for; or says why not."""
+"""torch computes on the requested device in the requested precision, or says why not."""
 
 from collections.abc import Callable
 
@@ -60,7 +60,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def compiled_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have networks compiled without a compiler, and return what sizes of batches they are for."""
+    """Compile networks without a compiler; return the batch sizes that they were compiled for."""
     sizes: list[int] = []
 
     def note_size(
@@ -189,7 +189,7 @@ def test_a_network_for_images_of_any_size_is_not_compiled() -> None:
 
 
 def test_batches_pass_through_the_same_memory_unharmed() -> None:
-    staging = Staging(torch.device("cpu"))  # where nothing is pinned
+    staging = Staging(torch.device("cpu"))  # where no memory is pinned
 
     places = set()
     for count in (4, 2, 4, 1):

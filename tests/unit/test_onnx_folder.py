@@ -1,4 +1,4 @@
-"""A network that is a file of the ONNX format is served from its folder."""
+"""A network in an ONNX file is served from its folder."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.unit.conftest import DIGITS
 
 
 def bring_along(paths: ModelPaths, **changes: str) -> Path:
-    """Make the folder `brought`, with the export of the digits as a network of the user's."""
+    """Make the folder `brought`, with the export of the digits as the user's own network."""
     [exported] = (paths.weights / "exports").glob("*.onnx")
     folder = paths.models / "brought"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Of all metadata only the orientation counts, and what is wrong with the rest fails no image."""
+"""Only the orientation is read from metadata, and invalid metadata fail no image."""
 
 import struct
 import zlib
@@ -32,10 +32,10 @@ PICTURE = PIL.Image.new("RGB", (48, 32))
 for number, colour in enumerate(["red", "lime", "blue", "white"]):
     PICTURE.paste(colour, (number % 2 * 24, number // 2 * 16, number % 2 * 24 + 24, 32))
 
-# The number of a type, and the bytes of one value of it.
+# The number of a type, and how many bytes one value has.
 TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 99: 4}
 
-# Tags of a TIFF file that say where its pixels are and what they mean, or contradict those.
+# TIFF tags that say where the pixels are and what they mean, or contradict such tags.
 TIFF_PIXELS = frozenset(range(256, 350)) | frozenset(range(512, 533))
 
 ENTRIES = st.lists(
@@ -50,7 +50,7 @@ ENTRIES = st.lists(
 
 
 def exif_of(order: str, entries: list[tuple[int, int, int, bytes]], orientation: int) -> bytes:
-    """Write EXIF data with odd entries beside a good orientation."""
+    """Write EXIF data with odd entries and a valid orientation."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
     value = struct.pack(f"{order}HH", orientation, 0)
     all_entries = sorted([*entries, (ORIENTATION, 3, 1, value)])
@@ -63,7 +63,7 @@ def exif_of(order: str, entries: list[tuple[int, int, int, bytes]], orientation:
 
 
 def encoded(image_format: str, exif: bytes = b"") -> bytes:
-    """Write the picture, and EXIF data as they are, without Pillow's help."""
+    """Write the picture and these EXIF data without Pillow."""
     match image_format:
         case "JPEG":
             return _jpeg(b"Exif\0\0" + exif)
@@ -98,7 +98,7 @@ def _png(kind: bytes, content: bytes) -> bytes:
 
 
 def a_tiff(order: str, entries: list[tuple[int, int, int, bytes]], orientation: int) -> bytes:
-    """Write the picture as a TIFF file with odd entries beside those that it needs."""
+    """Write the picture as a TIFF file with odd entries among those that it needs."""
     pixels = PICTURE.tobytes()
     needed = {256: 48, 257: 32, 258: 8, 259: 1, 262: 2, 273: 8, 277: 3, ORIENTATION: orientation}
     tags = [(tag, 3, 1, struct.pack(f"{order}HH", value, 0)) for tag, value in needed.items()]
@@ -114,7 +114,7 @@ def a_tiff(order: str, entries: list[tuple[int, int, int, bytes]], orientation: 
 
 
 def looks_like(image: PIL.Image.Image, expected: PIL.Image.Image) -> bool:
-    """Compare the middles of the four quarters."""
+    """Compare the centres of the four quarters."""
     if image.size != expected.size:
         return False
     (width, height) = image.size
@@ -156,7 +156,7 @@ def test_an_image_that_pillow_wrote_is_turned_once(image_format: str, orientatio
 
     image = decode(buffer.getvalue(), max_pixels=10**6)
 
-    # HEIF turns by its container alone, and Pillow's plugin writes none.
+    # Only the container of a HEIF file holds its orientation, and Pillow's plugin writes none.
     expected = PICTURE if image_format == "HEIF" else turned(orientation)
     assert looks_like(image, expected)
 

@@ -1,4 +1,4 @@
-"""Which images the courier looks at, and when."""
+"""Which images the courier checks, and when."""
 
 from common.jobs import new_job_id
 from common.ports.images import Sweep

@@ -1,4 +1,4 @@
-"""The code of one folder never meets that of another, nor ours, nor Python's."""
+"""The code in a model's folder never clashes with another model's, ours or Python's."""
 
 import importlib
 import os
@@ -21,7 +21,7 @@ from engine.models.model import Model, classify
 from engine.models.own_code import by_name
 from engine.models.paths import ModelPaths
 
-# Says what the function `label` of the same file returns, which a test puts before it.
+# Returns what `label` returns, a function that the test writes into the same file.
 PREDICTOR = """
 
 
@@ -136,7 +136,7 @@ def test_a_helper_comes_before_an_installed_module_and_a_folder_of_data_after_it
     assert (told(helped), told(with_data)) == ("beside", "installed")
 
 
-# A library that takes names from who calls it, as those do that read a configuration.
+# A library that reads names from its caller, as libraries for configuration do.
 LIBRARY = """
 import importlib
 
@@ -297,7 +297,7 @@ def label():
 
 
 def write_pickles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write what a training script beside the helpers would have written."""
+    """Write a checkpoint as a training script beside the helpers would."""
     module = types.ModuleType("common")
     exec("class Thing: pass", module.__dict__)  # noqa: S102 (of the line above)
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""Weights in an installed package: found, counted, and missed in words that help."""
+"""Weights in an installed package: found, part of the version, and named if missing."""
 
 import sys
 import sysconfig
@@ -37,19 +37,19 @@ def save_weights(file: Path, light: float = 1.0) -> None:
 
 @pytest.fixture
 def packaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The weights in an installed package, which would fail if it were imported."""
+    """Weights in an installed package that fails when it is imported."""
     packages = tmp_path / "packages"
     weights = packages / PACKAGE / "files" / "tiny.safetensors"
     save_weights(weights)
     (packages / PACKAGE / "__init__.py").write_text("raise RuntimeError('imported')\n")
     monkeypatch.syspath_prepend(packages)
-    monkeypatch.setenv("PYTHONPATH", str(packages))  # for the process that exports
+    monkeypatch.setenv("PYTHONPATH", str(packages))  # for the exporting process
     return weights
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write the model `m` with the weights that are named."""
+    """Write the model `m` with the named weights."""
 
     def write_model(weights: str) -> ModelPaths:
         home = tmp_path / "models" / "m"
@@ -132,7 +132,7 @@ def test_an_export_serves_where_the_package_of_its_weights_is_not_installed(
     exports = Exports.below(paths.weights)
     export = exports.recorded("m")
     assert export is not None
-    # What is recorded if the package is where pip installs it.
+    # As recorded if the package is where pip installs it.
     recorded = {
         IN_THE_PACKAGE if name.endswith("tiny.safetensors") else name: digest
         for name, digest in export.sources.items()

@@ -20,7 +20,7 @@ from tests.service import Api
 IMAGE = an_image()
 BASE64 = b64encode(IMAGE).decode()
 
-# Among its texts are halves of surrogate pairs, and among its numbers NaN and the vast.
+# Its texts include unpaired surrogates, its numbers NaN and very large ones.
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
 JSON_VALUES = st.recursive(
     SCALARS,
@@ -121,7 +121,7 @@ def test_a_field_that_is_left_empty_in_a_form_means_the_default(api: Api) -> Non
     assert response.status_code == 202
 
 
-# The image is not where it should be
+# The image is in the wrong place
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_json_without_base64_is_told_which_field_it_lacks(
     assert wrong_fields(response) == ["base64"]
 
 
-# Options that are wrong
+# Wrong options
 
 
 @pytest.mark.parametrize("top_k", [1, 100])
@@ -347,7 +347,7 @@ def test_metadata_may_have_4096_bytes_and_is_told_when_it_has_more(api: Api) -> 
     assert "4096" in detail_of(exceeds)
 
 
-# Laws
+# Properties
 
 
 @given(st.dictionaries(st.text("ab", max_size=2), SCALARS, max_size=3))
@@ -419,7 +419,7 @@ def test_any_bytes_as_a_body_are_an_error_of_the_client(
 ) -> None:
     response = API.submit_body(start + middle + end, content_type)
 
-    # What begins as the image may well be one.
+    # What begins like the image may be a valid image.
     assert response.status_code == 202 or 400 <= response.status_code < 500
 
 
@@ -430,5 +430,5 @@ def test_any_content_type_is_accepted_or_an_error_of_the_client(content_type: st
     assert response.status_code == 202 or 400 <= response.status_code < 500
 
 
-# For the laws: hypothesis calls a test many times, and a fixture once.
+# Hypothesis calls a test many times, but its fixtures only once.
 API = Api()

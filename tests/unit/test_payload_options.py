@@ -1,4 +1,4 @@
-"""Every form of a submission takes the same options, in its body and in the query."""
+"""Every form of submission takes the same options, in its body and in the query."""
 
 from base64 import b64encode
 from io import BytesIO
@@ -18,7 +18,7 @@ WITH_FIELDS = ("form", "json")
 
 
 def submit(api: Api, form: str, query: Any = "", **fields: Any) -> TestResponse:
-    """Hand in an image in one of the three forms, with *fields* in its body."""
+    """Submit an image in one of the three forms, with *fields* in its body."""
     if form == "form":
         data = {"image": (BytesIO(IMAGE), "a.png"), **fields}
         return api.client.post("/jobs", data=data, query_string=query)

@@ -51,7 +51,7 @@ def test_it_equals_the_transforms_of_the_weights(name: str, size: tuple[int, int
 
     expected = weights.transforms()(image).numpy()
 
-    # In levels of 0..255: one of them is rounded otherwise now and then.
+    # In levels of 0..255: one level is sometimes rounded differently.
     scale = 255 * np.array(weights.transforms().std)[:, None, None]
     difference = np.abs(preprocessing_of(weights).apply(image) - expected) * scale
     assert difference.mean() < 0.01

@@ -1,4 +1,4 @@
-"""Problem types are written down once; what repeats them is made of the catalogue."""
+"""Problem types are defined once; pages and configuration are generated from the catalogue."""
 
 import ast
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What was published is noted a little later, several jobs at a time."""
+"""What was published is recorded a little later, several jobs at a time."""
 
 from contextlib import closing
 
@@ -10,7 +10,7 @@ from tests.fakes import InMemoryStore
 
 
 class CountingStore(InMemoryStore):
-    """Notes how many jobs each write was for."""
+    """Records how many jobs each write was for."""
 
     def __init__(self, *jobs: Job) -> None:
         super().__init__(*jobs)

@@ -1,4 +1,4 @@
-"""A file shows, to those outside, that the work goes on."""
+"""A file shows health checks that a process still works."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model is made of another in fewer bits, compared with it, and installed if it agrees."""
+"""A model is quantized, compared with the original, and installed if the results agree."""
 
 import json
 import math
@@ -157,7 +157,7 @@ def test_what_falls_short_is_not_installed_and_its_report_kept(
 ) -> None:
     white = tmp_path / "white"
     white.mkdir()
-    PIL.Image.new("L", (8, 8), 255).save(white / "1.png")  # no range can be taken from this
+    PIL.Image.new("L", (8, 8), 255).save(white / "1.png")  # no range can be calibrated with this
 
     outcome = make(calibrate=white)
 

@@ -1,4 +1,4 @@
-"""What cannot be read is passed over, logged once and counted."""
+"""Unreadable records are skipped, logged once and counted."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""A client takes its job back: what is unfinished is cancelled, what has ended is deleted."""
+"""A client removes its job: an unfinished one is cancelled, an ended one deleted."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -35,7 +35,7 @@ def take_back(api: Api) -> TestResponse:
 
 
 def let_others_move_it(api: Api, *moves: Move) -> None:
-    """Make one of *moves* after each look at the job, as long as there are any."""
+    """Make the next of *moves* after each read of the job, while there are any."""
     ahead = list(moves)
     look = api.store.get
 

@@ -1,4 +1,4 @@
-"""A failed job gets a new start under its id."""
+"""A failed job can be retried under its id."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Images are refused while there is room left for what was accepted before."""
+"""Images are refused early enough that accepted jobs still have room."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -25,7 +25,7 @@ Free = dict[str, int]
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Free:
-    """Decide how much space the disk of each folder has left."""
+    """Fake the space that is left on the disk of each folder."""
     disks: Free = {}
     monkeypatch.setattr(
         "shutil.disk_usage", lambda folder: SimpleNamespace(free=disks[Path(folder).name])
@@ -81,7 +81,7 @@ def test_an_image_must_fit_beside_what_is_to_be_left(free: Free) -> None:
     room = watching("store")
 
     assert room.shortage(7 * MIB) == ""
-    assert room.shortage(8 * MIB)  # as base64 it is larger
+    assert room.shortage(8 * MIB)  # it is larger in base64
 
 
 def test_what_expired_inside_the_store_s_files_counts_as_space(free: Free) -> None:
@@ -137,7 +137,7 @@ def test_what_was_stored_since_the_last_count_is_added(
         room.note_stored(3_000)
 
     assert room.shortage(3_000) == ""
-    assert usage.measured == 1  # far from the bound nobody is asked again
+    assert usage.measured == 1  # far from the limit, the store is not asked again
     pass_time(2)
     room.shortage(3_000)
     assert usage.measured == 2

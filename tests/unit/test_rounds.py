@@ -1,4 +1,4 @@
-"""Duties in rounds: none keeps up another, and none keeps up the end."""
+"""Duties run in rounds: none delays another, and none delays the end."""
 
 import threading
 from collections.abc import Callable

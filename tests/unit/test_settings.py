@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 
 @pytest.fixture
 def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Start with one variable set; return the line that the process ends with."""
+    """Start a role with one variable set; return the last line that it prints."""
 
     def start(name: str, value: str) -> str:
         monkeypatch.setenv(name, value)

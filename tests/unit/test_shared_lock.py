@@ -1,4 +1,4 @@
-"""A lock that a few may hold together, or one alone."""
+"""A lock that several share, or that one holds alone."""
 
 import threading
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from testbed.waiting import wait_for
 
 
 class Visitor:
-    """Holds the lock in a thread of its own until it is told to leave."""
+    """Holds the lock in a thread of its own until the test releases it."""
 
     def __init__(self, pool: ThreadPoolExecutor, hold: AbstractContextManager[object]) -> None:
         self.is_in = threading.Event()

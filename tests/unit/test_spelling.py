@@ -1,4 +1,4 @@
-"""Misspelt settings and values that are clipped are told at the start."""
+"""Misspelt settings and clipped values are logged at the start."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ READERS = (
     *("nginx/start", "nginx/nginx.conf.template", "nginx/tls.conf", "nginx/management.conf"),
     "standalone/launch.py",
 )
-# nginx/start works the one out by itself, and nginx tells the api the other.
+# nginx/start computes the first by itself, and nginx passes the second to the API.
 WORKED_OUT = {"DARKROOM_MAX_BODY_BYTES", "DARKROOM_SENT_AT"}
 
 

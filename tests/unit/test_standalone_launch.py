@@ -1,4 +1,4 @@
-"""A program starts from the private file, after what is left of its last run has ended."""
+"""A program starts from its private file, after the remains of its last run have ended."""
 
 import json
 import os
@@ -26,14 +26,14 @@ print(json.dumps(told | {"pid": os.getpid(), "umask": os.umask(0)}))
 
 @pytest.fixture
 def left_over() -> Iterator[subprocess.Popen[bytes]]:
-    """Run something in a process group of its own, as nginx's workers are."""
+    """Run something in a process group of its own, like nginx's workers."""
     with subprocess.Popen(["sleep", "600"], process_group=0) as process:  # noqa: S607 (POSIX)
         yield process
         process.kill()
 
 
 def launched(run_dir: Path, *arguments: str, **environment: str) -> Any:
-    """Launch a program as the supervisor would; return what it tells of itself."""
+    """Launch a program as the supervisor would; return what it prints about itself."""
     program = {
         "command": [sys.executable, "-c", TELL, *arguments],
         "environment": environment,
@@ -99,7 +99,7 @@ def test_what_is_left_of_the_last_run_is_ended_first(
     "other",
     [
         {"session": 1},  # under another supervisor
-        {"started": "another-boot/1"},  # the number was given again since
+        {"started": "another-boot/1"},  # the process id was reused since
         {"started": ""},
     ],
     ids=str,
@@ -111,7 +111,7 @@ def test_another_process_with_the_number_of_the_last_run_is_let_live(
 
     launched(tmp_path)
 
-    # The signal would have been delivered before the program began.
+    # Otherwise the signal would arrive before the program began.
     assert left_over.poll() is None
 
 
@@ -149,7 +149,7 @@ def test_a_program_waits_until_the_disk_that_it_writes_to_has_space(
         return SimpleNamespace(free=next(free))
 
     class ExecutedError(Exception):
-        """The process would be another program now."""
+        """The process id would belong to another program now."""
 
     def execute(*_: object) -> None:
         raise ExecutedError

@@ -1,4 +1,4 @@
-"""What outlived its supervisor is found by its record, and by nothing else."""
+"""Processes that outlived their supervisor are found by their record, and by nothing else."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from standalone.processes import Recorded, started
 from testbed.processes import stand_still
 
 _SLEEP: Final = "import time; time.sleep(600)"
-# Its leader forks and ends, like an nginx whose master is killed.
+# Its leader forks and ends, like the master of a killed nginx.
 _ORPHAN: Final = f"import os\nif os.fork(): os._exit(0)\nos.close(1)\n{_SLEEP}"
 
 Start = Callable[[str], "subprocess.Popen[bytes]"]
@@ -63,7 +63,7 @@ def test_what_is_left_of_a_group_without_its_leader_is_found_and_ended(
     nginx = start(_ORPHAN)
     record(nginx).write(tmp_path / "nginx.process")
     assert nginx.stdout is not None
-    nginx.stdout.read()  # until the leader has ended and its child goes on alone
+    nginx.stdout.read()  # until the leader has ended and its child runs alone
     nginx.wait()
 
     [ended] = end_leftovers(tmp_path)

@@ -13,7 +13,7 @@ from standalone.nginx import StandaloneNginx, render
 
 ROOT: Final = Path(__file__).parents[2]
 PROBLEM_URN: Final = "urn:darkroom:problem:"
-# Of the locations that answer with a problem; each is named after its status, but for 439.
+# Locations that answer with a problem; each is named after its status, except 439.
 LOCATIONS: Final = (400, 404, 405, 408, 411, 413, 414, 429, 439, 431, 500, 501, 503, 505)
 
 

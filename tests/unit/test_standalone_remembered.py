@@ -1,4 +1,4 @@
-"""What a second start says where the system runs with other settings."""
+"""What a second start prints while the system runs with other settings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The settings of the system on one machine: its ports, and which servers are its own."""
+"""The settings of the standalone system: its ports, and which servers it runs itself."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_port_that_is_given_stays_where_it_is(monkeypatch: pytest.MonkeyPatch)
     [
         ({"PORT": "9000", "EPMD_PORT": "9000"}, "EPMD_PORT=9000"),
         ({"MONGO_PORT": "7000", "DIST_PORT": "7000"}, "DIST_PORT=7000"),
-        # The other one is nowhere in the environment: it follows the port of the service.
+        # The other port is not in the environment: it follows from the port of the service.
         ({"AMQP_PORT": "8082"}, "AMQP_PORT=8082"),
         ({"PORT": "9000", "MONGO_PORT": "9006"}, "MONGO_PORT=9006"),
     ],

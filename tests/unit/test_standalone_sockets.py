@@ -1,4 +1,4 @@
-"""Where a unix socket lies: in a folder of its owner's, under a path that is short enough."""
+"""A unix socket has a path that is short enough, in a folder of its owner."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from standalone.sockets import socket_path
 
 @pytest.fixture
 def far_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return a path that is too long for a socket; short ones lie in a folder of the test's."""
+    """Return a path that is too long for a socket; short ones are in a folder of the test."""
     with tempfile.TemporaryDirectory(prefix="s-") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield tmp_path / ("long" * 30) / "api.sock"

@@ -1,4 +1,4 @@
-"""A state that is damaged, full, foreign or open to others: mended, or refused in one line."""
+"""A state that is damaged, full, foreign or readable by others is repaired or refused."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from standalone.state import in_one_line, make_private, prepare
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the folder of a state, which the command line knows, too."""
+    """Return the folder of a state, which the command line also uses."""
     folder = tmp_path / "state"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("DARKROOM_STATE_DIR", str(folder))
@@ -30,7 +30,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def say(verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """Run ``./start.sh`` *verb*, which fails; return the one line that it says."""
+    """Run ``./start.sh`` *verb*, which fails; return the one line that it prints."""
     monkeypatch.setattr("sys.argv", ["./start.sh", verb])
     assert command.main() == 1
     said = capsys.readouterr()

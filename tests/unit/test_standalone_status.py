@@ -1,4 +1,4 @@
-"""What a running system tells about itself, to people and to programs."""
+"""What a running system reports about itself, to people and to programs."""
 
 from dataclasses import replace
 from pathlib import Path

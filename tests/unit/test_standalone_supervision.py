@@ -1,4 +1,4 @@
-"""What the supervisor is told: in which order, how each program ends, and nothing secret."""
+"""The supervisor's configuration: the order, how each program stops, and no secrets."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def a_program(name: str, stage: Stage = Stage.WORKERS, **changes: Any) -> Progra
 
 @pytest.fixture(autouse=True)
 def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work where the supervisor's paths begin, in a folder whose name it could not quote."""
+    """Work in a folder whose name the supervisor's configuration cannot quote."""
     folder = tmp_path / 'a %(b)s; "c'
     for name in ("run", "log"):
         (folder / name).mkdir(parents=True)
@@ -46,7 +46,7 @@ def understood() -> Any:
 
 @pytest.fixture
 def no_supervisord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a supervisord that ends at once."""
+    """Put a supervisord that ends at once in PATH."""
     ends = tmp_path / "ends"
     ends.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 1\n")
     ends.chmod(0o700)

@@ -1,4 +1,4 @@
-"""supervisord loses log lines to a full disk, and nothing else."""
+"""On a full disk supervisord loses log lines and nothing else."""
 
 import errno
 import os
@@ -82,7 +82,7 @@ def test_a_node_that_met_a_full_disk_is_ended_once_there_is_space(
 
     assert lived_on
     assert rabbitmq.wait(timeout=60) == -signal.SIGTERM
-    renewal.on_tick(None)  # and never twice: its number may be another's
+    renewal.on_tick(None)  # never twice: its process id may be reused
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A start is over when all is well, or when nothing but space is missing."""
+"""A start is complete when the system is ready, or lacks only disk space."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the errors of MongoDB's driver mean: an outage passes, a refusal does not."""
+"""What the errors of MongoDB's driver mean: outages are retried, refusals are not."""
 
 import bson
 import pytest
@@ -84,7 +84,7 @@ def test_what_is_not_allowed_is_named_so(error: Exception) -> None:
         UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"),
         failed(121, "document failed validation"),
         failed(2, "bad value"),
-        # A client's own words must not make an outage of a refusal.
+        # A client's own text must not turn a refusal into an outage.
         failed(2, "cannot store 'disk is full, database is locked'"),
     ],
     ids=lambda error: type(error).__name__,

@@ -1,4 +1,4 @@
-"""Recording comes first, publishing second; and what becomes of a job when either fails."""
+"""A job is recorded first and published second; what happens when either fails."""
 
 import structlog
 
@@ -32,14 +32,14 @@ def a_submission(store: JobStore, publisher: Publisher) -> Submission:
 
 
 class ForgetfulStore(InMemoryStore):
-    """Goes down between the record and the stamp."""
+    """Fails between the record and the mark that it was published."""
 
     def mark_published(self, *jobs: Job) -> None:
         raise StoreUnavailableError("the store went down")
 
 
 class LookingPublisher(RecordingPublisher):
-    """Looks whether the job and its image are there when its message is sent."""
+    """Checks that the job and its image are stored when the message is sent."""
 
     def __init__(self, store: InMemoryStore) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What RabbitMQ refuses: its kind, and the way out for whoever can change it."""
+"""What RabbitMQ refuses: the kind of refusal, and the command that helps."""
 
 import pytest
 from pika.exceptions import (
@@ -12,7 +12,7 @@ from pika.exceptions import (
 
 from common.rabbitmq.trouble import Kind, explain, kind_of
 
-# As RabbitMQ 3.10.8 says it, unless another version is named.
+# In the words of RabbitMQ 3.10.8, unless another version is named.
 OTHER_QUEUE = ChannelClosedByBroker(
     406,
     "PRECONDITION_FAILED - inequivalent arg 'x-dead-letter-exchange' for queue 'darkroom.classify' "
@@ -50,7 +50,7 @@ NO_QUEUE = ChannelClosedByBroker(404, "NOT_FOUND - no queue 'darkroom.classify' 
 
 
 def refused_entry(kind: type[AMQPConnectionError], said: str) -> AMQPConnectionError:
-    """Make the error of pika 1.3 over a connection that RabbitMQ closed while it was opened."""
+    """Make the error of pika 1.3 for a connection that RabbitMQ closed while it was opened."""
     return kind(f"Client was disconnected at a connection stage: ({said!r},)")
 
 

@@ -1,4 +1,4 @@
-"""Where the end of a file is missing, its pixels are all there, or it is refused."""
+"""A file without its end is decoded if all pixels are there, or else refused."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -11,7 +11,7 @@ import pytest
 from engine.decoding.decode import UndecodableImageError, decode
 
 _SIZE = (40, 24)
-_STEP = 5  # of the cuts that are far from the end; every one that is near it
+_STEP = 5  # of the cuts far from the end; all of those near it
 _NEAR_BYTES = 130
 
 

@@ -1,4 +1,4 @@
-"""What the API says of jobs that another version recorded."""
+"""How the API answers for jobs that another version recorded."""
 
 import copy
 import json

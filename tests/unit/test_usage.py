@@ -1,4 +1,4 @@
-"""MongoDB's own counts, read from what it answers."""
+"""Usage of the store, read from MongoDB's answers."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from common.ports.usage import StoreUsage
 
 
 class AnsweringDatabase:
-    """Answers ``dbStats`` and knows no pragma, like MongoDB."""
+    """Answers ``dbStats`` and no pragma, like MongoDB."""
 
     def __init__(self, **stats: Any) -> None:
         self.stats = stats

@@ -1,4 +1,4 @@
-"""The version of a model changes with all that decides its answers, and with nothing else."""
+"""A model's version changes with everything that affects its answers, and nothing else."""
 
 import hashlib
 import os
@@ -67,7 +67,7 @@ Write = Callable[..., Path]
 
 
 def write_onnx(folder: Path, sign: int = 1) -> None:
-    """Write a network whose weights lie in a file beside it; *sign* turns its answers over."""
+    """Write a network with its weights in a second file; *sign* reverses its answers."""
     weights = numpy_helper.from_array(np.array([[9, -9]] * 3, np.float32) * sign, "weights")
     graph = helper.make_graph(
         [
@@ -103,7 +103,7 @@ def write_code(folder: Path, kind: str) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write the folder `m` of a model of some kind."""
+    """Write the folder `m` for a kind of model."""
 
     def write_folder(kind: str) -> Path:
         folder = tmp_path / "models" / "m"
@@ -139,7 +139,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def another_byte(file: Path) -> None:
-    """Change a file a little, at its end, where the numbers of weights are."""
+    """Change a file a little at its end, where the weights are."""
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
@@ -272,7 +272,7 @@ def test_the_same_files_elsewhere_are_the_same_version(
 
 
 def test_a_version_does_not_change_with_darkroom(tmp_path: Path) -> None:
-    """What is left out of `model.toml` does not count, so that new keys change no version."""
+    """Keys missing from `model.toml` are not part of the version, so new keys change none."""
     folder = tmp_path / "models" / "m"
     folder.mkdir(parents=True)
     (folder / "model.toml").write_text('predictor = "model:Predictor"')

@@ -21,7 +21,7 @@ RESULT = Result(predictions=(TABBY,), model="digits", model_version="0", queue_m
 
 
 class EventfulStore(InMemoryStore):
-    """Has something happen once somebody looks at a job for the third time."""
+    """Makes something happen when a job is read for the third time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -222,7 +222,7 @@ def test_any_preference_at_all_is_honoured_or_ignored(prefer: str) -> None:
 
 @contextmanager
 def waiting_requests(api: Api, store: EventfulStore, count: int) -> Iterator[None]:
-    """Have some requests wait for one job until the end of the block."""
+    """Let some requests wait for one job until the end of the block."""
     store.jobs[JOB_ID] = a_job(JOB_ID)
     store.happen = nothing
     with ThreadPoolExecutor(count) as clients:
@@ -261,7 +261,7 @@ def test_nobody_waits_for_an_api_that_stops(api: Api, store: EventfulStore) -> N
 
 
 class TimedStore(InMemoryStore):
-    """Has its one job end some time after it was asked for first."""
+    """Ends its only job some time after it was first read."""
 
     def __init__(self, clock: Clock, *, takes_s: float) -> None:
         super().__init__(a_job(JOB_ID))
@@ -313,5 +313,5 @@ def test_request_threads_are_known_by_name_and_missed_once_they_have_ended() -> 
     assert request_threads.count() == 0
 
 
-# For the law: hypothesis calls a test many times, and a fixture once.
+# Hypothesis calls a test many times, but its fixtures only once.
 FINISHED = Api(InMemoryStore(a_job(JOB_ID).claim(OWNER).succeed(RESULT)))
