@@ -20,9 +20,12 @@ from common.mongo.documents import to_document
 from common.mongo.jobs import MongoJobStore
 from common.rabbitmq.topology import EXCHANGE, ROUTING_KEY, declare
 from standalone.store import StandaloneStore
+from testbed.broker import message_count
+from testbed.waiting import wait_for
 
 OWNERS: Final = tuple(OwnerId(f"here-{number}-0a0b0c0d") for number in range(8))
 _TIMEOUT_S: Final = 60.0
+_QUEUED_WITHIN_S: Final = 600.0
 _AT_ONCE: Final = 20_000
 _IMAGE: Final = b"a small image" * 20
 _RESULT: Final = Result(
@@ -166,7 +169,10 @@ def publish(url: str, count: int) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
         declare(channel)
+        wanted = message_count(channel) + count
         kept = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
         for _ in range(count):
             body = ClassifyMessage(id=new_job_id(), model="resnet50", fence=0).encode()
             channel.basic_publish(EXCHANGE, ROUTING_KEY, body, kept)
+        # RabbitMQ 3.10 may drop the last messages of a channel that is closed before.
+        wait_for(lambda: message_count(channel) >= wanted, within_s=_QUEUED_WITHIN_S)

@@ -45,6 +45,12 @@ def consumer_count(channel: BlockingChannel) -> int:
     return count
 
 
+def message_count(channel: BlockingChannel, queue: str = QUEUE) -> int:
+    """Return how many messages wait in a queue."""
+    count: int = channel.queue_declare(queue, passive=True).method.message_count
+    return count
+
+
 class Broker(Server):
     """A RabbitMQ node."""
 

@@ -86,11 +86,12 @@ class System:
         self.folder = folder
         self._plan = plan
         self.disks: dict[str, SmallDisk] = {}
-        self._shares_broker = node is not None
         self.node = node or make_node(folder / "rabbitmq", **_disk_alarm(plan))
         self.broker = Broker(self.node, log=folder / "rabbitmq.log")
+        self._shares_broker = node is not None
         self._amqp_url = self.broker.empty_vhost() if self._shares_broker else self.broker.url
-        self._port_mapper = self._server(self.node.programs()[0])
+        port_mapper = self._server(self.node.programs()[0])
+        self._rabbitmq = [] if self._shares_broker else [port_mapper, self.broker]
         store = make_store(folder / "store")
         self.store_port = store.port
         self.store = self._server(store.program(), store.url)
@@ -120,8 +121,7 @@ class System:
     @property
     def servers(self) -> list[Server]:
         """All that it runs, in the order in which it starts."""
-        rabbitmq = [] if self._shares_broker else [self._port_mapper, self.broker]
-        return [*rabbitmq, self.store, *self.roles, self.nginx]
+        return [*self._rabbitmq, self.store, *self.roles, self.nginx]
 
     def start(self) -> None:
         """Start all of it, and wait until a job would be classified.

@@ -53,13 +53,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = _folder(item.nodeid)
         item.add_marker(folder)
         scopes[folder][_scope(item.nodeid)] = None
-    places = {
+    order = {
         scope: (stage, (number + 0.5) / len(scopes[folder]))
         for stage, folders in enumerate(_STAGES)
         for folder in folders
         for number, scope in enumerate(scopes[folder])
     }
-    items.sort(key=lambda item: places[_scope(item.nodeid)])
+    items.sort(key=lambda item: order[_scope(item.nodeid)])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -26,6 +26,7 @@ def sow(database: Database[dict[str, Any]], channel: BlockingChannel) -> Documen
     """Record jobs that are damaged in every way, send their messages, and return the records."""
     documents = [_document(damage, *place) for damage in DAMAGES for place in _PLACES]
     database["jobs"].insert_many(documents)
+    channel.confirm_delivery()  # or some may be lost when the channel is closed
     for document in documents:
         message = ClassifyMessage(id=document["_id"], model="echo", fence=FULL_JOB.fence)
         channel.basic_publish(EXCHANGE, ROUTING_KEY, message.encode())

@@ -26,8 +26,8 @@ from engine.models.probe import probe
 from engine.runtimes.equivalence import NotEquivalentError
 from engine.runtimes.export import export
 
-# torch makes objects by the million here, which live until the end. With Python's threshold of
-# 700 new ones, the collector takes a sixth of the time.
+# torch makes hundreds of thousands of objects here that live until the end. With Python's
+# threshold of 700 new ones, the collector takes a sixth of the time.
 _COLLECT_AFTER: Final = 100_000
 
 

@@ -20,6 +20,7 @@ from common.settings.courier import CourierSettings
 from courier.duties.lost_messages import Evidence
 from courier.main import duties_at_the_queues, duties_at_the_store
 from courier.rounds import Duty
+from testbed.broker import message_count
 from testbed.echo import Order, numbered
 from testbed.system import Plan
 from testbed.waiting import wait_for
@@ -206,7 +207,7 @@ def _take_out(run: Run, count: int) -> set[str]:
 
 def _length(run: Run) -> int:
     with run.system.channel() as channel:
-        return channel.queue_declare(QUEUE, passive=True).method.message_count
+        return message_count(channel)
 
 
 DRILLS = (

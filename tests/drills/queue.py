@@ -13,6 +13,7 @@ from common.messages import ClassifyMessage
 from common.mongo.documents import from_document
 from common.rabbitmq.topology import DEAD_QUEUE, EXCHANGE, QUEUE, ROUTING_KEY
 from common.settings.shared import LANES_PER_ENGINE
+from testbed.broker import message_count
 from testbed.echo import Order
 from testbed.system import CALM, Plan
 from testbed.waiting import wait_for
@@ -158,7 +159,7 @@ def _queues_are_empty(run: Run, _findings: Findings) -> None:
 
 
 def _is_empty(channel: BlockingChannel, queue: str) -> bool:
-    return channel.queue_declare(queue, passive=True).method.message_count == 0
+    return message_count(channel, queue) == 0
 
 
 DRILLS = (

@@ -241,20 +241,25 @@ def test_a_damaged_record_is_none(exported: ModelPaths, damage: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["../w.safetensors", "samples/w.safetensors"])
-def test_an_export_is_none_after_weights_that_lie_anywhere_change(make: Make, place: str) -> None:
+def test_weights_that_lie_anywhere_are_exported_again_when_they_change(
+    make: Make, place: str
+) -> None:
     paths = make()
     folder = paths.models / "m"
     (folder / "samples").mkdir()
     (folder / "w.safetensors").rename(folder / place)
     described = (folder / "model.toml").read_text()
     (folder / "model.toml").write_text(described.replace("w.safetensors", place))
-    load(paths)
+    before = load(paths)
     assert valid_export(paths, "m") is not None
 
     state = load_file(folder / place)
     save_file({name: value + 1 for name, value in state.items()}, folder / place)
 
     assert valid_export(paths, "m") is None
+    after = load(paths)
+    assert (before.runtime, after.runtime) == ("onnx", "onnx")
+    assert after.version != before.version
 
 
 @pytest.mark.parametrize("pattern", ["exports/*.onnx", "../models/m/w.safetensors"])
